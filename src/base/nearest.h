@@ -1,0 +1,12 @@
+// The word of `known` that a typo most likely meant, by edit distance; empty when none is near (more than a third off).
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace farshore {
+
+std::string nearest_word(std::string_view typed, std::span<const std::string_view> known);
+
+}  // namespace farshore
