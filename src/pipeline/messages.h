@@ -1,0 +1,112 @@
+// What the two ends of a stream say to each other on their channels (docs/formats/ship.md). Twins: encode and decode.
+//
+//   ship channel (opened by the source's region, one per target):
+//     source: Hello             -> target: Welcome | Refuse
+//     source: Begin, Records…   <- target: Ack…             both: Fetch -> Fetched (repair), source: Verb -> VerbDone
+//   copy channel: source: Prepare -> Prepared | Refuse; CopyDone -> Completed | Refuse
+//   table channel: source: TableBegin, Chunk…, TableEnd -> TableCopied | Refuse
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/uuid.h"
+#include "change/record.h"
+#include "journal/journal.h"
+#include "sink/copy_sink.h"
+#include "source/snapshot.h"
+
+namespace farshore::pipeline {
+
+struct Hello {
+  Uuid stream;             // nil: the source has lost its own, and asks what the target holds
+  std::string name;
+  Epoch epoch;
+  std::string definition;  // design 4.11
+};
+
+struct Welcome {
+  Uuid stream;             // nil: this target holds nothing of the stream
+  Place durable;           // of the far journal; 0:0 when empty
+  std::uint64_t hash = 0;  // running hash there
+  Position position;       // newest source position at or before it
+  WallTime commit_time{};  // of that position
+  std::uint32_t session = 0;
+  Epoch promised;
+  std::vector<journal::EpochEntry> history;
+  bool copied = false;     // the initial copy is complete
+};
+
+struct Refuse {
+  ErrorKind kind = ErrorKind::invalid;
+  Retry retry = Retry::no;
+  std::string what;
+};
+
+struct Begin {
+  Place next;                     // of the first record that follows
+  std::uint64_t hash_before = 0;  // running hash before it
+  std::vector<journal::EpochEntry> history;
+};
+
+struct Records {
+  std::vector<PlacedRecord> records;
+};
+
+struct Ack {
+  Place durable;
+  Sequence applied;
+  WallTime durable_commit_time{}, applied_commit_time{};  // the source's clock; zero: none yet
+  std::uint64_t applied_transactions = 0, applied_changes = 0;
+  std::uint8_t state = 0;  // pipeline::State of the target's leg
+  std::string reason, remedy;
+};
+
+struct Fetch {
+  Sequence first, last;
+};
+struct Fetched {
+  std::vector<PlacedRecord> records;  // empty: not held
+};
+
+struct Verb {
+  std::string name;      // pause, resume, skip
+  std::string argument;  // pause: time or empty; skip: place
+};
+struct VerbDone {
+  std::string error;  // empty: done
+};
+
+struct Prepare {
+  Uuid stream;
+  Bytes shared_definitions;
+  std::vector<SourceTable> tables;
+  ExistingRows existing = ExistingRows::refuse;
+};
+struct Prepared {
+  std::vector<TargetTable> tables;
+};
+struct CopyDone {};
+struct Completed {};
+struct TableBegin {
+  Uuid stream;
+  SourceTable table;
+};
+struct Chunk {
+  Bytes bytes;
+};
+struct TableEnd {
+  Bytes mark;
+  std::uint64_t rows = 0;
+};
+struct TableCopied {};
+
+using Message = std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch, Fetched, Verb, VerbDone, Prepare,
+                             Prepared, CopyDone, Completed, TableBegin, Chunk, TableEnd, TableCopied>;
+
+Bytes encode(const Message& message);
+Result<Message> decode(ByteView bytes);  // corrupt: names the message
+
+}  // namespace farshore::pipeline

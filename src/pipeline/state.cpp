@@ -1,0 +1,75 @@
+#include "pipeline/state.h"
+
+namespace farshore::pipeline {
+
+const char* name_of(State state) {
+  switch (state) {
+    case State::stopped: return "stopped";
+    case State::draining: return "draining";
+    case State::streaming: return "streaming";
+    case State::paused: return "paused";
+    case State::copying: return "copying";
+    case State::starting: return "starting";
+    case State::config_differs: return "config-differs";
+    case State::degraded: return "degraded";
+    case State::failed: return "failed";
+  }
+  return "unknown";
+}
+
+StateBoard::StateBoard(os::World& world, EventSink events, std::string stream, std::string target)
+    : world_(world), events_(std::move(events)), stream_(std::move(stream)), target_(std::move(target)) {}
+
+void StateBoard::set(State state, std::string reason, std::string remedy) {
+  bool changed = false;
+  {
+    os::Lock lock(mutex_);
+    changed = leg_.state != state || leg_.reason != reason;
+    leg_.state = state;
+    leg_.reason = reason;
+    leg_.remedy = remedy;
+    if (state == State::failed || state == State::paused) leg_.retry_at.reset();
+  }
+  if (!changed) return;
+  const Severity severity = state == State::failed     ? Severity::error
+                            : state == State::degraded ? Severity::warning
+                                                       : Severity::info;
+  std::string message = name_of(state);
+  if (!reason.empty()) message += ": " + reason;
+  if (!remedy.empty()) message += "; " + remedy;
+  report(severity, "stream.state", message);
+}
+
+void StateBoard::fail(const Error& error, std::string remedy) {
+  set(State::failed, error.what, std::move(remedy));
+}
+
+void StateBoard::retrying(const Error& error, MonotonicTime at) {
+  bool first = false;
+  {
+    os::Lock lock(mutex_);
+    first = leg_.retries == 0 || leg_.last_error != error.what;
+    ++leg_.retries;
+    leg_.retry_at = at;
+    leg_.last_error = error.what;
+  }
+  if (first) report(Severity::warning, "stream.retry", error.what);
+}
+
+void StateBoard::worked() {
+  os::Lock lock(mutex_);
+  leg_.retries = 0;
+  leg_.retry_at.reset();
+  leg_.last_error.clear();
+}
+
+void StateBoard::report(Severity severity, const std::string& name, const std::string& message) {
+  if (events_) events_({.severity = severity, .name = name, .stream = stream_, .target = target_, .message = message});
+}
+
+LegState StateBoard::get() const {
+  os::Lock lock(mutex_);
+  return leg_;
+}
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,60 @@
+// States of a leg (capture, or one target) and the status that every leg shows. A stream shows its worst leg.
+//
+//   starting -> copying -> streaming <-> paused
+//       |          |           |  \--> degraded (works, but something an operator asked for does not hold)
+//       |          |           |  \--> config-differs (data goes on; moving verbs refuse)
+//       +----------+-----------+----> failed(reason, remedy): only an operator's verb leaves it
+//   any -> draining -> stopped
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "change/event.h"
+#include "change/place.h"
+#include "os/mutex.h"
+#include "os/world.h"
+
+namespace farshore::pipeline {
+
+enum class State : std::uint8_t {
+  stopped, draining, streaming, paused, copying, starting, config_differs, degraded, failed  // the later, the worse
+};
+
+const char* name_of(State state);
+
+struct LegState {
+  State state = State::starting;
+  std::string reason;                       // why, when not streaming
+  std::string remedy;                       // failed: what to do
+  std::optional<MonotonicTime> retry_at;    // a transient error: when it is tried again
+  std::uint64_t retries = 0;                // since it last worked
+  std::string last_error;                   // newest transient error
+};
+
+// The state of one leg, with an event at each change. Any thread.
+class StateBoard {
+ public:
+  StateBoard(os::World& world, EventSink events, std::string stream, std::string target);
+
+  void set(State state, std::string reason = {}, std::string remedy = {});
+  void fail(const Error& error, std::string remedy);
+  // Keeps the state; shows the error and when it is tried again. An event at the first of a row.
+  void retrying(const Error& error, MonotonicTime at);
+  void worked();  // forgets the retries
+  void report(Severity severity, const std::string& name, const std::string& message);
+
+  LegState get() const;
+  State state() const { return get().state; }
+
+ private:
+  os::World& world_;
+  const EventSink events_;
+  const std::string stream_, target_;
+  mutable os::Mutex mutex_;
+  LegState leg_;
+};
+
+}  // namespace farshore::pipeline
