@@ -53,6 +53,14 @@ struct Status {
   std::optional<Sequence> scrubbed;   // newest sequence that the scrub has checked in its current round
 };
 
+// What the newest durable records say of the source. Found at open without reading more than the last segment: each
+// segment's header carries the tail of all before it.
+struct Tail {
+  Position position;         // newest non-empty position; empty: none yet
+  WallTime commit_time{};    // of that record
+  std::uint32_t session = 0; // newest capture session; 0: none yet
+};
+
 // Reads records in order and follows the tail. One thread. Sees only durable records unless `include_unsynced`.
 struct Reader : Port {
   // Up to `bytes_max` of payload, at least one record; empty when the deadline passed with nothing new.
@@ -79,6 +87,8 @@ class Journal {
   virtual Result<Place> wait_durable(Sequence sequence, Deadline deadline) = 0;
   // Waits until something beyond `after` is durable; the newest durable place (unchanged when the deadline passed).
   virtual Result<Place> wait_durable_beyond(Sequence after, Deadline deadline) = 0;
+
+  virtual Tail tail() const = 0;  // as of the durable place
 
   // --- reading
   virtual Result<std::unique_ptr<Reader>> reader(Sequence from) = 0;
