@@ -1,0 +1,84 @@
+// Hooks: what the command line needs of parts it may not name (config, journal, engines,
+// certificates). main() fills them. A command whose hook is empty does not exist: not in --help,
+// completion or the man page.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace farshore::cli {
+
+struct Output {
+  std::ostream& out;
+  std::ostream& err;
+};
+
+// Where an agent's API is, as the configuration says it.
+struct ApiEndpoint {
+  std::string url = "http://127.0.0.1:7433";
+  std::string token_file;  // empty: no token
+  std::string ca;          // PEM file, for https
+};
+
+// `config` is always the path of a file that exists, but where a comment says otherwise.
+struct RunArguments {
+  std::string config, region;
+  std::string log_format;  // text, json
+  std::string log_level;   // debug, info, warning, error
+};
+
+struct InitArguments {
+  std::string folder;
+  std::string name;                  // of the configuration; empty: the folder's name
+  std::vector<std::string> regions;  // empty: two example regions
+};
+
+struct CertShowArguments {
+  std::string config;              // may be empty
+  std::vector<std::string> files;  // empty: all that the configuration names
+  bool json = false;
+};
+
+struct CertRenewArguments {
+  std::string config, region;  // region empty: all whose key is here
+};
+
+struct InspectArguments {
+  std::string file;
+  bool records = false;  // a line for each record, never its payload
+  bool json = false;
+};
+
+struct CheckArguments {
+  std::string config, region, stream;  // stream empty: all
+};
+
+struct GrantsArguments {
+  std::string config, site,
+      role;  // role: source, target; empty: every part the site has in the configuration
+};
+
+// Those that return int answer the exit code and write what there is to say themselves.
+struct Hooks {
+  std::string version;  // "0.1.0"
+  std::string build;    // compiler, libraries: what `version` shows beside it; may be empty
+
+  // region empty: the region whose agent this machine runs, if the configuration leaves one choice.
+  // invalid: the configuration is wrong (all findings in `what`).
+  std::function<Result<ApiEndpoint>(const std::string& config, const std::string& region)>
+      api_endpoint;
+  std::function<Result<std::string>(const CheckArguments&)>
+      check;  // the JSON that GET /v1/check would answer
+  std::function<Result<std::string>(const GrantsArguments&)> grants;  // SQL
+  std::function<int(const RunArguments&, Output)> run;
+  std::function<int(const InitArguments&, Output)> init;
+  std::function<int(const CertShowArguments&, Output)> cert_show;
+  std::function<int(const CertRenewArguments&, Output)> cert_renew;
+  std::function<int(const InspectArguments&, Output)> journal_inspect;
+};
+
+}  // namespace farshore::cli
