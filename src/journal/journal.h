@@ -107,8 +107,10 @@ class Journal {
   // tail lost against another region's: then that tail is closed and set aside for salvage.
   virtual Result<void> begin_epoch(const EpochEntry& entry) = 0;
   // Starts an empty journal at `next` with the running hash of the record before (a region that joins a trimmed stream,
-  // or a near journal lost and continued from the far one). conflict when this journal is not empty.
-  virtual Result<void> start_at(Place next, std::uint64_t hash_before, const std::vector<EpochEntry>& history) = 0;
+  // or a near journal lost and continued from the far one). tail() answers `tail_before` until a newer record says more.
+  // conflict when this journal is not empty.
+  virtual Result<void> start_at(Place next, std::uint64_t hash_before, const std::vector<EpochEntry>& history,
+                                const Tail& tail_before) = 0;
 
   // --- consumers and retention
   virtual Result<void> set_consumer(const std::string& name, const ConsumerPlaces& places) = 0;  // durable within 1 s

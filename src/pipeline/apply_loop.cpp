@@ -1,0 +1,250 @@
+#include "pipeline/apply_loop.h"
+
+#include "change/record_codec.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kApplyWait = 500ms;      // how long a stop may take while idle
+constexpr std::size_t kUndurableMax = 4096;  // restart places kept; beyond it the newest ones are merged
+const std::string kConsumer = "apply";
+
+}  // namespace
+
+ApplyLoop::ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board, Options options,
+                     std::function<void(Error)> journal_failed)
+    : world_(world),
+      sink_(sink),
+      journal_(journal),
+      board_(board),
+      options_(std::move(options)),
+      journal_failed_(std::move(journal_failed)),
+      stopper_(world),
+      backoff_(world, 200ms, 10s) {}
+
+void ApplyLoop::run(std::stop_token stop) {
+  std::stop_callback interrupt(stop, [this] { sink_.interrupt(); });
+  while (!stop.stop_requested()) {
+    bool waits = false;
+    {
+      os::Lock lock(mutex_);
+      waits = (paused_ && !skip_) || held_for_copy_;
+      in_session_ = !waits;
+      changed_.notify_all();
+    }
+    if (waits) {
+      show_waiting();
+      stopper_.wait(stop, Duration::max());
+      continue;
+    }
+    auto result = session(stop);
+    sink_.close();
+    {
+      os::Lock lock(mutex_);
+      in_session_ = false;
+      if (skip_ && !skip_->result && !result.ok()) skip_->result = result;
+      changed_.notify_all();
+    }
+    if (result.ok() || stop.stop_requested()) continue;
+    if (const ErrorKind kind = result.error().kind; kind == ErrorKind::io || kind == ErrorKind::closed)
+      return journal_failed_(result.error());
+    rest(stop, result.error());
+  }
+}
+
+void ApplyLoop::rest(std::stop_token stop, const Error& error) {
+  if (error.retry == Retry::no) {
+    board_.fail(error, "repair the cause, then `farshore stream resume`");
+    stopper_.wait(stop, Duration::max());
+    return;
+  }
+  const Duration pause = backoff_.next();
+  board_.retrying(error, world_.now() + pause);
+  stopper_.wait(stop, pause);
+}
+
+void ApplyLoop::show_waiting() {
+  os::Lock lock(mutex_);
+  const bool copying = held_for_copy_;
+  const auto at = pause_at_;
+  lock.unlock();
+  if (copying) board_.set(State::copying, "tables are being copied; changes wait in the journal");
+  else if (at) board_.set(State::paused, "by an operator, at " + format_time(*at));
+  else board_.set(State::paused, "by an operator");
+}
+
+Result<void> ApplyLoop::session(std::stop_token stop) {
+  FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
+  const auto places = journal_.consumer(kConsumer);
+  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(places ? places->restart : Sequence(0), through));
+  Hold hold{.delay = options_.delay};
+  {
+    os::Lock lock(mutex_);
+    hold.pause_at = pause_at_;
+    hold_changed_ = false;
+    stats_.applied = through;
+    undurable_.clear();
+  }
+  HeldCursor cursor(world_, std::move(journal_cursor), hold);
+  {
+    os::Lock lock(mutex_);
+    cursor_ = &cursor;
+  }
+  if (!options_.differs.empty()) board_.set(State::config_differs, options_.differs);
+  else board_.set(State::streaming);
+  Result<void> result = apply_until_told(stop, cursor);
+  os::Lock lock(mutex_);
+  cursor_ = nullptr;  // it ends here: no verb may interrupt it any more
+  return result;
+}
+
+bool ApplyLoop::told() const {
+  return paused_ || held_for_copy_ || hold_changed_ || skip_ != nullptr;
+}
+
+Result<void> ApplyLoop::apply_until_told(std::stop_token stop, HeldCursor& cursor) {
+  while (!stop.stop_requested()) {
+    std::shared_ptr<SkipRequest> skip;
+    {
+      os::Lock lock(mutex_);
+      skip = skip_;
+      if (!skip && told()) return {};
+    }
+    if (skip) {
+      Result<void> result = skip_item(cursor, skip->place);
+      os::Lock lock(mutex_);
+      skip->result = std::move(result);
+      skip_.reset();
+      changed_.notify_all();
+      return {};
+    }
+    FARSHORE_TRY_ASSIGN(const Applied applied, sink_.apply(cursor, world_.after(kApplyWait)));
+    note(applied, cursor.restart());
+    board_.worked();
+    backoff_.reset();
+    if (cursor.reached_pause()) {
+      os::Lock lock(mutex_);
+      paused_ = true;
+    }
+  }
+  return {};
+}
+
+void ApplyLoop::note(const Applied& applied, Sequence restart) {
+  if (undurable_.empty() || undurable_.back().first < applied.through) {
+    if (undurable_.size() >= kUndurableMax) undurable_.pop_back();
+    undurable_.emplace_back(applied.through, restart);
+  }
+  std::optional<std::pair<Sequence, Sequence>> safe;
+  while (!undurable_.empty() && undurable_.front().first <= applied.durable) {
+    safe = undurable_.front();
+    undurable_.pop_front();
+  }
+  if (safe)
+    (void)journal_.set_consumer(kConsumer,
+                                {.applied = safe->first, .restart = safe->second, .required = options_.required});
+  os::Lock lock(mutex_);
+  stats_.applied = std::max(stats_.applied, applied.through);
+  stats_.durable = std::max(stats_.durable, applied.durable);
+  stats_.transactions += applied.transactions;
+  stats_.changes += applied.changes;
+  stats_.commit_time = std::max(stats_.commit_time, applied.commit_time);
+}
+
+Result<void> ApplyLoop::skip_item(TransactionCursor& cursor, Place place) {
+  Result<std::optional<CursorItem>> item = cursor.next(world_.after(5s));
+  while (item.ok() && *item && (*item)->kind != RecordKind::data) item = cursor.next(world_.after(5s));
+  if (!item.ok()) return std::move(item).error();
+  if (!*item) return permanent(ErrorKind::not_found, "no transaction waits at {}", place);
+  if ((*item)->place != place)
+    return permanent(ErrorKind::conflict, "the next transaction is at {}, not at {}: only the next one can be skipped",
+                     (*item)->place, place);
+  FARSHORE_TRY(save_item(cursor, **item));
+  FARSHORE_TRY(sink_.skip(**item));
+  board_.report(Severity::warning, "stream.skipped",
+                fmt::format("transaction {} at {} with {} changes was skipped by an operator; it is kept in {}",
+                            (*item)->xid, place, (*item)->changes, options_.skip_folder));
+  return {};
+}
+
+// The records as they lie in the journal, each with its length before it (docs/formats/record.md).
+Result<void> ApplyLoop::save_item(TransactionCursor& cursor, const CursorItem& item) {
+  os::Files& files = world_.files();
+  FARSHORE_TRY(files.create_folder(options_.skip_folder));
+  const std::string path = fmt::format("{}/{}-{}.records", options_.skip_folder, item.place.epoch.value(),
+                                       item.place.sequence.value());
+  FARSHORE_TRY_ASSIGN(auto file, files.open(path, os::OpenMode::create));
+  FARSHORE_TRY(file->truncate(0));
+  std::uint64_t offset = 0;
+  for (;;) {
+    FARSHORE_TRY_ASSIGN(auto placed, cursor.next_record());
+    if (!placed) break;
+    Bytes record, framed;
+    encode_record(placed->record, record);
+    ByteWriter(framed).string32(record);
+    FARSHORE_TRY(file->write_at(offset, framed));
+    offset += framed.size();
+  }
+  FARSHORE_TRY(file->sync());
+  return files.sync_folder(options_.skip_folder);
+}
+
+void ApplyLoop::pause(std::optional<WallTime> at) {
+  {
+    os::Lock lock(mutex_);
+    pause_at_ = at;
+    if (at) hold_changed_ = true;
+    else paused_ = true;
+    if (cursor_ != nullptr) cursor_->interrupt();
+  }
+  sink_.interrupt();
+  stopper_.poke();
+}
+
+void ApplyLoop::resume() {
+  {
+    os::Lock lock(mutex_);
+    paused_ = false;
+    pause_at_.reset();
+    hold_changed_ = true;
+    if (cursor_ != nullptr) cursor_->interrupt();
+  }
+  backoff_.reset();
+  stopper_.poke();
+}
+
+bool ApplyLoop::hold_for_copy(bool held, Deadline deadline) {
+  {
+    os::Lock lock(mutex_);
+    held_for_copy_ = held;
+    if (cursor_ != nullptr) cursor_->interrupt();
+  }
+  if (held) sink_.interrupt();
+  stopper_.poke();
+  if (!held) return true;
+  os::Lock lock(mutex_);
+  return changed_.wait(lock, deadline, [&] { return !in_session_; });
+}
+
+Result<void> ApplyLoop::skip(Place place, Deadline deadline) {
+  auto request = std::make_shared<SkipRequest>(SkipRequest{.place = place, .result = std::nullopt});
+  {
+    os::Lock lock(mutex_);
+    if (skip_) return transient(ErrorKind::conflict, "another skip is under way");
+    skip_ = request;
+    if (cursor_ != nullptr) cursor_->interrupt();
+  }
+  stopper_.poke();
+  os::Lock lock(mutex_);
+  const bool done = changed_.wait(lock, deadline, [&] { return request->result.has_value(); });
+  if (skip_ == request) skip_.reset();
+  if (!done) return transient(ErrorKind::timeout, "the sink did not skip {} in time", place);
+  return *std::move(request->result);
+}
+
+ApplyStats ApplyLoop::stats() const {
+  os::Lock lock(mutex_);
+  return stats_;
+}
+
+}  // namespace farshore::pipeline

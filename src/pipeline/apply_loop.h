@@ -1,0 +1,91 @@
+// ApplyLoop: far journal -> sink, for one target. run() is its thread. In flight: what the sink groups (its limits).
+// Stops when the sink's running group is done.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <stop_token>
+
+#include "journal/journal.h"
+#include "pipeline/backoff.h"
+#include "pipeline/held_cursor.h"
+#include "pipeline/lag_gauge.h"
+#include "pipeline/state.h"
+#include "pipeline/stopper.h"
+#include "sink/sink.h"
+
+namespace farshore::pipeline {
+
+struct ApplyStats {
+  Sequence applied, durable;
+  std::uint64_t transactions = 0, changes = 0;  // since the agent's start
+  WallTime commit_time{};                       // newest applied; zero: none yet
+};
+
+class ApplyLoop {
+ public:
+  struct Options {
+    Uuid stream;
+    Epoch epoch{1};
+    Duration delay{};         // apply_delay
+    bool required = true;     // for retention
+    std::string skip_folder;  // where skipped transactions are saved
+    std::string differs;      // why the state is config-differs; empty: it is streaming
+  };
+
+  ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board, Options options,
+            std::function<void(Error)> journal_failed);
+
+  void run(std::stop_token stop);
+
+  // Verbs; any thread.
+  void pause(std::optional<WallTime> at);
+  void resume();
+  // Held back while tables are copied: returns when no group is in the making, or at the deadline (false).
+  bool hold_for_copy(bool held, Deadline deadline);
+  // Skips the transaction that ends at `place` and is next; its content is saved first.
+  Result<void> skip(Place place, Deadline deadline);
+
+  ApplyStats stats() const;
+
+ private:
+  struct SkipRequest {
+    Place place;
+    std::optional<Result<void>> result;
+  };
+
+  Result<void> session(std::stop_token stop);
+  Result<void> apply_until_told(std::stop_token stop, HeldCursor& cursor);
+  Result<void> skip_item(TransactionCursor& cursor, Place place);
+  Result<void> save_item(TransactionCursor& cursor, const CursorItem& item);
+  void note(const Applied& applied, Sequence restart);
+  bool told() const;       // a verb wants the loop's attention
+  void show_waiting();     // the state while paused or held
+  void rest(std::stop_token stop, const Error& error);
+
+  os::World& world_;
+  Sink& sink_;
+  journal::Journal& journal_;
+  StateBoard& board_;
+  const Options options_;
+  const std::function<void(Error)> journal_failed_;
+  Stopper stopper_;
+  Backoff backoff_;
+
+  // Restart places of what is applied but not yet durable in the target; owned by run().
+  std::deque<std::pair<Sequence, Sequence>> undurable_;  // (through, restart)
+
+  mutable os::Mutex mutex_;
+  os::CondVar changed_;
+  bool paused_ = false;
+  std::optional<WallTime> pause_at_;
+  bool hold_changed_ = false;  // pause_at_ was set: the cursor must be made anew
+  bool held_for_copy_ = false;
+  bool in_session_ = false;
+  std::shared_ptr<SkipRequest> skip_;
+  HeldCursor* cursor_ = nullptr;
+  ApplyStats stats_;
+};
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,188 @@
+#include "pipeline/capture_loop.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kSourceWait = 500ms;   // how long a stop may take
+constexpr Duration kAppendWait = 1s;      // then the full journal is shown in the state
+constexpr Duration kSettleWait = 30s;     // for what was appended before a session to become durable
+
+}  // namespace
+
+CaptureLoop::CaptureLoop(os::World& world, Source& source, journal::Journal& journal, StateBoard& board,
+                         Options options, Callbacks callbacks)
+    : world_(world),
+      source_(source),
+      journal_(journal),
+      board_(board),
+      options_(std::move(options)),
+      callbacks_(std::move(callbacks)),
+      stopper_(world),
+      backoff_(world, 200ms, 10s) {}
+
+void CaptureLoop::run(std::stop_token stop) {
+  std::stop_callback interrupt(stop, [this] { source_.interrupt(); });
+  while (!stop.stop_requested()) {
+    auto result = session(stop);
+    source_.stop();
+    if (stop.stop_requested() || result.ok()) continue;
+    const Error error = std::move(result).error();
+    if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed) return callbacks_.journal_failed(error);
+    if (error.retry == Retry::no) {
+      board_.fail(error, "repair the cause, then `farshore stream resume`");
+      stopper_.wait(stop, Duration::max());
+      continue;
+    }
+    const Duration pause = backoff_.next();
+    board_.retrying(error, world_.now() + pause);
+    stopper_.wait(stop, pause);
+  }
+}
+
+Result<void> CaptureLoop::session(std::stop_token stop) {
+  FARSHORE_TRY(open_session(stop));
+  while (!stop.stop_requested()) {
+    FARSHORE_TRY_ASSIGN(std::vector<Record> records, source_.next(world_.after(kSourceWait)));
+    if (!records.empty()) FARSHORE_TRY(write(std::move(records), stop));
+    if (bytes_since_preamble_ >= options_.preamble_every_bytes) FARSHORE_TRY(write_preamble(stop));
+    const SourceProgress progress = source_.progress();
+    os::Lock lock(mutex_);
+    stats_.source = progress;
+  }
+  return {};
+}
+
+Result<void> CaptureLoop::open_session(std::stop_token stop) {
+  const Sequence written = journal_.status().written.sequence;
+  if (written > Sequence(0)) FARSHORE_TRY(journal_.wait_durable(written, world_.after(kSettleWait)));
+  const journal::Tail tail = journal_.tail();
+  FARSHORE_TRY_ASSIGN(const SourceIdentity identity, source_.start(tail.position));
+  FARSHORE_TRY(check_identity(identity));
+  session_ = tail.session + 1;
+  {
+    os::Lock lock(mutex_);
+    open_.clear();
+    unsynced_.clear();
+    acknowledged_.near_durable = tail.position;
+    source_.acknowledge(acknowledged_);
+  }
+  Record record{.kind = RecordKind::session, .session = session_, .payload = identity.text};
+  FARSHORE_TRY(write({std::move(record)}, stop));
+  FARSHORE_TRY(write_preamble(stop));
+  board_.set(State::streaming);
+  board_.worked();
+  backoff_.reset();
+  os::Lock lock(mutex_);
+  started_ = true;
+  started_changed_.notify_all();
+  return {};
+}
+
+Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
+  bool accepted = false;
+  {
+    os::Lock lock(mutex_);
+    accepted = std::exchange(accept_identity_, false) || options_.expected_identity.empty();
+  }
+  if (options_.expected_identity == identity.text) return {};
+  if (!accepted)
+    return permanent(ErrorKind::conflict,
+                     "the source is not the one that was captured before: it is {}, it was {}; if it was restored or "
+                     "promoted on purpose, accept it with `farshore stream resume`, else repair its address",
+                     identity.text, options_.expected_identity);
+  FARSHORE_TRY(callbacks_.identity_seen(identity.text));
+  options_.expected_identity = identity.text;
+  return {};
+}
+
+Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token stop) {
+  for (Record& record : records) record.session = session_;
+  for (bool shown = false;;) {
+    auto written = journal_.append(records, world_.after(kAppendWait));
+    if (written.ok()) {
+      note_written(records, written->sequence);
+      if (shown) board_.set(State::streaming);
+      return {};
+    }
+    const bool full = written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
+    if (!full || stop.stop_requested()) return std::move(written).error();
+    if (!shown) board_.set(State::degraded, "capture holds: " + written.error().what);
+    shown = true;
+  }
+}
+
+Result<void> CaptureLoop::write_preamble(std::stop_token stop) {
+  std::vector<Record> records;
+  for (Bytes& part : source_.preamble())
+    records.push_back({.kind = RecordKind::preamble, .payload = std::move(part)});
+  if (records.empty()) records.push_back({.kind = RecordKind::preamble});
+  FARSHORE_TRY(write(std::move(records), stop));
+  bytes_since_preamble_ = 0;
+  return {};
+}
+
+void CaptureLoop::note_written(std::span<const Record> records, Sequence last) {
+  const WallTime now = world_.clock().wall();
+  os::Lock lock(mutex_);
+  Sequence sequence = Sequence(last.value() - records.size());
+  for (const Record& record : records) {
+    sequence = sequence.next();
+    unsynced_.add(sequence, record);
+    if (record.commit_time != WallTime{}) lag_.advance(record.commit_time, now);
+    if (record.flags.streamed && record.flags.first) open_[record.xid] = true;
+    if (ends_transaction(record)) {
+      open_.erase(record.xid);
+      if (record.kind == RecordKind::data) ++stats_.transactions;
+    }
+    stats_.changes += record.changes;
+    stats_.bytes += record.payload.size();
+    bytes_since_preamble_ += record.payload.size();
+  }
+  stats_.open_transactions = open_.size();
+  stats_.written.sequence = last;
+  acknowledge_near_locked();  // the sync may have been faster than we were
+}
+
+void CaptureLoop::run_acknowledge(std::stop_token stop) {
+  Sequence seen;
+  while (!stop.stop_requested()) {
+    auto durable = journal_.wait_durable_beyond(seen, world_.after(kSourceWait));
+    if (!durable.ok()) return;  // the journal failed or was closed: run() hears the same and reports it
+    if (durable->sequence == seen) continue;
+    seen = durable->sequence;
+    os::Lock lock(mutex_);
+    durable_ = seen;
+    acknowledge_near_locked();
+  }
+}
+
+void CaptureLoop::far_durable(const CommitPosition& commit) {
+  os::Lock lock(mutex_);
+  acknowledged_.far_durable = commit.position;
+  acknowledged_.released = commit.position;
+  source_.acknowledge(acknowledged_);
+}
+
+void CaptureLoop::acknowledge_near_locked() {
+  auto commit = unsynced_.through(durable_);
+  if (!commit) return;
+  acknowledged_.near_durable = commit->position;
+  source_.acknowledge(acknowledged_);
+}
+
+void CaptureLoop::accept_identity() {
+  os::Lock lock(mutex_);
+  accept_identity_ = true;
+}
+
+bool CaptureLoop::wait_started(Deadline deadline) {
+  os::Lock lock(mutex_);
+  return started_changed_.wait(lock, deadline, [&] { return started_; });
+}
+
+CaptureStats CaptureLoop::stats() const {
+  os::Lock lock(mutex_);
+  return stats_;
+}
+
+}  // namespace farshore::pipeline

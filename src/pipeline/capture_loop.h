@@ -1,0 +1,89 @@
+// CaptureLoop: source -> near journal. Two threads of the owner: run() reads the source and appends; run_acknowledge()
+// tells the source what has become durable near and far. In flight: one batch of the source (<= 4 MiB) plus the
+// journal's buffer. Stops within one source deadline (500 ms) of its token.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <stop_token>
+#include <string>
+
+#include "journal/journal.h"
+#include "pipeline/backoff.h"
+#include "pipeline/commit_positions.h"
+#include "pipeline/lag_gauge.h"
+#include "pipeline/state.h"
+#include "pipeline/stopper.h"
+#include "source/source.h"
+
+namespace farshore::pipeline {
+
+struct CaptureStats {
+  Place written;
+  std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
+  std::uint64_t open_transactions = 0;
+  SourceProgress source;
+};
+
+class CaptureLoop {
+ public:
+  struct Options {
+    std::uint64_t preamble_every_bytes = 64_MiB;
+    std::string expected_identity;  // of the session before; empty: the first ever
+  };
+  struct Callbacks {
+    std::function<Result<void>(const std::string&)> identity_seen;  // to keep it, before the first record is written
+    std::function<void(Error)> journal_failed;                      // the owner must open the journal anew
+  };
+
+  CaptureLoop(os::World& world, Source& source, journal::Journal& journal, StateBoard& board, Options options,
+              Callbacks callbacks);
+
+  void run(std::stop_token stop);
+  void run_acknowledge(std::stop_token stop);
+
+  // The newest commit that all required far journals hold; any thread.
+  void far_durable(const CommitPosition& commit);
+  void accept_identity();  // an operator's resume: the next session's identity becomes the expected one
+  void poke() { stopper_.poke(); }
+  // A capture session has been opened since this object lives: slot and publication exist.
+  bool wait_started(Deadline deadline);
+
+  CaptureStats stats() const;
+  Lag lag(WallTime now) const { return lag_.read(now); }
+
+ private:
+  Result<void> session(std::stop_token stop);
+  Result<void> open_session(std::stop_token stop);
+  Result<void> check_identity(const SourceIdentity& identity);
+  Result<void> write(std::vector<Record> records, std::stop_token stop);
+  Result<void> write_preamble(std::stop_token stop);
+  void note_written(std::span<const Record> records, Sequence last);
+  void acknowledge_near_locked();
+
+  os::World& world_;
+  Source& source_;
+  journal::Journal& journal_;
+  StateBoard& board_;
+  Options options_;
+  const Callbacks callbacks_;
+  Stopper stopper_;
+  Backoff backoff_;
+  LagGauge lag_;
+
+  // owned by run()
+  std::uint32_t session_ = 0;
+  std::uint64_t bytes_since_preamble_ = 0;
+
+  mutable os::Mutex mutex_;
+  os::CondVar started_changed_;
+  bool started_ = false;
+  bool accept_identity_ = false;
+  CommitPositions unsynced_;
+  Sequence durable_;                    // as run_acknowledge() last saw it
+  std::map<std::uint64_t, bool> open_;  // xids of streamed transactions that have not ended
+  Acknowledgement acknowledged_;
+  CaptureStats stats_;
+};
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,123 @@
+#include "pipeline/copy_sender.h"
+
+#include "os/thread.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kOpenWait = 15s;
+constexpr Duration kPrepareWait = 10min;   // the target makes its tables
+constexpr Duration kSnapshotWait = 10s;    // at a time, for transactions that still run
+constexpr Duration kRowsWait = 5min;       // for the next chunk of a table
+constexpr Duration kSendWait = 1h;         // back pressure of a slow target; a dead link closes the channel
+constexpr Duration kCompleteWait = 24h;    // the target builds indexes and foreign keys
+
+}  // namespace
+
+CopySender::CopySender(os::World& world, Dial dial, SnapshotSource& source, StateBoard& board, Options options)
+    : world_(world), dial_(std::move(dial)), source_(source), board_(board), options_(std::move(options)) {}
+
+Result<void> CopySender::run_once(std::stop_token stop) {
+  FARSHORE_TRY_ASSIGN(std::vector<SourceTable> tables, source_.tables());
+  FARSHORE_TRY_ASSIGN(Bytes shared, source_.shared_definitions());
+  FARSHORE_TRY_ASSIGN(auto channel, dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site),
+                                          link::Class::copy, world_.after(kOpenWait)));
+  std::stop_callback close(stop, [&] { channel->close(); });
+  const Prepare prepare{.stream = options_.stream,
+                        .shared_definitions = std::move(shared),
+                        .tables = tables,
+                        .existing = options_.existing};
+  FARSHORE_TRY_ASSIGN(Message answer, ask(*channel, prepare, world_.after(kPrepareWait)));
+  const auto* prepared = std::get_if<Prepared>(&answer);
+  if (prepared == nullptr) return permanent(ErrorKind::corrupt, "the target answered Prepare with something else");
+  std::map<std::string, TableState> states;
+  for (const TargetTable& table : prepared->tables) states[table.name] = table.state;
+  std::erase_if(tables, [&](const SourceTable& table) {
+    const TableState state = states[table.name];
+    return state == TableState::copied || state == TableState::streaming;
+  });
+  FARSHORE_TRY(copy_tables(tables, stop));
+  FARSHORE_TRY_ASSIGN(answer, ask(*channel, CopyDone{}, world_.after(kCompleteWait)));
+  return {};
+}
+
+Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, std::stop_token stop) {
+  {
+    os::Lock lock(mutex_);
+    progress_.clear();
+    for (const SourceTable& table : tables)
+      progress_.push_back({.table = table.name, .rows_total = table.rows, .bytes_total = table.bytes});
+  }
+  os::Mutex turn;
+  std::size_t next = 0;
+  Result<void> first_error;
+  auto work = [&](std::stop_token) {
+    for (;;) {
+      std::size_t mine = 0;
+      {
+        os::Lock lock(turn);
+        if (next == tables.size() || !first_error.ok() || stop.stop_requested()) return;
+        mine = next++;
+      }
+      Result<void> copied = copy_table(tables[mine], mine, stop);
+      os::Lock lock(turn);
+      if (!copied.ok() && first_error.ok()) first_error = within("copy of " + tables[mine].name, std::move(copied).error());
+    }
+  };
+  {
+    std::vector<os::Thread> workers;
+    for (std::size_t i = 0; i < std::min(options_.tables_at_once, tables.size()); ++i)
+      workers.emplace_back("copy", work);
+    for (os::Thread& worker : workers) worker.join();
+  }
+  if (stop.stop_requested()) return permanent(ErrorKind::closed, "the copy was stopped");
+  return first_error;
+}
+
+Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, std::stop_token stop) {
+  Result<std::unique_ptr<TableRows>> rows = source_.open(table, world_.after(kSnapshotWait));
+  while (!rows.ok() && rows.error().kind == ErrorKind::timeout && !stop.stop_requested()) {
+    board_.set(State::copying, rows.error().what);
+    rows = source_.open(table, world_.after(kSnapshotWait));
+  }
+  if (!rows.ok()) return std::move(rows).error();
+  board_.set(State::copying);
+  FARSHORE_TRY_ASSIGN(auto channel, dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site),
+                                          link::Class::copy, world_.after(kOpenWait)));
+  std::stop_callback close(stop, [&] { channel->close(); });
+  FARSHORE_TRY(channel->send(encode(TableBegin{options_.stream, table}), world_.after(kOpenWait)));
+  FARSHORE_TRY(send_rows(*channel, **rows, slot, stop));
+  const TableEnd end{.mark = (*rows)->mark(), .rows = (*rows)->rows_read()};
+  FARSHORE_TRY_ASSIGN(Message answer, ask(*channel, end, world_.after(kPrepareWait)));
+  if (!std::holds_alternative<TableCopied>(answer))
+    return permanent(ErrorKind::corrupt, "the target answered TableEnd with something else");
+  os::Lock lock(mutex_);
+  progress_[slot].done = true;
+  return {};
+}
+
+Result<void> CopySender::send_rows(link::Channel& channel, TableRows& rows, std::size_t slot, std::stop_token stop) {
+  {
+    os::Lock lock(mutex_);
+    progress_[slot].began = world_.now();
+  }
+  while (!stop.stop_requested()) {
+    FARSHORE_TRY_ASSIGN(Bytes chunk, rows.next(world_.after(kRowsWait)));
+    if (chunk.empty()) return {};
+    const std::uint64_t bytes = chunk.size();
+    // A chunk with a large row is cut: the sink takes the bytes of COPY in any pieces.
+    for (std::uint64_t at = 0; at < bytes; at += kRecordPayloadMax)
+      FARSHORE_TRY(channel.send(encode(Chunk{chunk.substr(at, kRecordPayloadMax)}), world_.after(kSendWait)));
+    os::Lock lock(mutex_);
+    progress_[slot].bytes += bytes;
+    progress_[slot].rows = rows.rows_read();
+  }
+  return permanent(ErrorKind::closed, "the copy was stopped");
+}
+
+std::vector<CopyProgress> CopySender::progress() const {
+  os::Lock lock(mutex_);
+  return progress_;
+}
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,170 @@
+#include "pipeline/receive_loop.h"
+
+#include "os/thread.h"
+#include "pipeline/ship_loop.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kWait = 200ms;          // how long a stop may take
+constexpr Duration kHelloWait = 15s;
+constexpr Duration kAppendWait = 1s;       // then the full journal is shown in the state
+constexpr Duration kAckEvery = 1s;         // also when nothing has changed
+constexpr Duration kFollowWait = 50ms;     // how late an applied place or a verb's answer may be sent
+constexpr std::uint64_t kFetchBytes = 512_KiB;
+
+}  // namespace
+
+ReceiveLoop::ReceiveLoop(os::World& world, journal::Journal& journal, StateBoard& board, Callbacks callbacks)
+    : world_(world), journal_(journal), board_(board), callbacks_(std::move(callbacks)) {}
+
+void ReceiveLoop::serve(link::Channel& channel, std::stop_token stop) {
+  auto result = session(channel, stop);
+  {
+    os::Lock lock(mutex_);
+    stats_.connected = false;
+  }
+  if (result.ok() || stop.stop_requested()) return;
+  const Error& error = result.error();
+  if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed) return callbacks_.journal_failed(error);
+  // The source decides what follows: it hears why, and shows it too.
+  (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}), world_.after(kWait));
+  if (error.kind != ErrorKind::unavailable) board_.report(Severity::warning, "stream.receive", error.what);
+}
+
+Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) {
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kHelloWait)));
+  FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
+  const auto* hello = std::get_if<Hello>(&message);
+  if (hello == nullptr) return permanent(ErrorKind::corrupt, "a ship channel must begin with Hello");
+  FARSHORE_TRY_ASSIGN(Welcome welcome, callbacks_.hello(*hello));
+  FARSHORE_TRY(channel.send(encode(welcome), world_.after(kHelloWait)));
+  if (hello->stream.is_nil()) return {};  // it only asked
+  {
+    os::Lock lock(mutex_);
+    answers_.clear();
+    stats_.connected = true;
+  }
+  std::optional<os::Thread> acknowledger;
+  Result<void> result;
+  while (!stop.stop_requested()) {
+    auto received = channel.receive(world_.after(kWait));
+    if (!received.ok() && received.error().kind == ErrorKind::timeout) continue;
+    if (!received.ok()) {
+      // The channel ended: that is how every session ends, not an error of ours.
+      break;
+    }
+    auto next = decode(*received);
+    result = next.ok() ? take(channel, *std::move(next), stop) : Result<void>(std::move(next).error());
+    if (!result.ok()) break;
+    if (!acknowledger)
+      acknowledger.emplace("acknowledge", [&](std::stop_token ack_stop) { acknowledge(channel, ack_stop); });
+  }
+  return result;
+}
+
+Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::stop_token stop) {
+  (void)channel;
+  if (auto* records = std::get_if<Records>(&message)) return write(records->records, stop);
+  if (auto* start = std::get_if<Begin>(&message)) return begin(*start);
+  if (auto* verb = std::get_if<Verb>(&message)) {
+    const Result<void> done = callbacks_.verb(*verb);
+    os::Lock lock(mutex_);
+    answers_.emplace_back(VerbDone{done.ok() ? "" : done.error().what});
+    return {};
+  }
+  if (auto* fetch = std::get_if<Fetch>(&message)) {
+    Fetched fetched;
+    if (auto reader = journal_.reader(fetch->first); reader.ok()) {
+      if (auto records = (*reader)->next(kFetchBytes, world_.after(kWait)); records.ok())
+        fetched.records = *std::move(records);
+    }
+    std::erase_if(fetched.records, [&](const PlacedRecord& r) { return r.place.sequence > fetch->last; });
+    os::Lock lock(mutex_);
+    answers_.emplace_back(std::move(fetched));
+    return {};
+  }
+  return permanent(ErrorKind::corrupt, "the source sent a message of type {}", message.index());
+}
+
+Result<void> ReceiveLoop::begin(const Begin& begin) {
+  const journal::Status status = journal_.status();
+  if (status.written.sequence == Sequence(0)) 
+    return journal_.start_at(begin.next, begin.hash_before, begin.history, {});
+  if (begin.next.sequence != status.durable.sequence.next())
+    return transient(ErrorKind::conflict, "the source begins at {}, this journal ends at {}", begin.next, status.durable);
+  const auto own = journal_.history();
+  for (const journal::EpochEntry& entry : begin.history)
+    if (own.empty() || entry.epoch > own.back().epoch) FARSHORE_TRY(journal_.begin_epoch(entry));
+  return {};
+}
+
+Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::stop_token stop) {
+  if (records.empty()) return {};
+  for (bool shown = false;;) {
+    auto written = journal_.append_shipped(records, world_.after(kAppendWait));
+    if (written.ok()) {
+      if (shown) board_.report(Severity::info, "journal.full_over", "the far journal takes records again");
+      break;
+    }
+    const bool full = written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
+    if (!full || stop.stop_requested()) return std::move(written).error();
+    if (!shown) board_.report(Severity::warning, "journal.full", written.error().what);
+    shown = true;
+  }
+  os::Lock lock(mutex_);
+  stats_.written = records.back().place;
+  for (const PlacedRecord& placed : records) {
+    stats_.changes += placed.record.changes;
+    stats_.bytes += placed.record.payload.size();
+    if (placed.record.kind == RecordKind::data && placed.record.flags.last) ++stats_.transactions;
+  }
+  return {};
+}
+
+void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
+  Sequence durable_sent, applied_sent;
+  std::uint8_t state_sent = 0xff;
+  MonotonicTime sent_at{};
+  while (!stop.stop_requested()) {
+    auto durable = journal_.wait_durable_beyond(durable_sent, world_.after(kFollowWait));
+    if (!durable.ok()) {
+      if (!stop.stop_requested()) callbacks_.journal_failed(durable.error());
+      return channel.close();
+    }
+    const journal::Tail tail = journal_.tail();
+    lag_.advance(tail.commit_time, world_.clock().wall());
+    Ack ack{.durable = *durable, .durable_commit_time = tail.commit_time};
+    callbacks_.fill(ack);
+    {
+      os::Lock lock(mutex_);
+      stats_.durable = *durable;
+      stats_.commit_time = tail.commit_time;
+    }
+    if (!send_answers(channel).ok()) return channel.close();
+    const bool news = ack.durable.sequence != durable_sent || ack.applied != applied_sent || ack.state != state_sent;
+    if (!news && world_.now() - sent_at < kAckEvery) continue;
+    if (!channel.send(encode(ack), world_.after(kHelloWait)).ok()) return channel.close();
+    durable_sent = ack.durable.sequence;
+    applied_sent = ack.applied;
+    state_sent = ack.state;
+    sent_at = world_.now();
+  }
+}
+
+Result<void> ReceiveLoop::send_answers(link::Channel& channel) {
+  std::vector<Message> answers;
+  {
+    os::Lock lock(mutex_);
+    answers.swap(answers_);
+  }
+  for (const Message& answer : answers) FARSHORE_TRY(channel.send(encode(answer), world_.after(kHelloWait)));
+  return {};
+}
+
+ReceiveStats ReceiveLoop::stats() const {
+  os::Lock lock(mutex_);
+  return stats_;
+}
+
+}  // namespace farshore::pipeline

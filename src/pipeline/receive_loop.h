@@ -1,0 +1,59 @@
+// ReceiveLoop: link -> far journal, for one target. serve() handles one ship channel in its caller's thread; a second
+// thread sends what has become durable and applied. In flight: one message plus the journal's buffer.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <stop_token>
+
+#include "journal/journal.h"
+#include "link/link.h"
+#include "pipeline/lag_gauge.h"
+#include "pipeline/messages.h"
+#include "pipeline/state.h"
+#include "pipeline/stream_file.h"
+
+namespace farshore::pipeline {
+
+struct ReceiveStats {
+  bool connected = false;
+  Place written, durable;
+  std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
+  WallTime commit_time{};                                  // newest durable; zero: none yet
+};
+
+class ReceiveLoop {
+ public:
+  struct Callbacks {
+    std::function<Result<Welcome>(const Hello&)> hello;   // the leg knows who it is
+    std::function<Result<void>(const Verb&)> verb;
+    std::function<void(Ack&)> fill;                       // what the leg adds to an Ack: applied, state
+    std::function<void(Error)> journal_failed;
+  };
+
+  ReceiveLoop(os::World& world, journal::Journal& journal, StateBoard& board, Callbacks callbacks);
+
+  void serve(link::Channel& channel, std::stop_token stop);
+  ReceiveStats stats() const;
+  Lag lag(WallTime now) const { return lag_.read(now); }
+
+ private:
+  Result<void> session(link::Channel& channel, std::stop_token stop);
+  Result<void> begin(const Begin& begin);
+  Result<void> take(link::Channel& channel, Message message, std::stop_token stop);
+  Result<void> write(const std::vector<PlacedRecord>& records, std::stop_token stop);
+  void acknowledge(link::Channel& channel, std::stop_token stop);
+  Result<void> send_answers(link::Channel& channel);
+
+  os::World& world_;
+  journal::Journal& journal_;
+  StateBoard& board_;
+  const Callbacks callbacks_;
+  LagGauge lag_;
+
+  mutable os::Mutex mutex_;
+  std::vector<Message> answers_;  // to be sent by the acknowledging thread, the channel's one sender
+  ReceiveStats stats_;
+};
+
+}  // namespace farshore::pipeline

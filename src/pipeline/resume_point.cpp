@@ -1,0 +1,42 @@
+#include "pipeline/resume_point.h"
+
+namespace farshore::pipeline {
+
+Epoch epoch_at(const std::vector<journal::EpochEntry>& history, Sequence sequence) {
+  Epoch epoch(1);
+  for (const journal::EpochEntry& entry : history)
+    if (entry.first <= sequence) epoch = entry.epoch;
+  return epoch;
+}
+
+Result<Begin> resume_point(journal::Journal& near, const Welcome& far) {
+  const journal::Status status = near.status();
+  const auto history = near.history();
+  auto begin = [&](Sequence next, std::uint64_t hash) {
+    return Begin{.next = {epoch_at(history, next), next}, .hash_before = hash, .history = history};
+  };
+  if (far.durable.sequence == Sequence(0)) {
+    const Sequence first = std::max(status.first.sequence, Sequence(1));
+    if (first == Sequence(1)) return begin(first, 0);
+    FARSHORE_TRY_ASSIGN(const std::uint64_t hash, near.hash_at(first.previous()));
+    return begin(first, hash);
+  }
+  if (far.durable.sequence > status.durable.sequence)
+    return permanent(ErrorKind::conflict,
+                     "the far journal ends at {}, beyond our own end {}: this region's journal went back in time (a "
+                     "restored disk?); move its folder away, and it is continued from the far one",
+                     far.durable, status.durable);
+  auto hash = near.hash_at(far.durable.sequence);
+  if (!hash.ok() && hash.error().kind == ErrorKind::overtaken)
+    return permanent(ErrorKind::overtaken,
+                     "the far journal ends at {}, ours begins at {}: what lies between was trimmed; copy the tables anew "
+                     "with `farshore stream resnapshot`",
+                     far.durable, status.first);
+  if (!hash.ok()) return std::move(hash).error();
+  if (*hash != far.hash)
+    return permanent(ErrorKind::conflict, "the journals differ at {}: near hash {:016x}, far hash {:016x}",
+                     far.durable, *hash, far.hash);
+  return begin(far.durable.sequence.next(), far.hash);
+}
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,16 @@
+// Where shipping begins after any break (design 3.4): the far side is asked what it holds, the last common place is found
+// by number and running hash. Pure but for reading the near journal's hashes.
+#pragma once
+
+#include "journal/journal.h"
+#include "pipeline/messages.h"
+
+namespace farshore::pipeline {
+
+// conflict: the journals share no common end (named); overtaken: the near journal no longer holds what the far one lacks.
+Result<Begin> resume_point(journal::Journal& near, const Welcome& far);
+
+// The epoch that `sequence` has under this history.
+Epoch epoch_at(const std::vector<journal::EpochEntry>& history, Sequence sequence);
+
+}  // namespace farshore::pipeline

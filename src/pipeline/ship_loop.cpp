@@ -1,0 +1,273 @@
+#include "pipeline/ship_loop.h"
+
+#include <utility>
+
+#include "os/thread.h"
+#include "pipeline/resume_point.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kFollowWait = 200ms;        // how long a stop, a verb or a repair may wait
+constexpr Duration kAnswerWait = 15s;          // for Welcome and the like
+constexpr Duration kSendWait = 1h;             // back pressure of a slow target; a dead link closes the channel
+constexpr std::uint64_t kBatchBytes = 512_KiB;  // of payload per message
+constexpr std::uint64_t kFetchRecordsMax = 1000;
+
+}  // namespace
+
+Result<Message> ask(link::Channel& channel, const Message& question, Deadline deadline) {
+  FARSHORE_TRY(channel.send(encode(question), deadline));
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(deadline));
+  FARSHORE_TRY_ASSIGN(Message answer, decode(bytes));
+  if (auto* refuse = std::get_if<Refuse>(&answer)) return Error{refuse->kind, refuse->retry, refuse->what};
+  return answer;
+}
+
+ShipLoop::ShipLoop(os::World& world, Dial dial, journal::Journal& journal, StateBoard& board, Options options,
+                   Callbacks callbacks)
+    : world_(world),
+      dial_(std::move(dial)),
+      journal_(journal),
+      board_(board),
+      options_(std::move(options)),
+      callbacks_(std::move(callbacks)),
+      stopper_(world),
+      backoff_(world, 100ms, 3s) {}
+
+void ShipLoop::run(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    auto result = session(stop);
+    if (stop.stop_requested()) return;
+    const Error error = result.ok() ? transient(ErrorKind::unavailable, "the channel ended") : std::move(result).error();
+    disconnected(error);
+    if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed) return callbacks_.journal_failed(error);
+    if (error.retry == Retry::no) {
+      board_.fail(error, "");
+      stopper_.wait(stop, Duration::max());
+      continue;
+    }
+    const Duration pause = backoff_.next();
+    board_.retrying(error, world_.now() + pause);
+    stopper_.wait(stop, pause);
+  }
+}
+
+Result<void> ShipLoop::session(std::stop_token stop) {
+  const std::string name = fmt::format("ship/{}/{}", options_.stream_name, options_.site);
+  FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel,
+                      dial_(name, link::Class::stream, world_.after(kAnswerWait)));
+  std::stop_callback close(stop, [&] { channel->close(); });
+  FARSHORE_TRY_ASSIGN(const Begin begin, negotiate(*channel));
+  Result<void> received;
+  os::Thread receiver("ack-" + options_.site, [&](std::stop_token receiver_stop) {
+    auto result = receive(*channel, receiver_stop);
+    {
+      os::Lock lock(mutex_);
+      received = std::move(result);
+    }
+    channel->close();
+  });
+  Result<void> shipped = ship(*channel, begin, stop, received);
+  channel->close();
+  receiver.request_stop();
+  receiver.join();
+  return received.ok() ? std::move(shipped) : std::move(received);
+}
+
+Result<Begin> ShipLoop::negotiate(link::Channel& channel) {
+  FARSHORE_TRY_ASSIGN(Message answer, ask(channel,
+                                          Hello{.stream = options_.stream,
+                                                .name = options_.stream_name,
+                                                .epoch = options_.epoch,
+                                                .definition = options_.definition},
+                                          world_.after(kAnswerWait)));
+  const auto* welcome = std::get_if<Welcome>(&answer);
+  if (welcome == nullptr) return permanent(ErrorKind::corrupt, "the target answered Hello with something else");
+  FARSHORE_TRY_ASSIGN(Begin begin, resume_point(journal_, *welcome));
+  {
+    os::Lock lock(mutex_);
+    shipped_.clear();
+    far_.connected = true;
+    far_.heard_at = world_.now();
+    far_.shipped = begin.next.sequence.previous();
+    far_.unacknowledged_bytes = 0;
+  }
+  const Sequence durable = welcome->durable.sequence;
+  if (!welcome->position.empty())
+    callbacks_.far_durable({durable, welcome->position, welcome->commit_time}, durable);
+  callbacks_.connected(welcome->copied);
+  FARSHORE_TRY(channel.send(encode(begin), world_.after(kAnswerWait)));
+  board_.worked();
+  if (welcome->copied) board_.set(State::streaming);
+  backoff_.reset();
+  return begin;
+}
+
+Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::stop_token stop,
+                            const Result<void>& receiving) {
+  FARSHORE_TRY_ASSIGN(std::unique_ptr<journal::Reader> reader, journal_.reader(begin.next.sequence));
+  while (!stop.stop_requested()) {
+    {
+      os::Lock lock(mutex_);
+      if (!receiving.ok()) return {};
+    }
+    FARSHORE_TRY(send_verbs(channel));
+    auto records = reader->next(kBatchBytes, world_.after(kFollowWait));
+    if (!records.ok() && records.error().kind == ErrorKind::corrupt) {
+      board_.report(Severity::error, "journal.damaged", records.error().what);
+      FARSHORE_TRY(repair(channel, reader->position()));
+      continue;
+    }
+    if (!records.ok()) return std::move(records).error();
+    if (!records->empty()) FARSHORE_TRY(send(channel, *std::move(records)));
+  }
+  return {};
+}
+
+Result<void> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> records) {
+  std::uint64_t bytes = 0;
+  {
+    os::Lock lock(mutex_);
+    for (const PlacedRecord& placed : records) {
+      shipped_.add(placed.place.sequence, placed.record);
+      bytes += placed.record.payload.size();
+      far_.shipped_changes += placed.record.changes;
+      if (placed.record.kind == RecordKind::data && placed.record.flags.last) ++far_.shipped_transactions;
+    }
+    far_.shipped = records.back().place.sequence;
+    far_.shipped_bytes += bytes;
+    far_.unacknowledged_bytes += bytes;
+  }
+  return channel.send(encode(Records{std::move(records)}), world_.after(kSendWait));
+}
+
+Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    auto bytes = channel.receive(world_.after(kFollowWait));
+    if (!bytes.ok() && bytes.error().kind == ErrorKind::timeout) continue;
+    if (!bytes.ok()) return std::move(bytes).error();
+    FARSHORE_TRY_ASSIGN(Message message, decode(*bytes));
+    if (auto* ack = std::get_if<Ack>(&message)) take(*ack);
+    else if (auto* done = std::get_if<VerbDone>(&message)) finish_verb(*done);
+    else if (auto* refuse = std::get_if<Refuse>(&message)) return Error{refuse->kind, refuse->retry, refuse->what};
+    else {
+      os::Lock lock(mutex_);
+      if (auto* fetch = std::get_if<Fetch>(&message)) fetches_.push_back(*fetch);
+      else if (auto* fetched = std::get_if<Fetched>(&message)) fetched_ = std::move(*fetched);
+      else return permanent(ErrorKind::corrupt, "the target sent a message of type {}", message.index());
+      changed_.notify_all();
+    }
+  }
+  return {};
+}
+
+void ShipLoop::take(const Ack& ack) {
+  const WallTime now = world_.clock().wall();
+  std::optional<CommitPosition> commit;
+  {
+    os::Lock lock(mutex_);
+    far_.heard_at = world_.now();
+    far_.ack = ack;
+    if (ack.durable.sequence >= far_.shipped) far_.unacknowledged_bytes = 0;
+    commit = shipped_.through(ack.durable.sequence);
+  }
+  if (commit) callbacks_.far_durable(*commit, ack.durable.sequence);
+  durability_.advance(ack.durable_commit_time, now);
+  apply_.advance(ack.applied_commit_time, now);
+  const Sequence kept = ack.durable.sequence;
+  (void)journal_.set_consumer(options_.site,
+                              {.applied = kept, .restart = kept.next(), .required = options_.required});
+  const auto state = static_cast<State>(ack.state);
+  if (state <= State::failed && state != State::stopped) board_.set(state, ack.reason, ack.remedy);
+}
+
+Result<void> ShipLoop::send_verbs(link::Channel& channel) {
+  std::vector<Message> messages;
+  std::vector<Fetch> fetches;
+  {
+    os::Lock lock(mutex_);
+    for (auto& pending : verbs_) {
+      if (std::exchange(pending->sent, true)) continue;
+      messages.emplace_back(pending->verb);
+    }
+    fetches.assign(fetches_.begin(), fetches_.end());
+    fetches_.clear();
+  }
+  for (const Message& message : messages) FARSHORE_TRY(channel.send(encode(message), world_.after(kAnswerWait)));
+  for (const Fetch& fetch : fetches) FARSHORE_TRY(answer(channel, fetch));
+  return {};
+}
+
+Result<void> ShipLoop::answer(link::Channel& channel, const Fetch& fetch) {
+  Fetched fetched;
+  auto reader = journal_.reader(fetch.first);
+  if (reader.ok()) {
+    auto records = (*reader)->next(kBatchBytes, world_.after(kFollowWait));
+    if (records.ok()) fetched.records = *std::move(records);
+  }
+  std::erase_if(fetched.records, [&](const PlacedRecord& r) { return r.place.sequence > fetch.last; });
+  return channel.send(encode(fetched), world_.after(kAnswerWait));
+}
+
+Result<void> ShipLoop::repair(link::Channel& channel, Sequence at) {
+  {
+    os::Lock lock(mutex_);
+    fetched_.reset();
+  }
+  FARSHORE_TRY(channel.send(encode(Fetch{at, at.plus(kFetchRecordsMax)}), world_.after(kAnswerWait)));
+  std::vector<PlacedRecord> records;
+  {
+    os::Lock lock(mutex_);
+    changed_.wait(lock, world_.after(kAnswerWait), [&] { return fetched_.has_value(); });
+    if (fetched_) records = std::move(fetched_->records);
+  }
+  if (records.empty())
+    return permanent(ErrorKind::corrupt, "the journal is damaged at {} and {} does not hold that place: restore the file, "
+                     "or copy the tables anew with `farshore stream resnapshot {}`", at, options_.site, options_.stream_name);
+  FARSHORE_TRY(journal_.repair(records));
+  board_.report(Severity::info, "journal.repaired",
+                fmt::format("{} records from {} were repaired from {}", records.size(), at, options_.site));
+  return {};
+}
+
+Result<void> ShipLoop::verb(const Verb& verb, Deadline deadline) {
+  auto pending = std::make_shared<PendingVerb>(PendingVerb{.verb = verb});
+  os::Lock lock(mutex_);
+  if (!far_.connected)
+    return transient(ErrorKind::unavailable, "{} is not connected: give the verb to its own agent", options_.site);
+  verbs_.push_back(pending);
+  const bool done = changed_.wait(lock, deadline, [&] { return pending->done; });
+  std::erase(verbs_, pending);
+  if (!done) return transient(ErrorKind::timeout, "{} did not answer `{}`", options_.site, verb.name);
+  if (!pending->error.empty()) return permanent(ErrorKind::conflict, "{}", pending->error);
+  return {};
+}
+
+void ShipLoop::finish_verb(const VerbDone& done) {
+  os::Lock lock(mutex_);
+  for (auto& pending : verbs_) {
+    if (!pending->sent || pending->done) continue;
+    pending->done = true;
+    pending->error = done.error;
+    break;  // answers come in the order of the questions
+  }
+  changed_.notify_all();
+}
+
+void ShipLoop::disconnected(const Error& why) {
+  os::Lock lock(mutex_);
+  far_.connected = false;
+  for (auto& pending : verbs_) {
+    pending->done = true;
+    pending->error = "the link was cut: " + why.what;
+  }
+  changed_.notify_all();
+}
+
+FarStatus ShipLoop::status() const {
+  os::Lock lock(mutex_);
+  return far_;
+}
+
+}  // namespace farshore::pipeline

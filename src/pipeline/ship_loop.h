@@ -1,0 +1,104 @@
+// ShipLoop: near journal -> link, for one target. run() connects, finds the common place, ships what is durable; while a
+// channel stands a second thread of its own receives the target's acknowledgements. In flight: the channel's window.
+// Stops within 200 ms of its token.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <stop_token>
+
+#include "journal/journal.h"
+#include "link/link.h"
+#include "pipeline/backoff.h"
+#include "pipeline/commit_positions.h"
+#include "pipeline/lag_gauge.h"
+#include "pipeline/messages.h"
+#include "pipeline/state.h"
+#include "pipeline/stopper.h"
+
+namespace farshore::pipeline {
+
+// Opens a channel to the target's region; unavailable while no session stands.
+using Dial = std::function<Result<std::unique_ptr<link::Channel>>(const std::string& name, link::Class klass,
+                                                                   Deadline deadline)>;
+
+// Sends one message and receives the answer; a Refuse comes back as its error.
+Result<Message> ask(link::Channel& channel, const Message& question, Deadline deadline);
+
+// What the target last said, as the source's side keeps it.
+struct FarStatus {
+  bool connected = false;
+  MonotonicTime heard_at{};
+  Ack ack;
+  Sequence shipped;
+  std::uint64_t shipped_transactions = 0, shipped_changes = 0, shipped_bytes = 0;
+  std::uint64_t unacknowledged_bytes = 0;
+};
+
+class ShipLoop {
+ public:
+  struct Options {
+    Uuid stream;
+    std::string stream_name, site;
+    std::string definition;
+    Epoch epoch{1};
+    bool required = true;  // for retention
+  };
+  struct Callbacks {
+    std::function<void(const CommitPosition&, Sequence durable)> far_durable;
+    std::function<void(bool copied)> connected;        // the target has welcomed us
+    std::function<void(Error)> journal_failed;
+  };
+
+  ShipLoop(os::World& world, Dial dial, journal::Journal& journal, StateBoard& board, Options options,
+           Callbacks callbacks);
+
+  void run(std::stop_token stop);
+  void poke() { stopper_.poke(); }
+  // A verb for the target's leg; waits for its answer.
+  Result<void> verb(const Verb& verb, Deadline deadline);
+
+  FarStatus status() const;
+  Lag durability(WallTime now) const { return durability_.read(now); }
+  Lag apply(WallTime now) const { return apply_.read(now); }
+
+ private:
+  struct PendingVerb {
+    Verb verb;
+    bool sent = false, done = false;
+    std::string error;
+  };
+
+  Result<void> session(std::stop_token stop);
+  Result<Begin> negotiate(link::Channel& channel);
+  Result<void> ship(link::Channel& channel, const Begin& begin, std::stop_token stop, const Result<void>& receiving);
+  Result<void> send(link::Channel& channel, std::vector<PlacedRecord> records);
+  Result<void> send_verbs(link::Channel& channel);
+  Result<void> receive(link::Channel& channel, std::stop_token stop);
+  Result<void> answer(link::Channel& channel, const Fetch& fetch);
+  void take(const Ack& ack);
+  void finish_verb(const VerbDone& done);
+  void disconnected(const Error& why);
+  Result<void> repair(link::Channel& channel, Sequence at);
+
+  os::World& world_;
+  const Dial dial_;
+  journal::Journal& journal_;
+  StateBoard& board_;
+  const Options options_;
+  const Callbacks callbacks_;
+  Stopper stopper_;
+  Backoff backoff_;
+  LagGauge durability_, apply_;
+
+  mutable os::Mutex mutex_;
+  os::CondVar changed_;
+  CommitPositions shipped_;
+  FarStatus far_;
+  std::deque<std::shared_ptr<PendingVerb>> verbs_;
+  std::deque<Fetch> fetches_;                      // asked by the target, answered by the sending thread
+  std::optional<Fetched> fetched_;                 // answer to ours
+};
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,380 @@
+#include "pipeline/source_stream.h"
+
+#include <algorithm>
+
+#include "os/thread.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kAskWait = 10s;
+constexpr Duration kVerbWait = 60s;
+constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
+
+}  // namespace
+
+// One target's near end.
+struct SourceStream::Leg {
+  const Target& target;
+  StateBoard board;
+  std::unique_ptr<ShipLoop> ship;
+  std::unique_ptr<CopySender> copy;
+  Stopper copy_wanted_changed;
+  os::Mutex mutex;
+  bool copy_wanted = false;
+  std::optional<CommitPosition> far;  // newest commit its journal holds
+  Sequence far_sequence;
+  os::Thread ship_thread, copy_thread;
+
+  Leg(os::World& world, const Target& t, EventSink events, const std::string& stream)
+      : target(t), board(world, std::move(events), stream, t.site), copy_wanted_changed(world) {}
+};
+
+struct SourceStream::Running {
+  std::unique_ptr<journal::Journal> journal;
+  SourceParts parts;
+  std::unique_ptr<CaptureLoop> capture;
+  std::vector<std::unique_ptr<Leg>> legs;
+  os::Mutex far_mutex;
+  os::Thread capture_thread, acknowledge_thread;
+};
+
+SourceStream::SourceStream(os::World& world, Options options, MakeParts make_parts, EventSink events)
+    : world_(world),
+      options_(std::move(options)),
+      make_parts_(std::move(make_parts)),
+      events_(events),
+      board_(world, std::move(events), options_.name, ""),
+      stopper_(world) {}
+
+SourceStream::~SourceStream() = default;
+
+void SourceStream::run(std::stop_token stop) {
+  Backoff backoff(world_, kReopenMin, kReopenMax);
+  while (!stop.stop_requested()) {
+    auto result = run_once(stop);
+    if (stop.stop_requested() || result.ok()) break;
+    const Error& error = result.error();
+    if (error.retry == Retry::no && error.kind != ErrorKind::io && error.kind != ErrorKind::closed) {
+      board_.fail(error, "repair the cause, then `farshore stream resume`");
+      stopper_.wait(stop, Duration::max());
+      continue;
+    }
+    const Duration pause = backoff.next();
+    board_.retrying(error, world_.now() + pause);
+    stopper_.wait(stop, pause);
+  }
+  board_.set(State::stopped);
+}
+
+Result<void> SourceStream::run_once(std::stop_token stop) {
+  FARSHORE_TRY(world_.files().create_folder(options_.folder));
+  EventSink events = [this](Event event) { board_.report(event.severity, event.name, event.message); };
+  FARSHORE_TRY_ASSIGN(auto journal,
+                      journal::Journal::open(world_, options_.folder + "/journal", options_.journal, events));
+  std::optional<Welcome> continue_from;
+  FARSHORE_TRY_ASSIGN(const StreamFile file,
+                      identify(journal->status().written.sequence == Sequence(0), continue_from, stop));
+  FARSHORE_TRY(prepare_journal(*journal, continue_from));
+  FARSHORE_TRY_ASSIGN(SourceParts parts, make_parts_(file.stream));
+  auto running = start(std::move(journal), std::move(parts), file);
+  std::stop_callback wake(stop, [this] {
+    os::Lock lock(mutex_);
+    changed_.notify_all();
+  });
+  std::optional<Error> failed;
+  {
+    os::Lock lock(mutex_);
+    changed_.wait(lock, Deadline::never(), [&] { return stop.stop_requested() || fatal_; });
+    failed = fatal_;
+  }
+  for (auto& leg : running->legs) {
+    leg->ship_thread.request_stop();
+    leg->copy_thread.request_stop();
+  }
+  running->capture_thread.request_stop();
+  running->acknowledge_thread.request_stop();
+  for (auto& leg : running->legs) {
+    leg->ship_thread.join();
+    leg->copy_thread.join();
+  }
+  running->capture_thread.join();
+  running->acknowledge_thread.join();
+  {
+    os::Lock lock(mutex_);
+    running_.reset();
+  }
+  running->journal->close();
+  if (failed) return *failed;
+  return {};
+}
+
+// A journal that is empty has either never been begun, or was lost with its disk: only the targets know (design 4.4).
+Result<StreamFile> SourceStream::identify(bool journal_is_empty, std::optional<Welcome>& continue_from,
+                                          std::stop_token stop) {
+  const std::string path = options_.folder + "/stream.file";
+  FARSHORE_TRY_ASSIGN(std::optional<StreamFile> file, load_stream_file(world_.files(), path));
+  if (!file || journal_is_empty) {
+    FARSHORE_TRY_ASSIGN(continue_from, most_advanced(stop));
+    if (!file) {
+      file = StreamFile{.name = options_.name};
+      if (continue_from) {
+        file->stream = continue_from->stream;
+        if (!continue_from->history.empty()) file->epoch = continue_from->history.back().epoch;
+      } else {
+        file->stream = Uuid::from_random(world_.random().next(), world_.random().next());
+      }
+      FARSHORE_TRY(save_stream_file(world_.files(), path, *file));
+    }
+    if (continue_from && continue_from->durable.sequence == Sequence(0)) continue_from.reset();
+    if (continue_from)
+      board_.report(Severity::warning, "stream.near_journal_lost",
+                    fmt::format("the near journal is empty; it is continued from the far one after {}",
+                                continue_from->durable));
+  }
+  os::Lock lock(mutex_);
+  file_ = *file;
+  return *std::move(file);
+}
+
+Result<std::optional<Welcome>> SourceStream::most_advanced(std::stop_token stop) {
+  std::optional<Welcome> best;
+  for (const Target& target : options_.targets) {
+    board_.set(State::starting, fmt::format("asks {} what it holds of this stream", target.site));
+    auto welcome = ask_target(target);
+    while (!welcome.ok() && welcome.error().retry == Retry::yes && !stop.stop_requested()) {
+      board_.retrying(welcome.error(), world_.now() + 1s);
+      stopper_.wait(stop, 1s);
+      welcome = ask_target(target);
+    }
+    if (!welcome.ok()) return std::move(welcome).error();
+    board_.worked();
+    if (welcome->stream.is_nil()) continue;
+    if (!best || welcome->durable > best->durable) best = *std::move(welcome);
+  }
+  return best;
+}
+
+Result<Welcome> SourceStream::ask_target(const Target& target) {
+  FARSHORE_TRY_ASSIGN(auto channel, target.dial(fmt::format("ship/{}/{}", options_.name, target.site),
+                                                link::Class::control, world_.after(kAskWait)));
+  FARSHORE_TRY_ASSIGN(Message answer, ask(*channel, Hello{.name = options_.name}, world_.after(kAskWait)));
+  channel->close();
+  if (auto* welcome = std::get_if<Welcome>(&answer)) return std::move(*welcome);
+  return permanent(ErrorKind::corrupt, "{} answered Hello with something else", target.site);
+}
+
+Result<void> SourceStream::prepare_journal(journal::Journal& journal, const std::optional<Welcome>& continue_from) {
+  if (journal.status().written.sequence > Sequence(0)) return {};
+  if (continue_from) {
+    const Place next{continue_from->history.empty() ? Epoch(1) : continue_from->history.back().epoch,
+                     continue_from->durable.sequence.next()};
+    return journal.start_at(next, continue_from->hash, continue_from->history,
+                            {continue_from->position, continue_from->commit_time, continue_from->session});
+  }
+  if (!journal.history().empty()) return {};
+  return journal.begin_epoch({.epoch = Epoch(1), .first = Sequence(1), .identity = options_.name});
+}
+
+std::shared_ptr<SourceStream::Running> SourceStream::start(std::unique_ptr<journal::Journal> journal,
+                                                           SourceParts parts, const StreamFile& file) {
+  auto running = std::make_shared<Running>();
+  running->journal = std::move(journal);
+  running->parts = std::move(parts);
+  running->capture = std::make_unique<CaptureLoop>(
+      world_, *running->parts.source, *running->journal, board_,
+      CaptureLoop::Options{.preamble_every_bytes = options_.journal.preamble_every_bytes,
+                           .expected_identity = file.identity},
+      CaptureLoop::Callbacks{.identity_seen = [this](const std::string& id) { return keep_identity(id); },
+                             .journal_failed = [this](Error error) { fatal(std::move(error)); }});
+  for (const Target& target : options_.targets) {
+    // A target keeps what it has not got: known before the first trim.
+    if (!running->journal->consumer(target.site))
+      (void)running->journal->set_consumer(target.site, {.required = target.required});
+    running->legs.push_back(std::make_unique<Leg>(world_, target, events_, options_.name));
+  }
+  {
+    os::Lock lock(mutex_);
+    fatal_.reset();
+    running_ = running;
+  }
+  CaptureLoop* capture = running->capture.get();
+  running->capture_thread = os::Thread("capture", [capture](std::stop_token s) { capture->run(s); });
+  running->acknowledge_thread = os::Thread("acknowledge", [capture](std::stop_token s) { capture->run_acknowledge(s); });
+  for (auto& leg : running->legs) start_leg(*running, *leg, file);
+  return running;
+}
+
+void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file) {
+  leg.ship = std::make_unique<ShipLoop>(
+      world_, leg.target.dial, *running.journal, leg.board,
+      ShipLoop::Options{.stream = file.stream,
+                        .stream_name = options_.name,
+                        .site = leg.target.site,
+                        .definition = options_.definition,
+                        .epoch = file.epoch,
+                        .required = leg.target.required},
+      ShipLoop::Callbacks{
+          .far_durable = [this, &running, &leg](const CommitPosition& commit,
+                                                Sequence durable) { far_durable(running, leg, commit, durable); },
+          .connected =
+              [&leg](bool copied) {
+                if (copied) return;
+                os::Lock lock(leg.mutex);
+                leg.copy_wanted = true;
+                leg.copy_wanted_changed.poke();
+              },
+          .journal_failed = [this](Error error) { fatal(std::move(error)); }});
+  leg.copy = std::make_unique<CopySender>(world_, leg.target.dial, *running.parts.snapshot, leg.board,
+                                          CopySender::Options{.stream = file.stream,
+                                                              .stream_name = options_.name,
+                                                              .site = leg.target.site,
+                                                              .existing = options_.existing});
+  leg.ship_thread = os::Thread("ship-" + leg.target.site, [&leg](std::stop_token s) { leg.ship->run(s); });
+  leg.copy_thread = os::Thread("copy-" + leg.target.site,
+                               [this, &leg, &running](std::stop_token s) { copy_loop(leg, running, s); });
+}
+
+void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
+  Backoff backoff(world_, 500ms, 15s);
+  while (!stop.stop_requested()) {
+    bool wanted = false;
+    {
+      os::Lock lock(leg.mutex);
+      wanted = leg.copy_wanted;
+    }
+    // Slot and publication come first: what commits after the snapshot must be in the stream.
+    if (!wanted || !running.capture->wait_started(world_.after(200ms))) {
+      if (!wanted) leg.copy_wanted_changed.wait(stop, Duration::max());
+      continue;
+    }
+    leg.board.set(State::copying);
+    auto copied = leg.copy->run_once(stop);
+    if (stop.stop_requested()) return;
+    if (copied.ok()) {
+      os::Lock lock(leg.mutex);
+      leg.copy_wanted = false;
+      backoff.reset();
+      leg.board.worked();
+      leg.board.set(State::streaming);
+      continue;
+    }
+    const Error& error = copied.error();
+    if (error.retry == Retry::no && error.kind != ErrorKind::closed) {
+      leg.board.fail(error, "repair the cause, then `farshore stream resume`");
+      leg.copy_wanted_changed.wait(stop, Duration::max());
+      continue;
+    }
+    const Duration pause = backoff.next();
+    leg.board.retrying(error, world_.now() + pause);
+    leg.copy_wanted_changed.wait(stop, pause);
+  }
+}
+
+// What all required targets hold decides; with none required, what the slowest of all holds.
+void SourceStream::far_durable(Running& running, Leg& leg, const CommitPosition& commit, Sequence durable) {
+  os::Lock lock(running.far_mutex);
+  leg.far = commit;
+  leg.far_sequence = durable;
+  const bool any_required = std::any_of(running.legs.begin(), running.legs.end(),
+                                        [](const auto& l) { return l->target.required; });
+  const CommitPosition* slowest = nullptr;
+  for (const auto& other : running.legs) {
+    if (any_required && !other->target.required) continue;
+    if (!other->far) return;
+    if (slowest == nullptr || other->far->sequence < slowest->sequence) slowest = &*other->far;
+  }
+  if (slowest != nullptr) running.capture->far_durable(*slowest);
+}
+
+Result<void> SourceStream::keep_identity(const std::string& identity) {
+  os::Lock lock(mutex_);
+  StreamFile next = file_;
+  next.identity = identity;
+  FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
+  file_ = std::move(next);
+  return {};
+}
+
+void SourceStream::fatal(Error error) {
+  os::Lock lock(mutex_);
+  if (!fatal_) fatal_ = std::move(error);
+  changed_.notify_all();
+}
+
+std::shared_ptr<SourceStream::Running> SourceStream::running() const {
+  os::Lock lock(mutex_);
+  return running_;
+}
+
+Result<void> SourceStream::resume(const std::string& site) {
+  stopper_.poke();
+  auto running = this->running();
+  if (!running) return {};
+  running->capture->accept_identity();
+  running->capture->poke();
+  Result<void> result;
+  for (auto& leg : running->legs) {
+    if (!site.empty() && leg->target.site != site) continue;
+    leg->ship->poke();
+    leg->copy_wanted_changed.poke();
+    if (leg->ship->status().connected) result = leg->ship->verb({"resume", ""}, world_.after(kVerbWait));
+  }
+  return result;
+}
+
+Result<void> SourceStream::forward(const std::string& site, const Verb& verb) {
+  auto running = this->running();
+  if (!running) return transient(ErrorKind::unavailable, "stream '{}' is starting", options_.name);
+  bool found = false;
+  for (auto& leg : running->legs) {
+    if (!site.empty() && leg->target.site != site) continue;
+    found = true;
+    FARSHORE_TRY(leg->ship->verb(verb, world_.after(kVerbWait)));
+  }
+  if (!found) return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", options_.name, site);
+  return {};
+}
+
+Result<void> SourceStream::copy(const std::string& site) {
+  auto running = this->running();
+  if (!running) return transient(ErrorKind::unavailable, "stream '{}' is starting", options_.name);
+  for (auto& leg : running->legs) {
+    if (!site.empty() && leg->target.site != site) continue;
+    os::Lock lock(leg->mutex);
+    leg->copy_wanted = true;
+    leg->copy_wanted_changed.poke();
+  }
+  return {};
+}
+
+SourceStatus SourceStream::status() const {
+  SourceStatus status{.capture = board_.get()};
+  const WallTime now = world_.clock().wall();
+  std::shared_ptr<Running> running;
+  {
+    os::Lock lock(mutex_);
+    status.stream = file_.stream;
+    status.epoch = file_.epoch;
+    status.identity = file_.identity;
+    running = running_;
+  }
+  if (!running) {
+    for (const Target& target : options_.targets) status.targets.push_back({.site = target.site, .region = target.region});
+    return status;
+  }
+  status.captured = running->capture->stats();
+  status.capture_lag = running->capture->lag(now);
+  status.journal = running->journal->status();
+  for (const auto& leg : running->legs)
+    status.targets.push_back({.site = leg->target.site,
+                              .region = leg->target.region,
+                              .leg = leg->board.get(),
+                              .far = leg->ship->status(),
+                              .durability = leg->ship->durability(now),
+                              .apply = leg->ship->apply(now),
+                              .copy = leg->copy->progress()});
+  return status;
+}
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,108 @@
+// SourceStream: the near end of a stream: near journal, capture loop, and for each target a ship loop and a copy sender.
+// run() is a supervisor: it finds the stream's identity (its own file, else what the targets hold), opens the journal,
+// starts the loops, and after a journal's failure closes all and begins anew.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "journal/journal.h"
+#include "pipeline/capture_loop.h"
+#include "pipeline/copy_sender.h"
+#include "pipeline/ship_loop.h"
+#include "pipeline/state.h"
+#include "pipeline/stream_file.h"
+
+namespace farshore::pipeline {
+
+// The engine's parts of one stream, made once its identity is known.
+struct SourceParts {
+  std::unique_ptr<Source> source;
+  std::unique_ptr<SnapshotSource> snapshot;
+};
+
+struct SourceTargetStatus {
+  std::string site, region;
+  LegState leg;
+  FarStatus far;
+  Lag durability, apply;
+  std::vector<CopyProgress> copy;
+};
+
+struct SourceStatus {
+  LegState capture;
+  Uuid stream;
+  Epoch epoch;
+  std::string identity;
+  CaptureStats captured;
+  Lag capture_lag;
+  journal::Status journal;
+  std::vector<SourceTargetStatus> targets;
+};
+
+class SourceStream {
+ public:
+  struct Target {
+    std::string site, region;
+    Dial dial;
+    bool required = true;
+  };
+  struct Options {
+    std::string name;
+    std::string folder;  // journal/, stream.file
+    journal::Options journal;
+    std::string definition;
+    ExistingRows existing = ExistingRows::refuse;
+    std::vector<Target> targets;
+  };
+  using MakeParts = std::function<Result<SourceParts>(const Uuid& stream)>;
+
+  SourceStream(os::World& world, Options options, MakeParts make_parts, EventSink events);
+  ~SourceStream();
+
+  void run(std::stop_token stop);
+
+  // Verbs. `site` empty: every target, or for pause, resume without targets: the capture.
+  Result<void> resume(const std::string& site);
+  Result<void> forward(const std::string& site, const Verb& verb);
+  Result<void> copy(const std::string& site);  // copies what the target says is missing
+
+  SourceStatus status() const;
+
+ private:
+  struct Leg;
+  struct Running;
+
+  Result<void> run_once(std::stop_token stop);
+  Result<StreamFile> identify(bool journal_is_empty, std::optional<Welcome>& continue_from, std::stop_token stop);
+  Result<std::optional<Welcome>> most_advanced(std::stop_token stop);
+  Result<Welcome> ask_target(const Target& target);
+  Result<void> prepare_journal(journal::Journal& journal, const std::optional<Welcome>& continue_from);
+  std::shared_ptr<Running> start(std::unique_ptr<journal::Journal> journal, SourceParts parts, const StreamFile& file);
+  void start_leg(Running& running, Leg& leg, const StreamFile& file);
+  void copy_loop(Leg& leg, Running& running, std::stop_token stop);
+  void far_durable(Running& running, Leg& leg, const CommitPosition& commit, Sequence durable);
+  Result<void> keep_identity(const std::string& identity);
+  void fatal(Error error);
+  std::shared_ptr<Running> running() const;
+
+  os::World& world_;
+  const Options options_;
+  const MakeParts make_parts_;
+  const EventSink events_;
+  StateBoard board_;
+  Stopper stopper_;
+
+  mutable os::Mutex mutex_;
+  os::CondVar changed_;
+  std::shared_ptr<Running> running_;
+  StreamFile file_;
+  std::optional<Error> fatal_;
+};
+
+}  // namespace farshore::pipeline

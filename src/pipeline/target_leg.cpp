@@ -1,0 +1,379 @@
+#include "pipeline/target_leg.h"
+
+#include <atomic>
+
+#include "os/thread.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kSettleWait = 30s;   // for what was received to become durable before we say what we hold
+constexpr Duration kHoldWait = 60s;     // for the sink's running group
+constexpr Duration kChannelWait = 5min; // of silence within a copy
+constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
+
+}  // namespace
+
+// The journal and the loops over it. The apply loop begins once the stream's identity is known.
+struct TargetLeg::Running {
+  std::unique_ptr<journal::Journal> journal;
+  std::unique_ptr<ReceiveLoop> receive;
+  std::unique_ptr<ApplyLoop> apply;
+  std::unique_ptr<ChannelServer> ship_channels, copy_channels;
+  os::Mutex ship_mutex;                        // held by the one ship channel that is served
+  os::Mutex current_mutex;
+  link::Channel* current_ship = nullptr;
+  std::atomic<ApplyLoop*> loop{nullptr};       // `apply` once it is there, for the other threads
+  os::Thread apply_thread;
+};
+
+TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, CopySink& copy_sink, EventSink events)
+    : world_(world),
+      options_(std::move(options)),
+      sink_(sink),
+      copy_sink_(copy_sink),
+      board_(world, std::move(events), options_.stream_name, options_.site),
+      stopper_(world) {}
+
+void TargetLeg::run(std::stop_token stop) {
+  Backoff backoff(world_, kReopenMin, kReopenMax);
+  while (!stop.stop_requested()) {
+    auto result = run_once(stop);
+    if (stop.stop_requested() || result.ok()) break;
+    const Error& error = result.error();
+    if (error.kind == ErrorKind::corrupt || error.kind == ErrorKind::conflict) {
+      board_.fail(error, "repair the cause, then `farshore stream resume`");
+      stopper_.wait(stop, Duration::max());
+      continue;
+    }
+    const Duration pause = backoff.next();
+    board_.retrying(error, world_.now() + pause);
+    stopper_.wait(stop, pause);
+  }
+  board_.set(State::stopped);
+}
+
+Result<void> TargetLeg::run_once(std::stop_token stop) {
+  FARSHORE_TRY(world_.files().create_folder(options_.folder));
+  FARSHORE_TRY_ASSIGN(auto file, load_stream_file(world_.files(), options_.folder + "/stream.file"));
+  auto running = std::make_shared<Running>();
+  EventSink events = [this](Event event) { board_.report(event.severity, event.name, event.message); };
+  FARSHORE_TRY_ASSIGN(running->journal,
+                      journal::Journal::open(world_, options_.folder + "/journal", options_.journal, events));
+  running->receive = std::make_unique<ReceiveLoop>(
+      world_, *running->journal, board_,
+      ReceiveLoop::Callbacks{.hello = [this](const Hello& hello) { return welcome(hello); },
+                             .verb = [this](const Verb& v) { return verb(v); },
+                             .fill = [this](Ack& ack) { fill(ack); },
+                             .journal_failed = [this](Error error) { fatal(std::move(error)); }});
+  running->ship_channels = std::make_unique<ChannelServer>("receive", 4);
+  running->copy_channels = std::make_unique<ChannelServer>("copy", 20);
+  {
+    os::Lock lock(mutex_);
+    fatal_.reset();
+    file_ = std::move(file);
+    running_ = running;
+  }
+  if (!file_) board_.set(State::starting, "waits for the source's region");
+  std::optional<Error> failed;
+  std::stop_callback wake(stop, [this] {
+    os::Lock lock(mutex_);
+    changed_.notify_all();
+  });
+  while (!stop.stop_requested() && !failed) {
+    os::Lock lock(mutex_);
+    if (file_ && !running->apply) {
+      running->apply = std::make_unique<ApplyLoop>(
+          world_, sink_, *running->journal, board_,
+          ApplyLoop::Options{.stream = file_->stream,
+                             .epoch = file_->epoch,
+                             .delay = options_.apply_delay,
+                             .required = options_.required,
+                             .skip_folder = options_.folder + "/skipped",
+                             .differs = options_.difference && !file_->definition.empty()
+                                            ? options_.difference(file_->definition, options_.definition)
+                                            : ""},
+          [this](Error error) { fatal(std::move(error)); });
+      running->apply->hold_for_copy(!file_->copied, Deadline::passed());
+      running->loop = running->apply.get();
+      running->apply_thread =
+          os::Thread("apply", [apply = running->apply.get()](std::stop_token s) { apply->run(s); });
+    }
+    changed_.wait(lock, Deadline::never(), [&] {
+      return stop.stop_requested() || fatal_ || (file_ && !running->apply);
+    });
+    failed = fatal_;
+  }
+  running->ship_channels->stop();
+  running->copy_channels->stop();
+  running->apply_thread.request_stop();
+  running->apply_thread.join();
+  {
+    os::Lock lock(mutex_);
+    running_.reset();
+  }
+  running->journal->close();
+  if (failed) return *failed;
+  return {};
+}
+
+std::shared_ptr<TargetLeg::Running> TargetLeg::running() const {
+  os::Lock lock(mutex_);
+  return running_;
+}
+
+void TargetLeg::fatal(Error error) {
+  os::Lock lock(mutex_);
+  if (!fatal_) fatal_ = std::move(error);
+  changed_.notify_all();
+}
+
+void TargetLeg::accept(const std::string& kind, std::unique_ptr<link::Channel> channel) {
+  auto running = this->running();
+  if (!running) return channel->close();
+  if (kind == "ship")
+    return running->ship_channels->accept(std::move(channel),
+                                          [this](link::Channel& c, std::stop_token s) { serve_ship(c, s); });
+  if (kind == "copy")
+    return running->copy_channels->accept(std::move(channel),
+                                          [this](link::Channel& c, std::stop_token s) { serve_copy(c, s); });
+  if (kind == "table")
+    return running->copy_channels->accept(std::move(channel),
+                                          [this](link::Channel& c, std::stop_token s) { serve_table(c, s); });
+  channel->close();
+}
+
+void TargetLeg::serve_ship(link::Channel& channel, std::stop_token stop) {
+  auto running = this->running();
+  if (!running) return;
+  {
+    os::Lock lock(running->current_mutex);  // a newer channel replaces the one before
+    if (running->current_ship != nullptr) running->current_ship->close();
+  }
+  os::Lock turn(running->ship_mutex);
+  {
+    os::Lock lock(running->current_mutex);
+    running->current_ship = &channel;
+  }
+  if (!stop.stop_requested()) running->receive->serve(channel, stop);
+  os::Lock lock(running->current_mutex);
+  running->current_ship = nullptr;
+}
+
+Result<Welcome> TargetLeg::welcome(const Hello& hello) {
+  auto running = this->running();
+  if (!running) return transient(ErrorKind::unavailable, "the leg is stopping");
+  journal::Journal& journal = *running->journal;
+  if (!hello.stream.is_nil()) FARSHORE_TRY(adopt(hello));
+  if (const Sequence written = journal.status().written.sequence; written > Sequence(0))
+    FARSHORE_TRY(journal.wait_durable(written, world_.after(kSettleWait)));
+  const journal::Status status = journal.status();
+  const journal::Tail tail = journal.tail();
+  Welcome welcome{.durable = status.durable,
+                  .hash = status.hash,
+                  .position = tail.position,
+                  .commit_time = tail.commit_time,
+                  .session = tail.session,
+                  .promised = journal.promised(),
+                  .history = journal.history()};
+  os::Lock lock(mutex_);
+  if (file_) {
+    welcome.stream = file_->stream;
+    welcome.copied = file_->copied;
+  }
+  return welcome;
+}
+
+Result<void> TargetLeg::adopt(const Hello& hello) {
+  os::Lock lock(mutex_);
+  if (file_ && file_->stream != hello.stream)
+    return permanent(ErrorKind::conflict,
+                     "this region holds stream '{}' with the identity {}, the source announces {}: if the old one is no "
+                     "longer wanted, remove it here with `farshore stream remove {}`",
+                     options_.stream_name, file_->stream.text(), hello.stream.text(), options_.stream_name);
+  StreamFile next = file_.value_or(StreamFile{.stream = hello.stream, .name = hello.name});
+  if (file_ && next.epoch == hello.epoch && next.definition == hello.definition) return {};
+  if (file_ && hello.epoch < next.epoch)
+    return permanent(ErrorKind::conflict, "the source is of epoch {}, this region has promised epoch {}", hello.epoch,
+                     next.epoch);
+  next.epoch = hello.epoch;
+  next.definition = hello.definition;
+  FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
+  file_ = std::move(next);
+  changed_.notify_all();
+  return {};
+}
+
+void TargetLeg::fill(Ack& ack) {
+  auto running = this->running();
+  const LegState leg = board_.get();
+  ack.state = static_cast<std::uint8_t>(leg.state);
+  ack.reason = leg.reason.empty() ? leg.last_error : leg.reason;
+  ack.remedy = leg.remedy;
+  os::Lock lock(mutex_);
+  if (!running || running->loop == nullptr) return;
+  const ApplyStats applied = running->loop.load()->stats();
+  ack.applied = applied.applied;
+  ack.applied_commit_time = applied.commit_time;
+  ack.applied_transactions = applied.transactions;
+  ack.applied_changes = applied.changes;
+  if (applied.commit_time != WallTime{}) applied_lag_.advance(applied.commit_time, world_.clock().wall());
+}
+
+Result<void> TargetLeg::set_copied(bool copied) {
+  os::Lock lock(mutex_);
+  if (!file_) return permanent(ErrorKind::conflict, "the stream is not known here yet");
+  if (file_->copied == copied) return {};
+  StreamFile next = *file_;
+  next.copied = copied;
+  FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
+  file_ = std::move(next);
+  return {};
+}
+
+void TargetLeg::serve_copy(link::Channel& channel, std::stop_token) {
+  os::Lock one(copy_mutex_);
+  auto result = copy_tables(channel);
+  if (result.ok()) return;
+  release_hold();
+  const Error& error = result.error();
+  if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::closed) return;
+  (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}), world_.after(5s));
+}
+
+// A copy that ended early: tables that were complete before go on, an initial copy stays held until it is done.
+void TargetLeg::release_hold() {
+  auto running = this->running();
+  os::Lock lock(mutex_);
+  if (running && running->loop != nullptr && file_ && file_->copied)
+    running->loop.load()->hold_for_copy(false, Deadline::passed());
+}
+
+Result<void> TargetLeg::copy_tables(link::Channel& channel) {
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSettleWait)));
+  FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
+  const auto* prepare = std::get_if<Prepare>(&message);
+  if (prepare == nullptr) return permanent(ErrorKind::corrupt, "a copy channel must begin with Prepare");
+  auto running = this->running();
+  if (!running || running->loop == nullptr)
+    return transient(ErrorKind::unavailable, "the target waits for the stream's ship channel first");
+  if (!running->loop.load()->hold_for_copy(true, world_.after(kHoldWait)))
+    return transient(ErrorKind::timeout, "the sink did not finish its group in time");
+  FARSHORE_TRY_ASSIGN(auto tables, copy_sink_.prepare(prepare->stream, prepare->shared_definitions, prepare->tables,
+                                                      prepare->existing));
+  FARSHORE_TRY(channel.send(encode(Prepared{std::move(tables)}), world_.after(kSettleWait)));
+  for (;;) {
+    auto next = channel.receive(world_.after(kChannelWait));
+    if (!next.ok() && next.error().kind == ErrorKind::timeout) continue;  // tables are under way on their own channels
+    if (!next.ok()) return std::move(next).error();
+    FARSHORE_TRY_ASSIGN(const Message done, decode(*next));
+    if (std::holds_alternative<CopyDone>(done)) break;
+  }
+  FARSHORE_TRY(copy_sink_.complete(prepare->stream, prepare->tables));
+  FARSHORE_TRY(set_copied(true));
+  running->loop.load()->hold_for_copy(false, Deadline::passed());
+  return channel.send(encode(Completed{}), world_.after(kSettleWait));
+}
+
+void TargetLeg::serve_table(link::Channel& channel, std::stop_token stop) {
+  auto result = receive_table(channel, stop);
+  if (result.ok()) return;
+  const Error& error = result.error();
+  (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}), world_.after(5s));
+}
+
+Result<void> TargetLeg::receive_table(link::Channel& channel, std::stop_token stop) {
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSettleWait)));
+  FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
+  const auto* begin = std::get_if<TableBegin>(&message);
+  if (begin == nullptr) return permanent(ErrorKind::corrupt, "a table channel must begin with TableBegin");
+  FARSHORE_TRY_ASSIGN(auto writer, copy_sink_.begin(begin->stream, begin->table));
+  while (!stop.stop_requested()) {
+    FARSHORE_TRY_ASSIGN(const Bytes next, channel.receive(world_.after(kChannelWait)));
+    FARSHORE_TRY_ASSIGN(const Message part, decode(next));
+    if (const auto* chunk = std::get_if<Chunk>(&part)) {
+      FARSHORE_TRY(writer->write(chunk->bytes));
+    } else if (const auto* end = std::get_if<TableEnd>(&part)) {
+      FARSHORE_TRY(writer->finish(end->mark));
+      board_.report(Severity::info, "copy.table",
+                    fmt::format("{}: {} rows were copied", begin->table.name, end->rows));
+      return channel.send(encode(TableCopied{}), world_.after(kSettleWait));
+    } else {
+      return permanent(ErrorKind::corrupt, "a table channel carried a message of type {}", part.index());
+    }
+  }
+  return permanent(ErrorKind::closed, "the leg was stopped");
+}
+
+Result<void> TargetLeg::verb(const Verb& verb) {
+  if (verb.name == "resume") return resume();
+  if (verb.name == "resnapshot") return resnapshot(verb.argument);
+  if (verb.name == "pause") {
+    if (verb.argument.empty()) return pause(std::nullopt);
+    FARSHORE_TRY_ASSIGN(const WallTime at, parse_time(verb.argument));
+    return pause(at);
+  }
+  if (verb.name == "skip") {
+    const auto colon = verb.argument.find(':');
+    if (colon == std::string::npos) return permanent(ErrorKind::invalid, "'{}' is not a place", verb.argument);
+    const Place place{Epoch(std::strtoull(verb.argument.c_str(), nullptr, 10)),
+                      Sequence(std::strtoull(verb.argument.c_str() + colon + 1, nullptr, 10))};
+    return skip(place, world_.after(30s));
+  }
+  return permanent(ErrorKind::invalid, "this version knows no verb '{}'", verb.name);
+}
+
+Result<void> TargetLeg::pause(std::optional<WallTime> at) {
+  auto running = this->running();
+  if (!running || running->loop == nullptr) return permanent(ErrorKind::conflict, "nothing is applied here yet");
+  running->loop.load()->pause(at);
+  return {};
+}
+
+Result<void> TargetLeg::resume() {
+  stopper_.poke();
+  if (auto running = this->running(); running && running->loop != nullptr) running->loop.load()->resume();
+  return {};
+}
+
+Result<void> TargetLeg::skip(Place place, Deadline deadline) {
+  auto running = this->running();
+  if (!running || running->loop == nullptr) return permanent(ErrorKind::conflict, "nothing is applied here yet");
+  return running->loop.load()->skip(place, deadline);
+}
+
+Result<void> TargetLeg::resnapshot(const std::string& table) {
+  auto running = this->running();
+  Uuid stream;
+  {
+    os::Lock lock(mutex_);
+    if (!file_ || !running || running->loop == nullptr)
+      return permanent(ErrorKind::conflict, "nothing was copied here yet");
+    stream = file_->stream;
+  }
+  if (!running->loop.load()->hold_for_copy(true, world_.after(kHoldWait)))
+    return transient(ErrorKind::timeout, "the sink did not finish its group in time");
+  FARSHORE_TRY(copy_sink_.reset(stream, table));
+  return set_copied(false);
+}
+
+TargetStatus TargetLeg::status() const {
+  TargetStatus status{.leg = board_.get()};
+  const WallTime now = world_.clock().wall();
+  auto running = this->running();
+  os::Lock lock(mutex_);
+  if (file_) {
+    status.stream = file_->stream;
+    status.epoch = file_->epoch;
+  }
+  if (!running) return status;
+  status.received = running->receive->stats();
+  status.source_connected = status.received.connected;
+  status.durability = running->receive->lag(now);
+  status.journal = running->journal->status();
+  if (running->loop != nullptr) status.applied = running->loop.load()->stats();
+  status.apply = applied_lag_.read(now);
+  return status;
+}
+
+}  // namespace farshore::pipeline

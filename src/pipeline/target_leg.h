@@ -1,0 +1,95 @@
+// TargetLeg: the far end of a stream for one target: far journal, receive and apply loops, the copy's receiving side.
+// Its run() is a supervisor: it opens the journal, starts the loops, and after a journal's failure closes all and begins
+// anew. Channels come from the link by accept(); verbs from the API.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "journal/journal.h"
+#include "link/link.h"
+#include "pipeline/apply_loop.h"
+#include "pipeline/channel_server.h"
+#include "pipeline/receive_loop.h"
+#include "pipeline/state.h"
+#include "pipeline/stream_file.h"
+#include "sink/copy_sink.h"
+
+namespace farshore::pipeline {
+
+struct TargetStatus {
+  LegState leg;
+  Uuid stream;
+  Epoch epoch;
+  bool source_connected = false;
+  ReceiveStats received;
+  ApplyStats applied;
+  Lag durability, apply;  // source's commit times against this region's clock
+  journal::Status journal;
+};
+
+class TargetLeg {
+ public:
+  struct Options {
+    std::string stream_name, site;
+    std::string folder;           // of this leg: journal/, stream.file, skipped/
+    journal::Options journal;
+    Duration apply_delay{};
+    bool required = true;
+    std::string definition;       // as this region's own file has it
+    // Empty when both say the same; else the differences, a line each (design 4.11).
+    std::function<std::string(const std::string& source, const std::string& own)> difference;
+  };
+
+  // The sink and the copy sink are used by one thread each and must outlive the leg.
+  TargetLeg(os::World& world, Options options, Sink& sink, CopySink& copy_sink, EventSink events);
+
+  void run(std::stop_token stop);
+  // kind: "ship", "copy" or "table".
+  void accept(const std::string& kind, std::unique_ptr<link::Channel> channel);
+
+  Result<void> pause(std::optional<WallTime> at);
+  Result<void> resume();
+  Result<void> skip(Place place, Deadline deadline);
+  Result<void> resnapshot(const std::string& table);  // empty: all
+
+  TargetStatus status() const;
+
+ private:
+  struct Running;  // what lives between two openings of the journal
+
+  Result<void> run_once(std::stop_token stop);
+  void serve_ship(link::Channel& channel, std::stop_token stop);
+  void serve_copy(link::Channel& channel, std::stop_token stop);
+  void serve_table(link::Channel& channel, std::stop_token stop);
+  void release_hold();
+  Result<void> copy_tables(link::Channel& channel);
+  Result<void> receive_table(link::Channel& channel, std::stop_token stop);
+  Result<Welcome> welcome(const Hello& hello);
+  Result<void> adopt(const Hello& hello);
+  Result<void> verb(const Verb& verb);
+  void fill(Ack& ack);
+  Result<void> set_copied(bool copied);
+  void fatal(Error error);
+  std::shared_ptr<Running> running() const;
+
+  os::World& world_;
+  const Options options_;
+  Sink& sink_;
+  CopySink& copy_sink_;
+  StateBoard board_;
+  Stopper stopper_;
+  os::Mutex copy_mutex_;  // one Prepare..Completed at a time
+
+  mutable os::Mutex mutex_;
+  os::CondVar changed_;
+  std::shared_ptr<Running> running_;
+  std::optional<StreamFile> file_;
+  std::optional<Error> fatal_;
+  LagGauge applied_lag_;
+};
+
+}  // namespace farshore::pipeline
