@@ -1,0 +1,551 @@
+#!/usr/bin/python3
+"""Keeps the house rules true. `tools/lint.py NAME …` runs only the checks named.
+
+  layers     a module includes only what its DEPS declare
+  map        the folder table of ARCHITECTURE.md against src/
+  budgets    lines of files, headers and functions; 100 columns
+  names      names that say nothing
+  calls      what only os/ may call
+  docs       files that a document names but nobody has
+  skips      tests that were switched off
+  leftovers  marks of unfinished work
+  scripts    bash and Python parse
+  format     clang-format-19
+  tidy       clang-tidy-19 on what changed (or --tidy-all), within --tidy-seconds
+"""
+import argparse
+import ast
+import concurrent.futures
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+FILE_LINES_MAX = 800
+HEADER_LINES_MAX = 200
+FUNCTION_LINES_MAX = 70
+COLUMNS_MAX = 100
+# "path: function" of what is longer than the budget and may stay for now. Only ever gets shorter.
+FUNCTION_RATCHET = set()
+
+BANNED_STEMS = {
+    "util",
+    "utils",
+    "helper",
+    "helpers",
+    "common",
+    "misc",
+    "stuff",
+    "manager",
+    "handler",
+    "types",
+}
+BANNED_TYPE = re.compile(
+    r"\b(?:class|struct)\s+(\w*(?:Manager|Handler|Helper|Utils?)|\w+Impl)\b(?!\s*<)"
+)
+
+FORBIDDEN_CALLS = [
+    (r"std::j?thread\b", "os::Thread"),
+    (r"std::this_thread\b", "os::CondVar with a deadline"),
+    (r"std::condition_variable\w*", "os::CondVar"),
+    (r"std::(?:recursive_|shared_|timed_)*mutex\b", "os::Mutex"),
+    (
+        r"std::(?:async|future|promise|latch|barrier|counting_semaphore|binary_semaphore)\b",
+        "os::Thread and os::CondVar",
+    ),
+    (r"\b\w*_clock::now\b", "os::Clock"),
+    (r"\bstd::(?:random_device|mt19937\w*)|(?<![\w.>:])s?rand\s*\(", "os::Random"),
+    (
+        r"(?<![\w.>])(?:::)?(?:u|nano)?sleep\s*\(|\bsleep_(?:for|until)\b",
+        "os::CondVar with a deadline",
+    ),
+    (r"(?<![\w>])::(?:poll|ppoll|select)\s*\(|\bepoll_\w+\s*\(", "os::poll_fd"),
+    (r"\bpthread_\w+\s*\(", "os::Thread"),
+]
+FORBIDDEN_FILE_CALLS = [
+    (r"(?<![\w.>])(?:std::)?f(?:open|reopen|dopen)\s*\(", "os::Files"),
+    (r"#include <fstream>|\bstd::(?:basic_)?[io]?fstream\b", "os::Files"),
+]
+TEST_SUFFIXES = ("_test", "_pgtest", "_mytest", "_kafkatest", "_fuzz", "_bench", "_contract")
+
+
+class Tree:
+    """The files of the repository: tracked, or new and not ignored."""
+
+    def __init__(self, root):
+        self.root = root
+        listing = subprocess.run(
+            ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z"],
+            capture_output=True,
+            text=True,
+        )
+        if listing.returncode == 0:
+            names = [name for name in listing.stdout.split("\0") if name]
+        else:
+            names = [
+                path.relative_to(root).as_posix()
+                for path in root.rglob("*")
+                if path.is_file() and ".git" not in path.parts
+            ]
+        self.names = sorted(name for name in set(names) if (root / name).is_file())
+        self.texts = {}
+
+    def text(self, name):
+        if name not in self.texts:
+            self.texts[name] = (self.root / name).read_text(encoding="utf-8", errors="replace")
+        return self.texts[name]
+
+    def having(self, *suffixes, under=""):
+        return [name for name in self.names if name.endswith(suffixes) and name.startswith(under)]
+
+    def cpp(self, under=""):
+        return self.having(".h", ".cpp", under=under)
+
+    def scripts(self, interpreter):
+        return [
+            name
+            for name in self.names
+            if "." not in pathlib.PurePath(name).name[1:]
+            and re.match(rf"#!.*\b{interpreter}\b", self.text(name))
+        ]
+
+    def python(self):
+        return sorted(set(self.having(".py") + self.scripts("python3")))
+
+
+def stem_of(name):
+    return pathlib.PurePath(name).stem
+
+
+def is_test(name):
+    return stem_of(name).endswith(TEST_SUFFIXES) or "fake" in stem_of(name).split("_")
+
+
+def without_comments(text):
+    """C++ with comments, string and character literals blanked; every line stays where it was."""
+    pattern = re.compile(
+        r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<!\w)\'(?:\\.|[^\'\\\n])*\'',
+        re.S,
+    )
+
+    def blank(match):
+        found = match[0]
+        if found.startswith("/"):
+            return re.sub(r"[^\n]", " ", found)
+        return '"' + re.sub(r"[^\n]", " ", found[1:-1]) + '"'
+
+    return pattern.sub(blank, text)
+
+
+# ---------------------------------------------------------------------------------- the map
+
+
+def modules_of(tree):
+    """Folder under src/ -> (DEPS, TEST_DEPS) as declared, or None for the composition root."""
+    found = {}
+    for name in tree.names:
+        match = re.match(r"src/(.+)/CMakeLists\.txt$", name)
+        if not match:
+            continue
+        text = re.sub(r"#[^\n]*", "", tree.text(name))
+        call = re.search(r"\bmodule\(([^)]*)\)", text)
+        if not call:
+            found[match[1]] = None
+            continue
+        lists, current = {}, None
+        for word in call[1].split():
+            if word in ("NAME", "DEPS", "LIBS", "TEST_DEPS", "SOURCES_FROM"):
+                current = word
+                lists.setdefault(current, [])
+            elif current:
+                lists[current].append(word)
+        found[match[1]] = (set(lists.get("DEPS", [])), set(lists.get("TEST_DEPS", [])))
+    return found
+
+
+def owner_of(path, modules):
+    """The module whose folder holds `path` (relative to src/), else None."""
+    parts = path.split("/")[:-1]
+    while parts:
+        if "/".join(parts) in modules:
+            return "/".join(parts)
+        parts.pop()
+    return None
+
+
+def check_layers(tree):
+    modules = modules_of(tree)
+    for name in tree.cpp(under="src/"):
+        folder = owner_of(name[len("src/") :], modules)
+        if folder is None:
+            yield f"{name}: no CMakeLists.txt makes its folder a module"
+            continue
+        if modules[folder] is None:
+            continue
+        deps, test_deps = modules[folder]
+        allowed = deps | test_deps if is_test(name) else deps
+        for number, line in enumerate(tree.text(name).splitlines(), 1):
+            match = re.match(r'\s*#\s*include "([^"]+)"', line)
+            if not match:
+                continue
+            target = owner_of(match[1], modules)
+            if target is None:
+                yield f'{name}:{number}: include "{match[1]}" by its path from src/'
+            elif target != folder and target.replace("/", "_") not in allowed:
+                yield f"{name}:{number}: {folder} does not declare {target} in its DEPS"
+
+
+def check_map(tree):
+    folders = {"src/" + folder for folder in modules_of(tree)}
+    if "ARCHITECTURE.md" not in tree.names:
+        if folders:
+            yield "ARCHITECTURE.md: missing; it holds the folder table"
+        return
+    table = set(re.findall(r"^\| `(src/[^`]+?)/?` \|", tree.text("ARCHITECTURE.md"), re.M))
+    for folder in sorted(folders - table):
+        yield f"ARCHITECTURE.md: the folder table does not name {folder}"
+    for folder in sorted(table - folders):
+        yield f"ARCHITECTURE.md: the folder table names {folder}, which does not exist"
+
+
+# ---------------------------------------------------------------------------------- size and names
+
+
+def cpp_functions(text):
+    """(first line, last line, what it is called) of every outermost function body."""
+    code = without_comments(text)
+    code = re.sub(
+        r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", lambda m: re.sub(r"[^\n]", " ", m[0]), code, flags=re.M
+    )
+    stack, header_from, parentheses = [], 0, 0
+    for at, char in enumerate(code):
+        if char in "()":
+            parentheses = max(0, parentheses + (1 if char == "(" else -1))
+        elif char == "{":
+            header = code[header_from:at]
+            inside = bool(stack) and stack[-1][0] in ("function", "other")
+            words = set(re.findall(r"\w+", header.split("(")[0]))
+            if "(" in header and not inside and re.search(r"[\w>]$", header):
+                kind = "member"  # a_{x} in a constructor's list
+            elif inside or parentheses:
+                kind = "other"
+            elif "namespace" in words or "extern" in words:
+                kind = "namespace"
+            elif "(" in header and not re.search(r"=\s*$", header):
+                kind = "function"
+            elif words & {"class", "struct", "union", "enum"}:
+                kind = "type"
+            else:
+                kind = "other"
+            stack.append((kind, header_from + len(header) - len(header.lstrip()), header))
+            if kind in ("namespace", "type"):
+                header_from = at + 1
+        elif char == "}" and stack:
+            kind, began, header = stack.pop()
+            if kind == "function":
+                called = re.search(r"([\w:~]+)\s*\(([^)]*)", header)
+                title = called[1] if called else "?"
+                if title in ("TEST", "TEST_F", "TEST_P"):
+                    title += f"({called[2]})"
+                yield code.count("\n", 0, began) + 1, code.count("\n", 0, at) + 1, title
+            nested = any(entry[0] in ("function", "other", "member") for entry in stack)
+            if kind != "member" and not nested:
+                header_from = at + 1
+        elif char == ";" and not parentheses:
+            if not stack or stack[-1][0] in ("namespace", "type"):
+                header_from = at + 1
+        if char == ":" and stack and stack[-1][0] == "type":
+            if re.search(r"\b(?:public|private|protected)\s*$", code[header_from:at]):
+                header_from = at + 1
+
+
+def python_functions(text):
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.lineno, node.end_lineno, node.name
+
+
+def long_functions(tree):
+    for name in tree.cpp():
+        for first, last, title in cpp_functions(tree.text(name)):
+            if last - first + 1 > FUNCTION_LINES_MAX:
+                yield name, first, last - first + 1, title
+    for name in tree.python():
+        try:
+            functions = list(python_functions(tree.text(name)))
+        except SyntaxError:
+            continue  # reported by check_scripts
+        for first, last, title in functions:
+            if last - first + 1 > FUNCTION_LINES_MAX:
+                yield name, first, last - first + 1, title
+
+
+def check_budgets(tree):
+    ratchet = set(FUNCTION_RATCHET)
+    sources = sorted(set(tree.cpp() + tree.python() + tree.scripts("bash")))
+    for name in sources:
+        lines = tree.text(name).splitlines()
+        limit = HEADER_LINES_MAX if name.endswith(".h") else FILE_LINES_MAX
+        if len(lines) > limit:
+            yield f"{name}: {len(lines)} lines, at most {limit}"
+        for number, line in enumerate(lines, 1):
+            if len(line) > COLUMNS_MAX:
+                yield f"{name}:{number}: {len(line)} columns, at most {COLUMNS_MAX}"
+    for name, first, length, title in long_functions(tree):
+        if f"{name}: {title}" in ratchet:
+            ratchet.remove(f"{name}: {title}")
+        else:
+            yield f"{name}:{first}: {title} has {length} lines, at most {FUNCTION_LINES_MAX}"
+    for entry in sorted(ratchet):
+        yield f"tools/lint.py: the ratchet names '{entry}', which is within the budget: remove it"
+
+
+def check_names(tree):
+    for name in sorted(set(tree.cpp() + tree.python() + tree.scripts("bash"))):
+        for word in re.split(r"[_\-]", stem_of(name)):
+            if word in BANNED_STEMS:
+                yield f"{name}: '{word}' says nothing; name what it holds"
+    for name in tree.cpp():
+        for number, line in enumerate(without_comments(tree.text(name)).splitlines(), 1):
+            if match := BANNED_TYPE.search(line):
+                yield f"{name}:{number}: '{match[1]}' says nothing; name what it does"
+
+
+# ---------------------------------------------------------------------------------- what code says
+
+
+def check_calls(tree):
+    for name in tree.cpp(under="src/"):
+        if name.startswith("src/os/"):
+            continue
+        rules = FORBIDDEN_CALLS + ([] if is_test(name) else FORBIDDEN_FILE_CALLS)
+        for number, line in enumerate(without_comments(tree.text(name)).splitlines(), 1):
+            for pattern, instead in rules:
+                if match := re.search(pattern, line):
+                    yield f"{name}:{number}: '{match[0].strip()}' only in src/os; use {instead}"
+
+
+def check_skips(tree):
+    for name in tree.cpp() + tree.python():
+        if name.startswith(("tests/lint/", "tools/lint.py")):
+            continue
+        for number, line in enumerate(tree.text(name).splitlines(), 1):
+            if match := re.search(
+                r"\bDISABLED_\w+|\bGTEST_SKIP\b|\bskipTest\(|unittest\.skip\w*", line
+            ):
+                yield f"{name}:{number}: {match[0]} switches a test off; repair or remove it"
+
+
+def check_leftovers(tree):
+    for name in tree.names:
+        if not name.endswith((".h", ".cpp", ".py", ".cmake", ".txt", ".md", ".sh")):
+            continue
+        if name.startswith(("tests/lint/", "tools/lint.py")):
+            continue
+        for number, line in enumerate(tree.text(name).splitlines(), 1):
+            if match := re.search(r"\b(?:TODO|FIXME|XXX|HACK)\b", line):
+                yield f"{name}:{number}: {match[0]} left; finish it or open an issue"
+
+
+PATH_ROOTS = ("src/", "tests/", "tools/", "docs/", "bench/", "cmake/", "web/", ".ci/")
+
+
+def named_paths(text):
+    """(offset, path, whether it is a link) of what a document names as a file of ours."""
+    for match in re.finditer(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not re.match(r"[a-z]+:", match[1]):
+            yield match.start(), match[1], True
+    for match in re.finditer(r"`([^`\s]+)", text):
+        path = match[1].removeprefix("./").rstrip(".,:;")
+        if path.startswith(PATH_ROOTS) or match[1].startswith("./"):
+            yield match.start(), path, False
+
+
+def exists(tree, path):
+    root = tree.root
+    if any(mark in path for mark in "<>${}…") or "NNNN" in path:
+        return True  # a pattern for the reader's own value
+    if "*" in path:
+        return any(root.glob(path))
+    return (root / path).exists()
+
+
+def check_docs(tree):
+    for name in tree.having(".md"):
+        text = tree.text(name)
+        prose = re.sub(
+            r"^```.*?^```", lambda m: re.sub(r"[^\n]", " ", m[0]), text, flags=re.M | re.S
+        )
+        for offset, path, is_link in named_paths(prose):
+            number = text.count("\n", 0, offset) + 1
+            if re.search(r"\.(?:cpp|h|py):\d+$", path):
+                yield f"{name}:{number}: cites a line number; name the function instead"
+            elif is_link and not (tree.root / name).parent.joinpath(path).exists():
+                yield f"{name}:{number}: links to {path}, which does not exist"
+            elif (
+                not is_link
+                and not path.startswith(("build/", "farshore.yaml"))
+                and not exists(tree, path)
+            ):
+                yield f"{name}:{number}: names {path}, which does not exist"
+    for name in tree.cpp() + tree.python():
+        if name.startswith(("tests/lint/", "tools/lint.py")):
+            continue
+        for number, line in enumerate(tree.text(name).splitlines(), 1):
+            for path in re.findall(r"\bdocs/[\w\-./]*\.(?:md|yaml)\b", line):
+                if not exists(tree, path):
+                    yield f"{name}:{number}: names {path}, which does not exist"
+
+
+# ---------------------------------------------------------------------------------- programs
+
+
+def check_scripts(tree):
+    bash = tree.scripts("bash") + tree.having(".sh")
+    for name in bash:
+        done = subprocess.run(["bash", "-n", str(tree.root / name)], capture_output=True, text=True)
+        if done.returncode:
+            yield f"{name}: {done.stderr.strip()}"
+    for name in tree.python():
+        try:
+            ast.parse(tree.text(name))
+        except SyntaxError as error:
+            yield f"{name}:{error.lineno}: {error.msg}"
+    for name in bash + tree.scripts("python3"):
+        if not os.access(tree.root / name, os.X_OK) and not name.endswith(".py"):
+            yield f"{name}: has an interpreter line but is not executable"
+
+
+def check_format(tree):
+    names = tree.cpp()
+    if not names:
+        return
+    done = subprocess.run(
+        ["clang-format-19", "--dry-run", *names], cwd=tree.root, capture_output=True, text=True
+    )
+    found = re.findall(
+        r"^(\S+?):(\d+):\d+: warning: code should be clang-formatted", done.stderr, re.M
+    )
+    first = {}
+    for name, line in found:
+        first.setdefault(name, line)
+    for name, line in sorted(first.items()):
+        yield f"{name}:{line}: not formatted; run ./dev format {name}"
+    if done.returncode:
+        yield f"clang-format-19: {done.stderr.strip()[:300]}"
+
+
+def changed_names(tree):
+    """C++ files that differ from the commit before the last, and those not committed yet."""
+    names = set()
+    for command in (
+        ["diff", "--name-only", "HEAD~1"],
+        ["diff", "--name-only", "HEAD"],
+        ["ls-files", "-o", "--exclude-standard"],
+    ):
+        done = subprocess.run(
+            ["git", "-C", str(tree.root), *command], capture_output=True, text=True
+        )
+        names.update(done.stdout.split("\n"))
+    return names
+
+
+def compile_commands(tree):
+    """A configured build folder; FARSHORE_BUILD names one, else a preset's."""
+    if named := os.environ.get("FARSHORE_BUILD"):
+        return pathlib.Path(named)
+    for preset in ("asan", "debug", "release"):
+        if (tree.root / "build" / preset / "compile_commands.json").exists():
+            return tree.root / "build" / preset
+    done = subprocess.run(["cmake", "--preset", "debug"], cwd=tree.root, capture_output=True)
+    return tree.root / "build/debug" if done.returncode == 0 else None
+
+
+def check_tidy(tree, seconds=None, everything=False):
+    names = [name for name in tree.having(".cpp") if name.startswith(("src/", "tools/"))]
+    if not everything:
+        changed = changed_names(tree)
+        names = [
+            name
+            for name in names
+            if name in changed
+            or stem_of(name) + ".h" in {pathlib.PurePath(other).name for other in changed}
+        ]
+    folder = compile_commands(tree) if names else None
+    if names and folder is None:
+        yield "tidy: the project does not configure; run ./dev build"
+    if not folder:
+        return
+    compiled = (folder / "compile_commands.json").read_text()
+    names = [name for name in names if f"/{name}" in compiled]
+    ends = time.monotonic() + seconds if seconds else None
+
+    def look_at(name):
+        left = None if ends is None else ends - time.monotonic()
+        if left is not None and left <= 0:
+            return None
+        try:
+            done = subprocess.run(
+                ["clang-tidy-19", "-p", str(folder), "--quiet", name],
+                cwd=tree.root,
+                capture_output=True,
+                text=True,
+                timeout=left,
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        return re.findall(r"^(\S+?:\d+):\d+: (?:warning|error): (.*)$", done.stdout, re.M)
+
+    unseen, reported = 0, set()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        for findings in pool.map(look_at, names):
+            if findings is None:
+                unseen += 1
+                continue
+            for where, message in findings:
+                where = where.replace(str(tree.root) + "/", "")
+                if (where, message) not in reported:
+                    reported.add((where, message))
+                    yield f"{where}: {message}"
+    if unseen:
+        print(f"lint: tidy: {unseen} of {len(names)} files not looked at within {seconds:g} s")
+
+
+CHECKS = {
+    name.removeprefix("check_"): function
+    for name, function in list(globals().items())
+    if name.startswith("check_")
+}
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(
+        prog="./dev lint", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checks", nargs="*", metavar="CHECK", help=", ".join(CHECKS))
+    parser.add_argument(
+        "--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent
+    )
+    parser.add_argument("--tidy-seconds", type=float, default=None, help="stop clang-tidy then")
+    parser.add_argument("--tidy-all", action="store_true", help="clang-tidy on every file")
+    options = parser.parse_args(argv)
+    unknown = [name for name in options.checks if name not in CHECKS]
+    if unknown:
+        parser.error(f"no check {', '.join(unknown)}; there are {', '.join(CHECKS)}")
+
+    tree = Tree(options.root.resolve())
+    total = 0
+    for name in options.checks or CHECKS:
+        more = {"seconds": options.tidy_seconds, "everything": options.tidy_all}
+        findings = list(CHECKS[name](tree, **more) if name == "tidy" else CHECKS[name](tree))
+        for finding in findings:
+            print(f"{name}: {finding}")
+        total += len(findings)
+    print(f"lint: {len(options.checks or CHECKS)} checks, {total} findings")
+    return 1 if total else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
