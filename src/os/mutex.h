@@ -44,7 +44,7 @@ class CondVar {
   }
 
  private:
-  std::condition_variable_any real_;
+  std::condition_variable real_;
 };
 
 }  // namespace farshore::os

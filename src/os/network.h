@@ -21,7 +21,8 @@ struct TransportStats {
 struct Connection : Port {
   // At least one byte, or `unavailable` when the peer closed or reset.
   virtual Result<std::size_t> read(char* into, std::size_t count, Deadline deadline) = 0;
-  virtual Result<void> write(ByteView bytes, Deadline deadline) = 0;  // all of it
+  // All of it. After a timeout a part may have gone: the connection can then only be closed.
+  virtual Result<void> write(ByteView bytes, Deadline deadline) = 0;
   virtual void close() = 0;
   virtual TransportStats stats() = 0;
   virtual std::string peer_name() const = 0;     // the certificate's common name: the region
@@ -29,13 +30,17 @@ struct Connection : Port {
 };
 
 struct Listener : Port {
-  virtual Result<std::unique_ptr<Connection>> accept(Deadline deadline) = 0;  // handshake included
+  // The next client whose handshake is complete; peer_name() is known. Handshakes run side by side in this call, each
+  // for at most 5 s, so a client that stalls holds up no other. Errors but closed and timeout concern one client
+  // (denied: its certificate) or pass by themselves: say so and accept on. One thread.
+  virtual Result<std::unique_ptr<Connection>> accept(Deadline deadline) = 0;
   virtual std::string address() const = 0;                                    // with the real port
   virtual void close() = 0;
 };
 
 struct Network : Port {
   virtual Result<std::unique_ptr<Listener>> listen(const std::string& address) = 0;  // "host:port", port 0: any
+  // Handshake included. The peer judges our certificate after it: a refusal comes as `denied` from the first read.
   virtual Result<std::unique_ptr<Connection>> connect(const std::string& address, Deadline deadline) = 0;
 };
 

@@ -20,6 +20,9 @@ struct Scheduler : Port {
   // Starts a thread on the caller's simulated host; the id is for join.
   virtual std::uint64_t spawn(const std::string& name, std::function<void()> body) = 0;
   virtual void join(std::uint64_t id) = 0;
+  // While a thread runs stop callbacks it goes before all others whenever it can: a std::stop_callback that is being
+  // destroyed waits for them in the kernel, with the simulator's only right to run.
+  virtual void set_urgent(bool urgent) = 0;
   virtual MonotonicTime now() = 0;
 };
 

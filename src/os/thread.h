@@ -1,5 +1,6 @@
-// Thread: runs `body` with a stop token; its destructor asks it to stop and waits for it. Owned by the object whose
-// work it does. A body must return soon after its token says stop; nothing may escape from it.
+// Thread: runs `body` with a stop token; its destructor asks it to stop and waits for it. Owned by
+// the object whose work it does. A body must return soon after its token says stop; nothing may
+// escape from it.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +15,20 @@ namespace farshore::os {
 class Thread {
  public:
   Thread() = default;
-  Thread(std::string name, std::function<void(std::stop_token)> body);  // name: at most 15 characters are shown
-  Thread(Thread&&) noexcept = default;
+  // `name`: at most 15 characters are shown.
+  Thread(std::string name, std::function<void(std::stop_token)> body);
+  Thread(Thread&& other) noexcept;
   Thread& operator=(Thread&& other) noexcept;
   ~Thread();
 
-  void request_stop() { stop_.request_stop(); }
+  // Runs the token's stop callbacks in the calling thread.
+  void request_stop();
   void join();
   bool joinable() const { return real_.joinable() || simulated_.has_value(); }
 
  private:
+  void stop_and_join();
+
   std::stop_source stop_{std::nostopstate};
   std::thread real_;
   std::optional<std::uint64_t> simulated_;
