@@ -1,0 +1,128 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/real/real_world.h"
+#include "os/real/test_folder.h"
+
+namespace farshore::os {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct RealFilesTest : testing::Test {
+  TestFolder folder;
+  std::unique_ptr<World> world = make_real_world({});
+  Files& files = world->files();
+};
+
+TEST_F(RealFilesTest, WhatIsWrittenIsRead) {
+  auto file = *files.open(folder.file("a"), OpenMode::create);
+  ASSERT_TRUE(file->write_at(3, "abc").ok());
+  ASSERT_TRUE(file->sync().ok());
+  char buffer[10];
+  EXPECT_EQ(*file->read_at(3, buffer, 10), 3U);
+  EXPECT_EQ(std::string_view(buffer, 3), "abc");
+  EXPECT_EQ(*file->size(), 6U);
+  ASSERT_TRUE(file->truncate(4).ok());
+  EXPECT_EQ(*file->size(), 4U);
+}
+
+TEST_F(RealFilesTest, FilesAndFoldersAreTheOwnersOnly) {
+  ASSERT_TRUE(files.create_folder(folder.file("x/y/z")).ok());
+  ASSERT_TRUE(files.open(folder.file("x/y/z/f"), OpenMode::create).ok());
+  struct stat info{};
+  ASSERT_EQ(stat(folder.file("x/y").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700U);
+  ASSERT_EQ(stat(folder.file("x/y/z/f").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600U);
+}
+
+TEST_F(RealFilesTest, CreateKeepsWhatIsThere) {
+  ASSERT_TRUE(replace_file(files, folder.file("a"), "kept").ok());
+  auto file = *files.open(folder.file("a"), OpenMode::create);
+  EXPECT_EQ(*file->size(), 4U);
+}
+
+TEST_F(RealFilesTest, AMissingFileIsNotFoundAndNamed) {
+  const auto missing = files.open(folder.file("none"), OpenMode::write);
+  EXPECT_EQ(missing.error().kind, ErrorKind::not_found);
+  EXPECT_THAT(missing.error().what, HasSubstr("/none"));
+}
+
+TEST_F(RealFilesTest, NamesAreListedSortedAndMove) {
+  for (const char* name : {"c", "a", "b"})
+    ASSERT_TRUE(replace_file(files, folder.file(name), name).ok());
+  ASSERT_TRUE(files.rename(folder.file("a"), folder.file("b")).ok());
+  EXPECT_THAT(*files.list(folder.path()), ElementsAre("b", "c"));
+  EXPECT_EQ(*read_file(files, folder.file("b")), "a");
+  ASSERT_TRUE(files.remove(folder.file("c")).ok());
+  ASSERT_TRUE(files.create_folder(folder.file("d")).ok());
+  ASSERT_TRUE(files.remove(folder.file("d")).ok());
+  EXPECT_THAT(*files.list(folder.path()), ElementsAre("b"));
+}
+
+TEST_F(RealFilesTest, AFullDiskIsDiskFullAndNamesThePlace) {
+  auto file = *files.open("/dev/full", OpenMode::write);
+  const auto written = file->write_at(17, "x");
+  EXPECT_EQ(written.error().kind, ErrorKind::disk_full);
+  EXPECT_THAT(written.error().what, HasSubstr("'/dev/full' at offset 17"));
+}
+
+TEST_F(RealFilesTest, AFailedSyncStaysFailed) {
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);  // a pipe cannot be synced
+  auto file = *files.open("/proc/self/fd/" + std::to_string(pipe_ends[1]), OpenMode::write);
+  const std::string first = file->sync().error().what;
+  EXPECT_THAT(first, HasSubstr("may be lost"));
+  EXPECT_EQ(file->sync().error().what, first);
+  close(pipe_ends[0]);
+  close(pipe_ends[1]);
+}
+
+TEST_F(RealFilesTest, ALockNamesItsHolderAndEndsWithIt) {
+  auto lock = *files.lock(folder.file("lock"), "pid 7 on host-a");
+  const auto refused = files.lock(folder.file("lock"), "pid 8 on host-a");
+  EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
+  EXPECT_THAT(refused.error().what, HasSubstr("held by pid 7 on host-a"));
+  lock.reset();
+  EXPECT_TRUE(files.lock(folder.file("lock"), "pid 8 on host-a").ok());
+}
+
+TEST_F(RealFilesTest, ALockDiesWithItsProcess) {
+  int ready[2];
+  ASSERT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    auto lock = files.lock(folder.file("lock"), "the child");
+    [[maybe_unused]] const ssize_t told = write(ready[1], "x", 1);
+    pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(read(ready[0], &byte, 1), 1);
+  EXPECT_THAT(files.lock(folder.file("lock"), "us").error().what, HasSubstr("the child"));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  EXPECT_TRUE(files.lock(folder.file("lock"), "us").ok());
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST_F(RealFilesTest, AFailedReplacementLeavesTheOldContents) {
+  ASSERT_TRUE(replace_file(files, folder.file("a"), "old").ok());
+  ASSERT_TRUE(files.create_folder(folder.file("a.new")).ok());  // in the way of the temporary file
+  EXPECT_FALSE(replace_file(files, folder.file("a"), "new").ok());
+  EXPECT_EQ(*read_file(files, folder.file("a")), "old");
+}
+
+TEST_F(RealFilesTest, FreeSpaceIsKnown) {
+  EXPECT_GT(*files.free_bytes(folder.path()), 0U);
+  EXPECT_EQ(files.free_bytes(folder.file("none")).error().kind, ErrorKind::not_found);
+}
+
+}  // namespace
+}  // namespace farshore::os
