@@ -100,7 +100,7 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
   for (bool shown = false;;) {
     auto written = journal_.append(records, world_.after(kAppendWait));
     if (written.ok()) {
-      note_written(records, written->sequence);
+      note_written(records, *written);
       if (shown) board_.set(State::streaming);
       return {};
     }
@@ -121,14 +121,18 @@ Result<void> CaptureLoop::write_preamble(std::stop_token stop) {
   return {};
 }
 
-void CaptureLoop::note_written(std::span<const Record> records, Sequence last) {
+void CaptureLoop::note_written(std::span<const Record> records, Place last_place) {
+  const Sequence last = last_place.sequence;
   const WallTime now = world_.clock().wall();
   os::Lock lock(mutex_);
   Sequence sequence = Sequence(last.value() - records.size());
   for (const Record& record : records) {
     sequence = sequence.next();
     unsynced_.add(sequence, record);
-    if (record.commit_time != WallTime{}) lag_.advance(record.commit_time, now);
+    if (record.commit_time != WallTime{}) {
+      lag_.advance(record.commit_time, now);
+      stats_.commit_time = std::max(stats_.commit_time, record.commit_time);
+    }
     if (record.flags.streamed && record.flags.first) open_[record.xid] = true;
     if (ends_transaction(record)) {
       open_.erase(record.xid);
@@ -139,7 +143,8 @@ void CaptureLoop::note_written(std::span<const Record> records, Sequence last) {
     bytes_since_preamble_ += record.payload.size();
   }
   stats_.open_transactions = open_.size();
-  stats_.written.sequence = last;
+  stats_.written = last_place;
+  meter_.note(last, {stats_.transactions, stats_.changes, stats_.bytes});
   acknowledge_near_locked();  // the sync may have been faster than we were
 }
 

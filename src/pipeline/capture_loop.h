@@ -9,6 +9,7 @@
 #include <string>
 
 #include "journal/journal.h"
+#include "pipeline/backlog_meter.h"
 #include "pipeline/backoff.h"
 #include "pipeline/commit_positions.h"
 #include "pipeline/lag_gauge.h"
@@ -20,6 +21,7 @@ namespace farshore::pipeline {
 
 struct CaptureStats {
   Place written;
+  WallTime commit_time{};                                  // newest captured commit; zero: none yet
   std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
   std::uint64_t open_transactions = 0;
   SourceProgress source;
@@ -50,6 +52,8 @@ class CaptureLoop {
   bool wait_started(Deadline deadline);
 
   CaptureStats stats() const;
+  // Captured after `from`; unknown when that was before this object lived.
+  std::optional<Amount> backlog(Sequence from) const { return meter_.after(from); }
   Lag lag(WallTime now) const { return lag_.read(now); }
 
  private:
@@ -58,7 +62,7 @@ class CaptureLoop {
   Result<void> check_identity(const SourceIdentity& identity);
   Result<void> write(std::vector<Record> records, std::stop_token stop);
   Result<void> write_preamble(std::stop_token stop);
-  void note_written(std::span<const Record> records, Sequence last);
+  void note_written(std::span<const Record> records, Place last_place);
   void acknowledge_near_locked();
 
   os::World& world_;
@@ -70,6 +74,7 @@ class CaptureLoop {
   Stopper stopper_;
   Backoff backoff_;
   LagGauge lag_;
+  BacklogMeter meter_;
 
   // owned by run()
   std::uint32_t session_ = 0;

@@ -119,6 +119,7 @@ Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::s
     stats_.bytes += placed.record.payload.size();
     if (placed.record.kind == RecordKind::data && placed.record.flags.last) ++stats_.transactions;
   }
+  meter_.note(stats_.written.sequence, {stats_.transactions, stats_.changes, stats_.bytes});
   return {};
 }
 

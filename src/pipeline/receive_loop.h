@@ -8,6 +8,7 @@
 
 #include "journal/journal.h"
 #include "link/link.h"
+#include "pipeline/backlog_meter.h"
 #include "pipeline/lag_gauge.h"
 #include "pipeline/messages.h"
 #include "pipeline/state.h"
@@ -35,6 +36,7 @@ class ReceiveLoop {
 
   void serve(link::Channel& channel, std::stop_token stop);
   ReceiveStats stats() const;
+  std::optional<Amount> backlog(Sequence from) const { return meter_.after(from); }  // received after it
   Lag lag(WallTime now) const { return lag_.read(now); }
 
  private:
@@ -50,6 +52,7 @@ class ReceiveLoop {
   StateBoard& board_;
   const Callbacks callbacks_;
   LagGauge lag_;
+  BacklogMeter meter_;
 
   mutable os::Mutex mutex_;
   std::vector<Message> answers_;  // to be sent by the acknowledging thread, the channel's one sender

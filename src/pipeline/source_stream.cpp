@@ -229,7 +229,8 @@ void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file)
                                           CopySender::Options{.stream = file.stream,
                                                               .stream_name = options_.name,
                                                               .site = leg.target.site,
-                                                              .existing = options_.existing});
+                                                              .existing = leg.target.existing,
+                                                              .tables_at_once = options_.tables_at_once});
   leg.ship_thread = os::Thread("ship-" + leg.target.site, [&leg](std::stop_token s) { leg.ship->run(s); });
   leg.copy_thread = os::Thread("copy-" + leg.target.site,
                                [this, &leg, &running](std::stop_token s) { copy_loop(leg, running, s); });
@@ -366,14 +367,19 @@ SourceStatus SourceStream::status() const {
   status.captured = running->capture->stats();
   status.capture_lag = running->capture->lag(now);
   status.journal = running->journal->status();
-  for (const auto& leg : running->legs)
+  for (const auto& leg : running->legs) {
+    const FarStatus far = leg->ship->status();
+    const bool heard = far.heard_at != MonotonicTime{};
     status.targets.push_back({.site = leg->target.site,
                               .region = leg->target.region,
                               .leg = leg->board.get(),
-                              .far = leg->ship->status(),
+                              .far = far,
                               .durability = leg->ship->durability(now),
                               .apply = leg->ship->apply(now),
+                              .to_ship = heard ? running->capture->backlog(far.ack.durable.sequence) : std::nullopt,
+                              .to_apply = heard ? running->capture->backlog(far.ack.applied) : std::nullopt,
                               .copy = leg->copy->progress()});
+  }
   return status;
 }
 

@@ -31,6 +31,7 @@ struct SourceTargetStatus {
   LegState leg;
   FarStatus far;
   Lag durability, apply;
+  std::optional<Amount> to_ship, to_apply;  // captured, not yet durable far; captured, not yet applied
   std::vector<CopyProgress> copy;
 };
 
@@ -51,13 +52,14 @@ class SourceStream {
     std::string site, region;
     Dial dial;
     bool required = true;
+    ExistingRows existing = ExistingRows::refuse;
   };
   struct Options {
     std::string name;
     std::string folder;  // journal/, stream.file
     journal::Options journal;
     std::string definition;
-    ExistingRows existing = ExistingRows::refuse;
+    std::size_t tables_at_once = 4;
     std::vector<Target> targets;
   };
   using MakeParts = std::function<Result<SourceParts>(const Uuid& stream)>;

@@ -373,6 +373,7 @@ TargetStatus TargetLeg::status() const {
   status.journal = running->journal->status();
   if (running->loop != nullptr) status.applied = running->loop.load()->stats();
   status.apply = applied_lag_.read(now);
+  status.to_apply = running->receive->backlog(status.applied.applied);
   return status;
 }
 

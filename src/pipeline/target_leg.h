@@ -28,6 +28,7 @@ struct TargetStatus {
   ReceiveStats received;
   ApplyStats applied;
   Lag durability, apply;  // source's commit times against this region's clock
+  std::optional<Amount> to_apply;  // received, not yet applied
   journal::Status journal;
 };
 
@@ -55,6 +56,7 @@ class TargetLeg {
   Result<void> resume();
   Result<void> skip(Place place, Deadline deadline);
   Result<void> resnapshot(const std::string& table);  // empty: all
+  Result<void> verb(const Verb& verb);                // one of the above, as the source's side sends it
 
   TargetStatus status() const;
 
@@ -70,7 +72,6 @@ class TargetLeg {
   Result<void> receive_table(link::Channel& channel, std::stop_token stop);
   Result<Welcome> welcome(const Hello& hello);
   Result<void> adopt(const Hello& hello);
-  Result<void> verb(const Verb& verb);
   void fill(Ack& ack);
   Result<void> set_copied(bool copied);
   void fatal(Error error);

@@ -1,0 +1,293 @@
+#include "daemon/agent.h"
+
+#include <unistd.h>
+
+#include "config/definition.h"
+
+namespace farshore::daemon {
+namespace {
+
+constexpr Duration kVerbWait = 60s;
+
+std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream, const std::string& site) {
+  return fmt::format("{}/streams/{}/{}", region.data, stream.name, site.empty() ? "source" : "to-" + site);
+}
+
+ExistingRows existing_of(config::Existing existing) {
+  switch (existing) {
+    case config::Existing::refuse: return ExistingRows::refuse;
+    case config::Existing::keep: return ExistingRows::keep;
+    case config::Existing::replace: return ExistingRows::replace;
+  }
+  return ExistingRows::refuse;
+}
+
+}  // namespace
+
+Agent::Agent(os::World& world, config::Config config, std::string region, std::string version)
+    : world_(world),
+      config_(std::move(config)),
+      region_(*config_.region(region)),
+      version_(std::move(version)),
+      incarnation_(Uuid::from_random(world.random().next(), world.random().next()).text()),
+      started_at_(world.clock().wall()),
+      started_(world.now()) {}
+
+Result<std::unique_ptr<Agent>> Agent::start(os::World& world, config::Config config, const std::string& region,
+                                            std::string version) {
+  if (config.region(region) == nullptr) {
+    std::string known;
+    for (const config::RegionConfig& r : config.regions) known += (known.empty() ? "" : ", ") + r.name;
+    return permanent(ErrorKind::invalid, "{} names no region '{}': it names {}", config.file, region, known);
+  }
+  std::unique_ptr<Agent> agent(new Agent(world, std::move(config), region, std::move(version)));
+  FARSHORE_TRY(agent->open());
+  return agent;
+}
+
+Result<void> Agent::open() {
+  FARSHORE_TRY(world_.files().create_folder(region_.data));
+  const std::string holder = fmt::format("agent of region {}, pid {}, since {}", region_.name, getpid(),
+                                         format_time(started_at_));
+  FARSHORE_TRY_ASSIGN(lock_, world_.files().lock(region_.data + "/agent.lock", holder));
+  FARSHORE_TRY_ASSIGN(event_log_, events::EventLog::open(world_, {.folder = region_.data + "/events"}));
+  sink_ = event_log_->sink();
+  FARSHORE_TRY_ASSIGN(endpoint_, link::Endpoint::make(world_, region_.listen, sink_));
+  FARSHORE_TRY(add_peers());
+  add_streams();
+  add_heartbeats();
+  {
+    os::Lock lock(routes_mutex_);
+    routes_ready_ = true;
+  }
+  api::Options options{.address = region_.api, .token_file = region_.api_token_file};
+  if (!region_.api_token_file.empty()) {
+    options.certificate = fmt::format("{}/{}.crt", region_.tls, region_.name);
+    options.key = fmt::format("{}/{}.key", region_.tls, region_.name);
+  }
+  FARSHORE_TRY_ASSIGN(server_, api::Server::start(world_, options, *this));
+  sink_({.severity = Severity::info,
+         .name = "agent.started",
+         .message = fmt::format("farshore {} of region {}", version_, region_.name)});
+  return {};
+}
+
+Agent::~Agent() {
+  server_.reset();
+  for (auto& heartbeat : heartbeats_) heartbeat->thread.request_stop();
+  for (auto& source : sources_) source->thread.request_stop();
+  for (auto& target : targets_) target->thread.request_stop();
+  if (endpoint_) endpoint_->close();
+  heartbeats_.clear();
+  for (auto& source : sources_) source->thread.join();
+  for (auto& target : targets_) target->thread.join();
+  for (auto& peer : peers_) peer->totals_thread.request_stop();
+  if (sink_) sink_({.severity = Severity::info, .name = "agent.stopped", .message = "region " + region_.name});
+  endpoint_.reset();
+}
+
+Result<void> Agent::add_peers() {
+  for (const config::RegionConfig& other : config_.regions) {
+    if (other.name == region_.name) continue;
+    peers_.push_back(std::make_unique<Peer>());
+    Peer& peer = *peers_.back();
+    peer.region = other.name;
+    peer.totals = std::make_unique<pipeline::TotalsKeeper>(
+        world_, fmt::format("{}/totals-{}", region_.data, other.name), sink_);
+    link::Options options = config_.link;
+    options.cluster = config_.name;
+    options.own_region = region_.name;
+    options.own_incarnation = incarnation_;
+    options.own_version = version_;
+    options.peer_region = other.name;
+    options.peer_address = other.link;
+    FARSHORE_TRY_ASSIGN(
+        peer.link,
+        endpoint_->add_peer(options, {.opened = [this](std::string name, link::Class,
+                                                       std::unique_ptr<link::Channel> c) { opened(name, std::move(c)); },
+                                      .keepalive_payload = [this] { return totals(); },
+                                      .keepalive_received = [keeper = peer.totals.get()](
+                                                                Bytes bytes) { keeper->received(std::move(bytes)); }}));
+    peer.totals_thread =
+        os::Thread("totals", [keeper = peer.totals.get()](std::stop_token stop) { keeper->run(stop); });
+  }
+  return {};
+}
+
+pipeline::Dial Agent::dial(const std::string& region) {
+  link::Link* link = nullptr;
+  for (auto& peer : peers_)
+    if (peer->region == region) link = peer->link;
+  return [link, region](const std::string& name, link::Class klass,
+                        Deadline deadline) -> Result<std::unique_ptr<link::Channel>> {
+    if (link == nullptr) return permanent(ErrorKind::invalid, "region {} is this agent's own", region);
+    return link->open(name, klass, deadline);
+  };
+}
+
+// "ship/orders/orders-eu": kind, stream, target site.
+void Agent::opened(const std::string& name, std::unique_ptr<link::Channel> channel) {
+  os::Lock lock(routes_mutex_);
+  const auto first = name.find('/');
+  const auto last = name.rfind('/');
+  if (routes_ready_ && first != std::string::npos && last > first) {
+    const std::string kind = name.substr(0, first), site = name.substr(last + 1);
+    const std::string stream = name.substr(first + 1, last - first - 1);
+    for (auto& target : targets_)
+      if (target->leg && target->config->name == stream && target->target->site == site)
+        return target->leg->accept(kind, std::move(channel));
+  }
+  channel->close();
+}
+
+void Agent::add_streams() {
+  for (const config::StreamConfig& stream : config_.streams) {
+    if (config_.site(stream.from)->region == region_.name) add_source(stream);
+    for (const config::TargetConfig& target : stream.to)
+      if (config_.site(target.site)->region == region_.name) add_target(stream, target);
+  }
+}
+
+void Agent::add_source(const config::StreamConfig& stream) {
+  pipeline::SourceStream::Options options{.name = stream.name,
+                                          .folder = folder_of(region_, stream, ""),
+                                          .journal = stream.journal,
+                                          .definition = config::definition_text(config_, stream),
+                                          .tables_at_once = static_cast<std::size_t>(stream.copy_tables)};
+  for (const config::TargetConfig& target : stream.to) {
+    const std::string region = config_.site(target.site)->region;
+    options.targets.push_back({.site = target.site,
+                               .region = region,
+                               .dial = dial(region),
+                               .required = target.required,
+                               .existing = existing_of(target.existing)});
+  }
+  auto entry = std::make_unique<SourceEntry>();
+  entry->config = &stream;
+  entry->stream = std::make_unique<pipeline::SourceStream>(
+      world_, std::move(options),
+      [this, &stream](const Uuid& id) { return make_source(world_, config_, stream, id, sink_); }, sink_);
+  entry->thread = os::Thread("stream", [s = entry->stream.get()](std::stop_token stop) { s->run(stop); });
+  sources_.push_back(std::move(entry));
+}
+
+void Agent::add_target(const config::StreamConfig& stream, const config::TargetConfig& target) {
+  auto entry = std::make_unique<TargetEntry>();
+  entry->config = &stream;
+  entry->target = &target;
+  auto parts = make_target(world_, config_, stream, target, sink_);
+  if (!parts.ok()) {
+    sink_({.severity = Severity::error, .name = "stream.state", .stream = stream.name, .target = target.site,
+           .message = parts.error().what});
+    return;
+  }
+  entry->parts = *std::move(parts);
+  pipeline::TargetLeg::Options options{.stream_name = stream.name,
+                                       .site = target.site,
+                                       .folder = folder_of(region_, stream, target.site),
+                                       .journal = stream.journal,
+                                       .apply_delay = target.apply_delay,
+                                       .required = target.required,
+                                       .definition = config::definition_text(config_, stream),
+                                       .difference = config::definition_difference};
+  entry->leg = std::make_unique<pipeline::TargetLeg>(world_, std::move(options), *entry->parts.sink,
+                                                     *entry->parts.copy_sink, sink_);
+  entry->thread = os::Thread("leg", [leg = entry->leg.get()](std::stop_token stop) { leg->run(stop); });
+  targets_.push_back(std::move(entry));
+}
+
+void Agent::add_heartbeats() {
+  std::map<std::string, bool> done;
+  for (const auto& source : sources_) {
+    const config::SiteConfig& site = *config_.site(source->config->from);
+    if (std::exchange(done[site.name], true)) continue;
+    auto writer = make_heartbeat(world_, site);
+    if (!writer.ok()) {
+      sink_({.severity = Severity::error, .name = "heartbeat.failed", .message = writer.error().what});
+      continue;
+    }
+    auto heartbeat = std::make_unique<Heartbeat>();
+    heartbeat->writer = *std::move(writer);
+    heartbeat->loop = std::make_unique<pipeline::HeartbeatLoop>(world_, *heartbeat->writer, site.heartbeat, sink_,
+                                                                site.name);
+    heartbeat->thread = os::Thread("heartbeat", [loop = heartbeat->loop.get()](std::stop_token s) { loop->run(s); });
+    heartbeats_.push_back(std::move(heartbeat));
+  }
+}
+
+Bytes Agent::totals() const {
+  std::vector<pipeline::StreamTotals> totals;
+  for (const auto& source : sources_) {
+    const pipeline::SourceStatus status = source->stream->status();
+    if (status.stream.is_nil()) continue;
+    totals.push_back({.stream = status.stream,
+                      .name = source->config->name,
+                      .captured = status.journal.written,
+                      .source_position = status.captured.source.server_position,
+                      .commit_time = status.captured.commit_time,
+                      .transactions = status.captured.transactions,
+                      .changes = status.captured.changes,
+                      .bytes = status.captured.bytes,
+                      .open_transactions = status.captured.open_transactions});
+  }
+  return pipeline::encode_totals(totals);
+}
+
+Result<std::vector<events::StoredEvent>> Agent::events(const events::EventQuery& query, Deadline deadline) {
+  return event_log_->read(query, deadline);
+}
+
+Result<void> Agent::act(const api::StreamAction& action) {
+  if (config_.stream(action.stream) == nullptr)
+    return permanent(ErrorKind::not_found, "no stream '{}' in {}", action.stream, config_.file);
+  if (action.verb == api::Verb::remove) return remove(action);
+  bool found = false;
+  for (auto& entry : targets_) {
+    if (entry->config->name != action.stream || (!action.to.empty() && entry->target->site != action.to)) continue;
+    FARSHORE_TRY(act_on_target(*entry, action));
+    found = true;
+  }
+  for (auto& entry : sources_) {
+    if (entry->config->name != action.stream) continue;
+    FARSHORE_TRY(act_on_source(*entry, action));
+    found = true;
+  }
+  if (!found)
+    return permanent(ErrorKind::not_found, "stream '{}' has no target '{}' that this region can reach", action.stream,
+                     action.to);
+  sink_({.severity = Severity::info,
+         .name = fmt::format("stream.{}", api::name_of(action.verb)),
+         .stream = action.stream,
+         .target = action.to,
+         .message = fmt::format("by {}{}{}", action.by, action.place.empty() ? "" : ", place " + action.place,
+                                action.table.empty() ? "" : ", table " + action.table)});
+  return {};
+}
+
+Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& action) {
+  switch (action.verb) {
+    case api::Verb::pause: return entry.leg->pause(action.at);
+    case api::Verb::resume: return entry.leg->resume();
+    case api::Verb::skip: return entry.leg->verb({.name = "skip", .argument = action.place});
+    case api::Verb::resnapshot: return entry.leg->resnapshot(action.table);
+    case api::Verb::remove: break;
+  }
+  return {};
+}
+
+Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& action) {
+  pipeline::SourceStream& stream = *entry.stream;
+  switch (action.verb) {
+    case api::Verb::resume: return stream.resume(action.to);
+    case api::Verb::pause:
+      return stream.forward(action.to, {.name = "pause", .argument = action.at ? format_time(*action.at) : ""});
+    case api::Verb::skip: return stream.forward(action.to, {.name = "skip", .argument = action.place});
+    case api::Verb::resnapshot:
+      FARSHORE_TRY(stream.forward(action.to, {.name = "resnapshot", .argument = action.table}));
+      return stream.copy(action.to);
+    case api::Verb::remove: break;
+  }
+  return {};
+}
+
+}  // namespace farshore::daemon

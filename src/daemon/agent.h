@@ -1,0 +1,117 @@
+// Agent: one region's agent as an object: the link to the other regions, the streams that begin here, the legs that end
+// here, heartbeats, events, the API. Built from a configuration, runs until its destructor.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/agent.h"
+#include "api/server.h"
+#include "config/config.h"
+#include "daemon/engine.h"
+#include "events/event_log.h"
+#include "link/link.h"
+#include "os/thread.h"
+#include "os/world.h"
+#include "pipeline/heartbeat_loop.h"
+#include "pipeline/source_stream.h"
+#include "pipeline/target_leg.h"
+#include "pipeline/totals.h"
+
+namespace farshore::daemon {
+
+class Agent final : public api::Agent {
+ public:
+  // conflict: another agent of this region holds the data folder (named); denied, unavailable: certificate, address.
+  static Result<std::unique_ptr<Agent>> start(os::World& world, config::Config config, const std::string& region,
+                                              std::string version);
+  ~Agent() override;
+
+  api::AgentView view() override;
+  Result<void> act(const api::StreamAction& action) override;
+  Result<std::vector<api::FindingView>> check(const std::string& stream) override;
+  Result<std::string> grants(const std::string& site, api::GrantRole role) override;
+  Result<std::vector<events::StoredEvent>> events(const events::EventQuery& query, Deadline deadline) override;
+
+  std::string api_address() const { return server_->address(); }
+  std::string link_address() const { return endpoint_->address(); }
+  EventSink sink() { return sink_; }
+
+ private:
+  struct Peer {
+    std::string region;
+    link::Link* link = nullptr;
+    std::unique_ptr<pipeline::TotalsKeeper> totals;
+    os::Thread totals_thread;
+  };
+  struct SourceEntry {
+    const config::StreamConfig* config = nullptr;
+    std::unique_ptr<pipeline::SourceStream> stream;
+    os::Thread thread;
+  };
+  struct TargetEntry {
+    const config::StreamConfig* config = nullptr;
+    const config::TargetConfig* target = nullptr;
+    TargetParts parts;
+    std::unique_ptr<pipeline::TargetLeg> leg;
+    os::Thread thread;
+  };
+  struct Heartbeat {
+    std::unique_ptr<HeartbeatWriter> writer;
+    std::unique_ptr<pipeline::HeartbeatLoop> loop;
+    os::Thread thread;
+  };
+  // Counters of a leg some seconds ago, for rates.
+  struct Sample {
+    MonotonicTime at{};
+    pipeline::Amount amount;
+  };
+
+  Agent(os::World& world, config::Config config, std::string region, std::string version);
+  Result<void> open();
+  Result<void> add_peers();
+  void add_streams();
+  void add_source(const config::StreamConfig& stream);
+  void add_target(const config::StreamConfig& stream, const config::TargetConfig& target);
+  void add_heartbeats();
+  void opened(const std::string& name, std::unique_ptr<link::Channel> channel);
+  pipeline::Dial dial(const std::string& region);
+  Bytes totals() const;
+  Result<void> act_on_source(SourceEntry& entry, const api::StreamAction& action);
+  Result<void> act_on_target(TargetEntry& entry, const api::StreamAction& action);
+  Result<void> remove(const api::StreamAction& action);
+
+  api::StreamView view_of(const SourceEntry& entry);
+  void view_targets_here(std::vector<api::StreamView>& streams);
+  api::LinkView view_of(const Peer& peer);
+  api::RatesView rates(const std::string& key, const pipeline::Amount& now);
+
+  os::World& world_;
+  const config::Config config_;
+  const config::RegionConfig& region_;
+  const std::string version_;
+  const std::string incarnation_;
+  const WallTime started_at_;
+  const MonotonicTime started_;
+  std::optional<WallTime> certificate_expires_at_;
+  EventSink sink_;
+
+  std::unique_ptr<os::FileLock> lock_;
+  std::unique_ptr<events::EventLog> event_log_;
+  std::unique_ptr<link::Endpoint> endpoint_;
+  std::vector<std::unique_ptr<Peer>> peers_;
+  std::vector<std::unique_ptr<SourceEntry>> sources_;
+  std::vector<std::unique_ptr<TargetEntry>> targets_;
+  std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
+  std::unique_ptr<api::Server> server_;
+
+  os::Mutex routes_mutex_;  // legs are added before channels may come to them
+  bool routes_ready_ = false;
+  os::Mutex samples_mutex_;
+  std::map<std::string, std::vector<Sample>> samples_;
+};
+
+}  // namespace farshore::daemon

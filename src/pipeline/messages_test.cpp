@@ -1,0 +1,131 @@
+#include "pipeline/messages.h"
+
+#include <gtest/gtest.h>
+
+#include "pipeline/backlog_meter.h"
+#include "pipeline/commit_positions.h"
+#include "pipeline/lag_gauge.h"
+#include "pipeline/totals.h"
+
+namespace farshore::pipeline {
+namespace {
+
+std::vector<Message> samples() {
+  const PlacedRecord placed{{Epoch(1), Sequence(7)}, 99, {.kind = RecordKind::data, .xid = 5, .payload = "abc"}};
+  const SourceTable table{"public.t", 10, 1000, "{}"};
+  return {Hello{.stream = Uuid::from_random(1, 2), .name = "orders", .epoch = Epoch(3), .definition = "d"},
+          Welcome{.durable = {Epoch(1), Sequence(9)},
+                  .hash = 77,
+                  .position = {"pos"},
+                  .session = 4,
+                  .history = {{Epoch(1), Sequence(1), "id"}},
+                  .copied = true},
+          Refuse{ErrorKind::conflict, Retry::yes, "no"},
+          Begin{.next = {Epoch(1), Sequence(10)}, .hash_before = 77, .history = {}},
+          Records{{placed, placed}},
+          Ack{.durable = {Epoch(1), Sequence(9)}, .applied = Sequence(8), .state = 2, .reason = "r"},
+          Fetch{Sequence(1), Sequence(2)},
+          Fetched{{placed}},
+          Verb{"pause", "now"},
+          VerbDone{"x"},
+          Prepare{.shared_definitions = "s", .tables = {table}, .existing = ExistingRows::keep},
+          Prepared{{{"public.t", TableState::copied, 10}}},
+          CopyDone{},
+          Completed{},
+          TableBegin{.table = table},
+          Chunk{"bytes"},
+          TableEnd{"mark", 3},
+          TableCopied{}};
+}
+
+TEST(Messages, EachIsReadAsItWasWritten) {
+  for (const Message& message : samples()) {
+    const Bytes bytes = encode(message);
+    auto decoded = decode(bytes);
+    ASSERT_TRUE(decoded.ok()) << message.index();
+    EXPECT_EQ(decoded->index(), message.index());
+    EXPECT_EQ(encode(*decoded), bytes);
+  }
+}
+
+TEST(Messages, EveryTruncationIsRefused) {
+  for (const Message& message : samples()) {
+    const Bytes bytes = encode(message);
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+      EXPECT_FALSE(decode(ByteView(bytes).substr(0, size)).ok()) << message.index() << " at " << size;
+  }
+}
+
+TEST(Messages, AnotherVersionAndAnUnknownTypeAreRefused) {
+  Bytes bytes = encode(CopyDone{});
+  bytes[0] = 9;
+  EXPECT_FALSE(decode(bytes).ok());
+  bytes[0] = 1;
+  bytes[1] = 99;
+  EXPECT_FALSE(decode(bytes).ok());
+}
+
+TEST(Messages, AListThatClaimsMoreThanThereIsIsRefused) {
+  Bytes bytes = encode(Records{});
+  bytes[2] = bytes[3] = '\xff';
+  EXPECT_FALSE(decode(bytes).ok());
+}
+
+TEST(Totals, AreReadAsTheyWereWrittenAndDamageIsSeen) {
+  const std::vector<StreamTotals> totals{{.stream = Uuid::from_random(1, 2),
+                                          .name = "orders",
+                                          .captured = {Epoch(1), Sequence(5)},
+                                          .source_position = "0/16B3748",
+                                          .commit_time = WallTime(5s),
+                                          .transactions = 1,
+                                          .changes = 2,
+                                          .bytes = 3,
+                                          .open_transactions = 4}};
+  Bytes bytes = encode_totals(totals);
+  auto decoded = decode_totals(bytes);
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_EQ(decoded->at(0).source_position, "0/16B3748");
+  EXPECT_EQ(encode_totals(*decoded), bytes);
+  bytes[10] ^= 1;
+  EXPECT_FALSE(decode_totals(bytes).ok());
+}
+
+TEST(LagGauge, IsUnknownUntilSomethingPassesAndThenGrowsWithTheClock) {
+  LagGauge gauge;
+  EXPECT_FALSE(gauge.read(WallTime(10s)).age);
+  gauge.advance(WallTime(10s), WallTime(11s));
+  EXPECT_EQ(gauge.read(WallTime(11s)).transit, 1s);
+  EXPECT_EQ(gauge.read(WallTime(70s)).age, 60s);
+  EXPECT_EQ(gauge.read(WallTime(70s)).transit, 1s);
+}
+
+TEST(LagGauge, AnOlderCommitDoesNotMakeItYounger) {
+  LagGauge gauge;
+  gauge.advance(WallTime(10s), WallTime(10s));
+  gauge.advance(WallTime(9s), WallTime(20s));
+  EXPECT_EQ(gauge.read(WallTime(20s)).age, 10s);
+}
+
+TEST(CommitPositions, AnswersTheNewestThatIsDurable) {
+  CommitPositions positions;
+  positions.add(Sequence(1), {.position = {"a"}});
+  positions.add(Sequence(2), {});
+  positions.add(Sequence(3), {.position = {"c"}});
+  EXPECT_EQ(positions.through(Sequence(2))->position.bytes, "a");
+  EXPECT_FALSE(positions.through(Sequence(2)));
+  EXPECT_EQ(positions.through(Sequence(9))->position.bytes, "c");
+}
+
+TEST(BacklogMeter, CountsWhatCameAfterAndIsUnknownBelowItsOldestMark) {
+  BacklogMeter meter;
+  EXPECT_FALSE(meter.after(Sequence(5)));
+  meter.note(Sequence(10), {1, 10, 100});
+  meter.note(Sequence(20), {2, 20, 200});
+  EXPECT_EQ(meter.after(Sequence(20))->changes, 0U);
+  EXPECT_EQ(meter.after(Sequence(10))->changes, 10U);
+  EXPECT_EQ(meter.after(Sequence(9))->changes, 20U);
+  EXPECT_FALSE(meter.after(Sequence(3)));
+}
+
+}  // namespace
+}  // namespace farshore::pipeline

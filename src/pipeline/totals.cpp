@@ -1,0 +1,102 @@
+#include "pipeline/totals.h"
+
+#include "base/checksum.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr std::uint16_t kVersion = 1;
+constexpr std::size_t kStreamsMax = 1000;
+
+}  // namespace
+
+Bytes encode_totals(const std::vector<StreamTotals>& totals) {
+  Bytes out;
+  ByteWriter writer(out);
+  writer.number(kVersion).number(static_cast<std::uint16_t>(totals.size()));
+  for (const StreamTotals& t : totals) {
+    writer.raw({reinterpret_cast<const char*>(t.stream.bytes.data()), 16})
+        .string16(t.name)
+        .number(t.captured.epoch.value())
+        .number(t.captured.sequence.value())
+        .string16(t.source_position)
+        .number(static_cast<std::int64_t>(t.commit_time.time_since_epoch().count()))
+        .number(t.transactions)
+        .number(t.changes)
+        .number(t.bytes)
+        .number(t.open_transactions);
+  }
+  writer.number(crc32c(out));
+  return out;
+}
+
+Result<std::vector<StreamTotals>> decode_totals(ByteView bytes) {
+  const Error bad = permanent(ErrorKind::corrupt, "totals of {} bytes do not parse", bytes.size());
+  if (bytes.size() < 8) return bad;
+  ByteReader checksum(bytes.substr(bytes.size() - 4));
+  bytes.remove_suffix(4);
+  if (checksum.number<std::uint32_t>() != crc32c(bytes)) return bad;
+  ByteReader in(bytes);
+  if (in.number<std::uint16_t>() != kVersion) return bad;
+  const auto count = in.number<std::uint16_t>();
+  if (count > kStreamsMax) return bad;
+  std::vector<StreamTotals> totals;
+  for (std::uint16_t i = 0; i < count && !in.failed(); ++i) {
+    StreamTotals& t = totals.emplace_back();
+    const ByteView uuid = in.raw(16);
+    std::copy(uuid.begin(), uuid.end(), reinterpret_cast<char*>(t.stream.bytes.data()));
+    t.name = in.string16();
+    t.captured.epoch = Epoch(in.number<std::uint64_t>());
+    t.captured.sequence = Sequence(in.number<std::uint64_t>());
+    t.source_position = in.string16();
+    t.commit_time = WallTime(Duration(in.number<std::int64_t>()));
+    t.transactions = in.number<std::uint64_t>();
+    t.changes = in.number<std::uint64_t>();
+    t.bytes = in.number<std::uint64_t>();
+    t.open_transactions = in.number<std::uint64_t>();
+  }
+  if (!in.finished()) return bad;
+  return totals;
+}
+
+TotalsKeeper::TotalsKeeper(os::World& world, std::string path, EventSink events)
+    : world_(world), path_(std::move(path)), events_(std::move(events)), stopper_(world) {
+  if (auto kept = read_file(world_.files(), path_); kept.ok()) {
+    received(*kept);
+    written_ = newest_;
+  }
+}
+
+void TotalsKeeper::received(Bytes payload) {
+  auto totals = decode_totals(payload);
+  if (!totals.ok()) return;  // an older or newer peer: nothing is better than something wrong
+  os::Lock lock(mutex_);
+  newest_ = std::move(payload);
+  for (StreamTotals& t : *totals) by_name_[t.name] = std::move(t);
+}
+
+void TotalsKeeper::run(std::stop_token stop) {
+  bool failing = false;
+  while (stopper_.wait(stop, 1s)) {
+    Bytes newest;
+    {
+      os::Lock lock(mutex_);
+      if (newest_ == written_) continue;
+      newest = newest_;
+    }
+    auto replaced = replace_file(world_.files(), path_, newest);
+    if (!replaced.ok() && !failing && events_)
+      events_({.severity = Severity::warning, .name = "totals.unwritten", .message = replaced.error().what});
+    failing = !replaced.ok();
+    os::Lock lock(mutex_);
+    if (!failing) written_ = std::move(newest);
+  }
+}
+
+std::optional<StreamTotals> TotalsKeeper::of(const std::string& stream) const {
+  os::Lock lock(mutex_);
+  const auto found = by_name_.find(stream);
+  return found == by_name_.end() ? std::nullopt : std::optional(found->second);
+}
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,193 @@
+#include "fakes/memory_database.h"
+
+#include <algorithm>
+
+namespace farshore::fakes {
+
+std::uint64_t lsn_of(const Position& position) {
+  return ByteReader(position.bytes).number<std::uint64_t>();
+}
+
+Position position_of(std::uint64_t lsn) {
+  Position position;
+  ByteWriter(position.bytes).number(lsn);
+  return position;
+}
+
+MemoryDatabase::Entry& MemoryDatabase::append_locked(EntryKind kind, std::uint64_t xid) {
+  next_lsn_ += 10;
+  log_.push_back({.kind = kind, .lsn = next_lsn_, .xid = xid, .sub_xid = 0, .change = {}});
+  changed_.notify_all();
+  return log_.back();
+}
+
+std::uint64_t MemoryDatabase::commit(std::vector<std::string> changes) {
+  os::Lock lock(mutex_);
+  const std::uint64_t xid = next_xid_++;
+  const std::uint64_t lsn = append_locked(EntryKind::commit, xid).lsn;
+  transactions_[xid] = {.xid = xid, .streamed = false, .commit_lsn = lsn, .changes = std::move(changes)};
+  commit_times_[lsn] = world_.clock().wall();
+  return lsn;
+}
+
+std::uint64_t MemoryDatabase::begin_streamed() {
+  os::Lock lock(mutex_);
+  const std::uint64_t xid = next_xid_++;
+  transactions_[xid] = {.xid = xid, .streamed = true, .commit_lsn = 0, .changes = {}};
+  return xid;
+}
+
+void MemoryDatabase::change(std::uint64_t xid, std::string change, std::uint64_t sub_xid) {
+  os::Lock lock(mutex_);
+  Entry& entry = append_locked(EntryKind::change, xid);
+  entry.sub_xid = sub_xid;
+  entry.change = std::move(change);
+}
+
+void MemoryDatabase::abort_sub(std::uint64_t xid, std::uint64_t sub_xid) {
+  os::Lock lock(mutex_);
+  append_locked(EntryKind::abort_sub, xid).sub_xid = sub_xid;
+  aborted_subs_[xid][sub_xid] = true;
+}
+
+std::uint64_t MemoryDatabase::commit_streamed(std::uint64_t xid) {
+  os::Lock lock(mutex_);
+  const std::uint64_t lsn = append_locked(EntryKind::commit, xid).lsn;
+  MemoryTransaction& transaction = transactions_[xid];
+  transaction.commit_lsn = lsn;
+  commit_times_[lsn] = world_.clock().wall();
+  for (const Entry& entry : log_)
+    if (entry.kind == EntryKind::change && entry.xid == xid && !aborted_subs_[xid].contains(entry.sub_xid))
+      transaction.changes.push_back(entry.change);
+  return lsn;
+}
+
+void MemoryDatabase::abort_streamed(std::uint64_t xid) {
+  os::Lock lock(mutex_);
+  append_locked(EntryKind::abort, xid);
+}
+
+void MemoryDatabase::heartbeat() {
+  os::Lock lock(mutex_);
+  commit_times_[append_locked(EntryKind::heartbeat, next_xid_++).lsn] = world_.clock().wall();
+}
+
+bool MemoryDatabase::wait_far_durable(std::uint64_t lsn, Deadline deadline) {
+  os::Lock lock(mutex_);
+  return changed_.wait(lock, deadline, [&] { return lsn_of(acknowledged_.far_durable) >= lsn; });
+}
+
+std::vector<MemoryTransaction> MemoryDatabase::committed() const {
+  os::Lock lock(mutex_);
+  std::vector<MemoryTransaction> list;
+  for (const auto& [xid, transaction] : transactions_)
+    if (transaction.commit_lsn != 0) list.push_back(transaction);
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.commit_lsn < b.commit_lsn; });
+  return list;
+}
+
+std::uint64_t MemoryDatabase::released() const {
+  os::Lock lock(mutex_);
+  return lsn_of(acknowledged_.released);
+}
+
+void MemoryDatabase::set_identity(std::string identity) {
+  os::Lock lock(mutex_);
+  identity_ = std::move(identity);
+}
+
+Result<SourceIdentity> MemorySource::start(const Position& after) {
+  os::Lock lock(database_.mutex_);
+  const std::uint64_t released = lsn_of(database_.acknowledged_.released);
+  after_ = after.empty() ? released : lsn_of(after);
+  if (after_ < released)
+    return permanent(ErrorKind::overtaken, "the slot was released up to {}, asked for after {}", released, after_);
+  scanned_ = 0;
+  emitted_.clear();
+  return SourceIdentity{database_.identity_};
+}
+
+Result<std::vector<Record>> MemorySource::next(Deadline deadline) {
+  os::Lock lock(database_.mutex_);
+  std::vector<Record> out;
+  const std::uint64_t at_once = 1 + world_.random().next() % 16;
+  while (out.size() < at_once) {
+    if (scanned_ == database_.log_.size()) {
+      if (!out.empty() || interrupted_) break;
+      if (!database_.changed_.wait(lock, deadline)) break;
+      continue;
+    }
+    emit_locked(database_.log_[scanned_++], out);
+  }
+  return out;
+}
+
+void MemorySource::emit_locked(const MemoryDatabase::Entry& entry, std::vector<Record>& out) {
+  using Kind = MemoryDatabase::EntryKind;
+  const MemoryTransaction& transaction = database_.transactions_[entry.xid];
+  const bool delivered = transaction.commit_lsn != 0 && transaction.commit_lsn <= after_;
+  const WallTime commit_time = database_.commit_times_[entry.lsn];
+  if (entry.kind == Kind::heartbeat && entry.lsn > after_)
+    out.push_back({.kind = RecordKind::heartbeat, .commit_time = commit_time, .position = position_of(entry.lsn)});
+  if (entry.kind == Kind::heartbeat || delivered) return;
+  if (!transaction.streamed) return emit_whole(transaction, commit_time, out);
+  const bool first = !emitted_.contains(entry.xid);
+  switch (entry.kind) {
+    case Kind::change: {
+      emitted_[entry.xid] = true;
+      Bytes payload;
+      ByteWriter(payload).number(entry.sub_xid).string32(entry.change);
+      out.push_back({.kind = RecordKind::data, .flags = {.first = first, .streamed = true}, .xid = entry.xid,
+                     .changes = 1, .payload = std::move(payload)});
+      break;
+    }
+    case Kind::commit:
+      out.push_back({.kind = RecordKind::data, .flags = {.first = first, .last = true, .streamed = true},
+                     .xid = entry.xid, .commit_time = commit_time, .position = position_of(entry.lsn)});
+      break;
+    case Kind::abort:
+      if (!first) out.push_back({.kind = RecordKind::abort, .xid = entry.xid});
+      break;
+    case Kind::abort_sub:
+      if (!first) out.push_back({.kind = RecordKind::abort, .xid = entry.xid, .sub_xid = entry.sub_xid});
+      break;
+    case Kind::heartbeat:
+      break;
+  }
+}
+
+// Cut by chance into one or more records: a reconnect cuts the same transaction differently.
+void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime commit_time, std::vector<Record>& out) {
+  Record record{.kind = RecordKind::data, .flags = {.first = true}, .xid = transaction.xid};
+  for (std::size_t i = 0; i < transaction.changes.size(); ++i) {
+    ByteWriter(record.payload).number(std::uint64_t{0}).string32(transaction.changes[i]);
+    ++record.changes;
+    if (i + 1 < transaction.changes.size() && world_.random().next() % 4 == 0) {
+      out.push_back(std::move(record));
+      record = {.kind = RecordKind::data, .xid = transaction.xid};
+    }
+  }
+  record.flags.last = true;
+  record.commit_time = commit_time;
+  record.position = position_of(transaction.commit_lsn);
+  out.push_back(std::move(record));
+}
+
+void MemorySource::acknowledge(const Acknowledgement& acknowledgement) {
+  os::Lock lock(database_.mutex_);
+  auto raise = [](Position& old, const Position& now) {
+    if (lsn_of(now) > lsn_of(old)) old = now;
+  };
+  raise(database_.acknowledged_.near_durable, acknowledgement.near_durable);
+  raise(database_.acknowledged_.far_durable, acknowledgement.far_durable);
+  raise(database_.acknowledged_.released, acknowledgement.released);
+  database_.changed_.notify_all();
+}
+
+void MemorySource::interrupt() {
+  os::Lock lock(database_.mutex_);
+  interrupted_ = true;
+  database_.changed_.notify_all();
+}
+
+}  // namespace farshore::fakes

@@ -1,0 +1,103 @@
+// MemoryDatabase: a database in memory with a log, transactions in progress, and a slot; and MemorySource, the Source over
+// it. It outlives the agents that crash around it. Content of a transaction is a list of texts, so that a sink can
+// be compared change by change.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "os/mutex.h"
+#include "os/world.h"
+#include "source/snapshot.h"
+#include "source/source.h"
+
+namespace farshore::fakes {
+
+struct MemoryTransaction {
+  std::uint64_t xid = 0;
+  bool streamed = false;
+  std::uint64_t commit_lsn = 0;  // 0: not committed
+  std::vector<std::string> changes;        // what takes effect
+};
+
+class MemoryDatabase {
+ public:
+  explicit MemoryDatabase(os::World& world) : world_(world) {}
+
+  // Transactions; any thread.
+  std::uint64_t commit(std::vector<std::string> changes);  // the commit's LSN
+  std::uint64_t begin_streamed();                          // its xid
+  void change(std::uint64_t xid, std::string change, std::uint64_t sub_xid = 0);
+  void abort_sub(std::uint64_t xid, std::uint64_t sub_xid);
+  std::uint64_t commit_streamed(std::uint64_t xid);
+  void abort_streamed(std::uint64_t xid);
+  void heartbeat();
+
+  // Blocks as a commit under `remote_apply` would; false at the deadline.
+  bool wait_far_durable(std::uint64_t lsn, Deadline deadline);
+
+  std::vector<MemoryTransaction> committed() const;  // in commit order
+  std::uint64_t released() const;
+  void set_identity(std::string identity);
+
+ private:
+  friend class MemorySource;
+  enum class EntryKind : std::uint8_t { change, commit, abort, abort_sub, heartbeat };
+  struct Entry {
+    EntryKind kind;
+    std::uint64_t lsn = 0, xid = 0, sub_xid = 0;
+    std::string change;
+  };
+  Entry& append_locked(EntryKind kind, std::uint64_t xid);
+
+  os::World& world_;
+  mutable os::Mutex mutex_;
+  os::CondVar changed_;
+  std::vector<Entry> log_;
+  std::map<std::uint64_t, MemoryTransaction> transactions_;
+  std::map<std::uint64_t, std::map<std::uint64_t, bool>> aborted_subs_;
+  std::map<std::uint64_t, WallTime> commit_times_;  // by LSN
+  std::uint64_t next_lsn_ = 100, next_xid_ = 1;
+  Acknowledgement acknowledged_;
+  std::string identity_ = "system=1 timeline=1 database=1 slot=s";
+};
+
+std::uint64_t lsn_of(const Position& position);  // 0 when empty
+Position position_of(std::uint64_t lsn);
+
+class MemorySource final : public Source {
+ public:
+  // `world`: of the host that the agent runs on; its chance decides how records are cut.
+  MemorySource(os::World& world, MemoryDatabase& database) : world_(world), database_(database) {}
+
+  Result<SourceIdentity> start(const Position& after) override;
+  Result<std::vector<Record>> next(Deadline deadline) override;
+  std::vector<Bytes> preamble() const override { return {"preamble"}; }
+  void acknowledge(const Acknowledgement& acknowledgement) override;
+  SourceProgress progress() override { return {}; }
+  void interrupt() override;
+  void stop() override {}
+
+ private:
+  void emit_locked(const MemoryDatabase::Entry& entry, std::vector<Record>& out);
+  void emit_whole(const MemoryTransaction& transaction, WallTime commit_time, std::vector<Record>& out);
+
+  os::World& world_;
+  MemoryDatabase& database_;
+  std::uint64_t after_ = 0;
+  std::size_t scanned_ = 0;
+  std::map<std::uint64_t, bool> emitted_;  // streamed xids of this session that have begun
+  bool interrupted_ = false;
+};
+
+// A stream whose tables are there already: nothing to copy.
+struct NoTables final : SnapshotSource {
+  Result<std::vector<SourceTable>> tables() override { return std::vector<SourceTable>(); }
+  Result<Bytes> shared_definitions() override { return Bytes(); }
+  Result<std::unique_ptr<TableRows>> open(const SourceTable& table, Deadline) override {
+    return permanent(ErrorKind::not_found, "no table {}", table.name);
+  }
+};
+
+}  // namespace farshore::fakes

@@ -1,0 +1,71 @@
+// MemoryTarget: a target database in memory, and MemorySink over it. Progress and changes are one atomic step; a
+// crash of the database loses what was applied but not yet durable, as asynchronous commit does.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "os/mutex.h"
+#include "os/world.h"
+#include "sink/copy_sink.h"
+#include "sink/sink.h"
+
+namespace farshore::fakes {
+
+struct AppliedTransaction {
+  std::uint64_t xid = 0;
+  Sequence sequence;
+  std::vector<std::string> changes;
+  Position position;
+};
+
+class MemoryTarget {
+ public:
+  void crash();  // back to what was durable
+  std::vector<AppliedTransaction> applied() const;
+  std::vector<std::string> violations() const;  // transactions out of order, twice, or with a gap in their records
+  bool wait_applied(std::size_t count, Deadline deadline);
+
+ private:
+  friend class MemorySink;
+  mutable os::Mutex mutex_;
+  os::CondVar changed_;
+  std::vector<AppliedTransaction> applied_;
+  std::vector<std::string> violations_;
+  Sequence through_, durable_;
+  std::size_t durable_count_ = 0;
+  std::uint64_t generation_ = 0;  // raised by a crash: sessions of before end
+};
+
+class MemorySink final : public Sink {
+ public:
+  MemorySink(os::World& world, MemoryTarget& target) : world_(world), target_(target) {}
+
+  Result<Sequence> open(const Uuid& stream, Epoch epoch) override;
+  Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override;
+  Result<void> skip(const CursorItem& item) override;
+  void interrupt() override {}
+  void close() override {}
+
+  bool apply_twice = false;  // a planted fault: shows that the checks see it
+
+ private:
+  Result<AppliedTransaction> read(TransactionCursor& cursor, const CursorItem& item);
+
+  os::World& world_;
+  MemoryTarget& target_;
+  std::uint64_t generation_ = 0;
+};
+
+struct NoCopy final : CopySink {
+  Result<std::vector<TargetTable>> prepare(const Uuid&, ByteView, const std::vector<SourceTable>&, ExistingRows) override {
+    return std::vector<TargetTable>();
+  }
+  Result<std::unique_ptr<TableWriter>> begin(const Uuid&, const SourceTable& table) override {
+    return permanent(ErrorKind::not_found, "no table {}", table.name);
+  }
+  Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
+  Result<void> reset(const Uuid&, const std::string&) override { return {}; }
+};
+
+}  // namespace farshore::fakes
