@@ -1,0 +1,183 @@
+#include "cli/api_client.h"
+
+#include <httplib.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "cli/command_line.h"
+#include "os/secret_file.h"
+
+namespace farshore::cli {
+namespace {
+
+constexpr auto kConnectTimeout = 3s;
+constexpr auto kAnswerTimeout = 90s;  // check and grants ask databases
+constexpr std::size_t kLineMax = 1 << 20;
+
+std::string operator_name() {
+  const char* user = std::getenv("USER");
+  char host[256] = "";
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = '\0';
+  return fmt::format("{}@{}", user == nullptr ? std::to_string(getuid()) : user, host);
+}
+
+ErrorKind kind_of(const std::string& name) {
+  constexpr ErrorKind kinds[] = {ErrorKind::invalid, ErrorKind::unavailable, ErrorKind::timeout,
+                                 ErrorKind::closed,  ErrorKind::io,          ErrorKind::disk_full,
+                                 ErrorKind::corrupt, ErrorKind::overtaken,   ErrorKind::conflict,
+                                 ErrorKind::denied,  ErrorKind::rejected,    ErrorKind::not_found};
+  for (ErrorKind kind : kinds)
+    if (name == farshore::name_of(kind)) return kind;
+  return ErrorKind::unavailable;
+}
+
+const char* why(httplib::Error error) {
+  switch (error) {
+    case httplib::Error::Connection:
+      return "connection refused";
+    case httplib::Error::ConnectionTimeout:
+    case httplib::Error::Read:
+      return "it does not answer";
+    case httplib::Error::SSLServerVerification:
+      return "its certificate is not of the authority that --ca names";
+    case httplib::Error::SSLConnection:
+    case httplib::Error::SSLLoadingCerts:
+      return "TLS failed";
+    default:
+      return "the connection broke";
+  }
+}
+
+class HttpClient final : public ApiClient {
+ public:
+  HttpClient(const ApiEndpoint& endpoint, std::string token)
+      : url_(endpoint.url), http_(endpoint.url) {
+    http_.set_connection_timeout(kConnectTimeout);
+    http_.set_read_timeout(kAnswerTimeout);
+    http_.set_tcp_nodelay(true);
+    http_.set_url_encode(false);
+    httplib::Headers headers{{"Farshore-Operator", operator_name()}};
+    if (!token.empty()) headers.emplace("Authorization", "Bearer " + token);
+    http_.set_default_headers(headers);
+    if (!endpoint.ca.empty()) http_.set_ca_cert_path(endpoint.ca);
+    http_.enable_server_certificate_verification(true);
+  }
+
+  Reply get(const std::string& path, const Query& query) override {
+    return reply_of(http_.Get(with(path, query)));
+  }
+
+  Reply post(const std::string& path, const Json& body) override {
+    return reply_of(http_.Post(path, body.dump(), "application/json"));
+  }
+
+  Reply follow(const std::string& path, const Query& query,
+               std::function<bool(const std::string&)> take) override {
+    std::string rest, refusal;
+    bool refused = false, ended_by_us = false;
+    const auto head = [&](const httplib::Response& response) {
+      refused = response.status != 200;
+      return true;
+    };
+    const auto body = [&](const char* data, std::size_t size) {
+      if (refused) return refusal.append(data, size).size() < kLineMax;
+      rest.append(data, size);
+      std::size_t begin = 0;
+      for (std::size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        if (end > begin && !take(rest.substr(begin, end - begin))) {
+          ended_by_us = true;
+          return false;
+        }
+      }
+      rest.erase(0, begin);
+      return rest.size() < kLineMax;
+    };
+    const auto result = http_.Get(with(path, query), head, body);
+    if (ended_by_us) return {};
+    if (refused) return refusal_of(refusal);
+    return result ? Reply{} : unreachable(result.error());
+  }
+
+  const std::string& url() const override { return url_; }
+
+ private:
+  static std::string with(const std::string& path, const Query& query) {
+    std::string text = path;
+    char before = '?';
+    for (const auto& [name, value] : query) {
+      text += fmt::format("{}{}={}", before, name, escaped(value));
+      before = '&';
+    }
+    return text;
+  }
+
+  Reply reply_of(const httplib::Result& result) const {
+    if (!result) return unreachable(result.error());
+    if (result->status != 200) return refusal_of(result->body);
+    auto json = Json::parse(result->body, nullptr, false);
+    if (json.is_discarded()) return refusal_of(result->body);
+    return {.json = std::move(json)};
+  }
+
+  Reply refusal_of(const std::string& body) const {
+    const auto json = Json::parse(body, nullptr, false);
+    if (json.is_object() && json.contains("error") && json["error"].is_object())
+      return {.outcome = Reply::Outcome::refused,
+              .error = Error{kind_of(json["error"].value("kind", "")), Retry::no,
+                             json["error"].value("what", "")}};
+    return {.outcome = Reply::Outcome::refused,
+            .error = permanent(ErrorKind::unavailable, "{} does not answer like a Farshore agent",
+                               url_)};
+  }
+
+  Reply unreachable(httplib::Error error) const {
+    return {.outcome = Reply::Outcome::unreachable,
+            .error = transient(ErrorKind::unavailable,
+                               "no agent answers at {} ({}): start it with `farshore run --region "
+                               "REGION`, or say where "
+                               "it is with --api URL",
+                               url_, why(error))};
+  }
+
+  const std::string url_;
+  httplib::Client http_;
+};
+
+}  // namespace
+
+int Reply::exit_code() const {
+  if (outcome == Outcome::answered) return kDone;
+  if (outcome == Outcome::unreachable) return kUnreachable;
+  return error.kind == ErrorKind::invalid ? kUsage : kRefused;
+}
+
+Result<std::unique_ptr<ApiClient>> ApiClient::make(const ApiEndpoint& endpoint) {
+  const bool https = endpoint.url.starts_with("https://");
+  if (!https && !endpoint.url.starts_with("http://"))
+    return permanent(
+        ErrorKind::invalid,
+        "--api '{}' is not understood: write http://127.0.0.1:7433 or https://HOST:PORT",
+        endpoint.url);
+  std::string token;
+  if (!endpoint.token_file.empty()) {
+    FARSHORE_TRY_ASSIGN(const Bytes text, os::read_secret_file(endpoint.token_file));
+    token = text.substr(0, text.find_first_of("\r\n"));
+  }
+  if (https && !endpoint.ca.empty() && !std::ifstream(endpoint.ca))
+    return permanent(ErrorKind::not_found, "--ca '{}' cannot be read", endpoint.ca);
+  return std::unique_ptr<ApiClient>(std::make_unique<HttpClient>(endpoint, std::move(token)));
+}
+
+std::string escaped(const std::string& name) {
+  std::string out;
+  for (char c : name) {
+    const bool plain =
+        std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.' || c == '~';
+    out += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+}  // namespace farshore::cli

@@ -1,0 +1,129 @@
+#include <ostream>
+
+#include "cli/command_line.h"
+#include "cli/commands.h"
+#include "cli/connect.h"
+#include "cli/figures.h"
+#include "cli/json_read.h"
+#include "cli/leg_notes.h"
+
+namespace farshore::cli {
+namespace {
+
+std::string counted(double count, const char* what) {
+  return fmt::format("{:.0f} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+std::string findings_text(const Json& answer, const Terminal& terminal) {
+  std::string text;
+  for (const char* level : {"error", "warning", "note"}) {
+    for (const Json& finding : at(answer, "findings")) {
+      if (text_at(finding, "level") != level) continue;
+      const std::string stream = text_at(finding, "stream");
+      text += painted(terminal, colour_of_state(level), level) + "  " +
+              painted(terminal, Colour::bold, text_at(finding, "object")) +
+              painted(terminal, Colour::dim,
+                      fmt::format("  {}{}", text_at(finding, "code"),
+                                  stream.empty() ? "" : ", stream " + stream)) +
+              "\n";
+      text += "    " +
+              wrapped(text_at(finding, "message"), static_cast<std::size_t>(terminal.columns) - 8,
+                      "    ") +
+              "\n";
+      if (const std::string remedy = text_at(finding, "remedy"); !remedy.empty())
+        text += pasteable(terminal, "do", remedy);
+      text += "\n";
+    }
+  }
+  const auto count = [&](const char* field) { return number_at(answer, field).value_or(0); };
+  if (count("errors") + count("warnings") + count("notes") == 0)
+    return painted(terminal, Colour::green, "nothing found") + "\n";
+  return text + counted(count("errors"), "error") + ", " + counted(count("warnings"), "warning") +
+         ", " + counted(count("notes"), "note") + "\n";
+}
+
+int give(const Invocation& call, const Json& answer) {
+  if (call.json())
+    print_json(call, answer);
+  else
+    call.terminal.out << findings_text(answer, call.terminal);
+  const bool found =
+      number_at(answer, "errors").value_or(0) + number_at(answer, "warnings").value_or(0) > 0;
+  return found ? kRefused : kDone;
+}
+
+int check_offline(const Invocation& call) {
+  const std::string config = call.config();
+  if (config.empty())
+    return call.refuse(
+        kUsage,
+        "there is no farshore.yaml here or in /etc/farshore: write one with `farshore init`, or "
+        "give --config FILE");
+  const auto text = call.hooks.check({config, call.value("--region"), call.value("STREAM")});
+  if (!text.ok())
+    return call.refuse(text.error().kind == ErrorKind::invalid ? kUsage : kRefused,
+                       text.error().what);
+  const auto answer = Json::parse(*text, nullptr, false);
+  return answer.is_object() ? give(call, answer)
+                            : call.refuse(kRefused, "check gave no answer that can be read");
+}
+
+Result<std::string> grants_of(const Invocation& call, ApiClient& client, const std::string& role,
+                              int& code) {
+  const std::string site = call.value("SITE");
+  const Reply reply = client.get("/v1/grants/" + escaped(site), {{"role", role}});
+  if (reply.answered()) return text_at(reply.json, "sql");
+  const std::string config = call.config();
+  if (reply.outcome == Reply::Outcome::unreachable && call.hooks.grants && !config.empty()) {
+    auto sql = call.hooks.grants({config, site, role});
+    code = sql.ok() ? kDone : sql.error().kind == ErrorKind::invalid ? kUsage : kRefused;
+    return sql;
+  }
+  code = reply.exit_code();
+  return reply.error;
+}
+
+}  // namespace
+
+int run_check(const Invocation& call) {
+  if (call.flag("--offline")) return check_offline(call);
+  const auto client = connect(call);
+  if (!client.ok()) return call.refuse(kUsage, client.error().what);
+  ApiClient::Query query;
+  if (const std::string stream = call.value("STREAM"); !stream.empty())
+    query.emplace("stream", stream);
+  const Reply reply = (*client)->get("/v1/check", query);
+  if (reply.answered()) return give(call, reply.json);
+  const bool look_from_here = reply.outcome == Reply::Outcome::unreachable && call.hooks.check &&
+                              call.value("--api").empty() && !call.config().empty();
+  if (!look_from_here) return refuse(call, reply);
+  call.terminal.err << "farshore: no agent answers at " << (*client)->url()
+                    << ": looking from here\n";
+  return check_offline(call);
+}
+
+int run_grants(const Invocation& call) {
+  const auto client = connect(call);
+  if (!client.ok()) return call.refuse(kUsage, client.error().what);
+  std::vector<std::string> roles{"source", "target"};
+  if (const std::string role = call.value("--role"); !role.empty()) roles = {role};
+  Json answers = Json::array();
+  for (const std::string& role : roles) {
+    int code = kDone;
+    const auto sql = grants_of(call, **client, role, code);
+    if (!sql.ok()) return call.refuse(code, sql.error().what);
+    answers.push_back({{"site", call.value("SITE")}, {"role", role}, {"sql", *sql}});
+  }
+  if (call.json()) {
+    print_json(call, answers);
+    return kDone;
+  }
+  for (const Json& answer : answers) {
+    const std::string sql = text_at(answer, "sql");
+    call.terminal.out << fmt::format("-- {} as {}\n{}{}", text_at(answer, "site"),
+                                     text_at(answer, "role"), sql, sql.ends_with('\n') ? "" : "\n");
+  }
+  return kDone;
+}
+
+}  // namespace farshore::cli

@@ -1,0 +1,68 @@
+#include "cli/connect.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <ostream>
+
+#include "cli/command_line.h"
+#include "cli/json_read.h"
+
+namespace farshore::cli {
+namespace {
+
+std::string given_or_environment(const std::string& given, const char* name) {
+  if (!given.empty()) return given;
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+}  // namespace
+
+std::string Invocation::value(const std::string& name) const {
+  const auto found = values.find(name);
+  return found == values.end() || found->second.empty() ? "" : found->second.front();
+}
+
+std::vector<std::string> Invocation::all(const std::string& name) const {
+  const auto found = values.find(name);
+  return found == values.end() ? std::vector<std::string>{} : found->second;
+}
+
+std::string Invocation::config() const {
+  const std::string given = given_or_environment(value("--config"), "FARSHORE_CONFIG");
+  if (!given.empty()) return given;
+  for (const char* path : {"farshore.yaml", "/etc/farshore/farshore.yaml"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(path, ignored)) return path;
+  }
+  return "";
+}
+
+int Invocation::refuse(int code, const std::string& what) const {
+  terminal.err << "farshore: " << plain(what) << "\n";
+  return code;
+}
+
+Result<std::unique_ptr<ApiClient>> connect(const Invocation& call) {
+  ApiEndpoint endpoint;
+  const std::string url = given_or_environment(call.value("--api"), "FARSHORE_API");
+  if (const std::string config = call.config();
+      url.empty() && !config.empty() && call.hooks.api_endpoint) {
+    FARSHORE_TRY_ASSIGN(endpoint, call.hooks.api_endpoint(config, call.value("--region")));
+  }
+  if (!url.empty()) endpoint.url = url;
+  const std::string token = given_or_environment(call.value("--token-file"), "FARSHORE_TOKEN_FILE");
+  if (!token.empty()) endpoint.token_file = token;
+  if (const std::string ca = call.value("--ca"); !ca.empty()) endpoint.ca = ca;
+  return ApiClient::make(endpoint);
+}
+
+int refuse(const Invocation& call, const Reply& reply) {
+  return call.refuse(reply.exit_code(), reply.error.what);
+}
+
+void print_json(const Invocation& call, const Json& json) {
+  call.terminal.out << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
+}  // namespace farshore::cli

@@ -1,0 +1,97 @@
+#include "cli/leg_notes.h"
+
+#include <sstream>
+
+#include "cli/figures.h"
+#include "cli/json_read.h"
+
+namespace farshore::cli {
+namespace {
+
+constexpr const char* kIndent = "    ";
+
+std::string leg_notes(const Json& leg, const std::string& who, const Terminal& terminal) {
+  const std::string state = text_at(leg, "state"), remedy = text_at(leg, "remedy");
+  std::string reason = text_at(leg, "reason");
+  if (const auto retry = seconds_at(leg, "retry_in_seconds"))
+    reason += fmt::format("{}tries again in {}", reason.empty() ? "" : "; ", duration_text(retry));
+  std::string text;
+  if (!reason.empty()) text += note(terminal, who.empty() ? "why" : who + " is " + state, reason);
+  if (!remedy.empty()) text += pasteable(terminal, "do", remedy);
+  return text;
+}
+
+std::string percent(const std::optional<double>& done, const std::optional<double>& total) {
+  if (!done || !total || *total <= 0) return "";
+  return fmt::format(
+      " {:.0f}%",
+      std::min(99.0, 100 * *done / *total));  // an estimate: never says 100 while it copies
+}
+
+std::string copy_table_text(const Json& table) {
+  const auto bytes = number_at(table, "bytes"), bytes_total = number_at(table, "bytes_total");
+  const auto rows = number_at(table, "rows"), rows_total = number_at(table, "rows_total");
+  const std::string share = bytes_total ? percent(bytes, bytes_total) : percent(rows, rows_total);
+  std::string text = text_at(table, "table") + share + ", " + count_text(rows);
+  if (rows_total) text += " of about " + count_text(rows_total);
+  text += " rows, " + bytes_text(bytes);
+  if (const auto eta = seconds_at(table, "eta_seconds"))
+    text += ", " + duration_text(eta) + " left";
+  return text;
+}
+
+std::string copy_notes(const Json& copy, const Terminal& terminal) {
+  std::string head =
+      fmt::format("{} of {} tables are copied", count_text(number_at(copy, "tables_done")),
+                  count_text(number_at(copy, "tables_total")));
+  if (const auto eta = seconds_at(copy, "eta_seconds")) head += ", " + duration_text(eta) + " left";
+  std::string text = note(terminal, "copy", head);
+  for (const Json& table : at(copy, "tables"))
+    text += note(terminal, "copy", copy_table_text(table));
+  return text;
+}
+
+}  // namespace
+
+std::string note(const Terminal& terminal, const std::string& label, const std::string& text) {
+  const std::string indent = kIndent + std::string(label.size() + 2, ' ');
+  const auto columns = static_cast<std::size_t>(terminal.columns);
+  const std::size_t width = columns > indent.size() + 20 ? columns - indent.size() : 20;
+  return kIndent + painted(terminal, Colour::dim, label + ":") + " " +
+         wrapped(text, width, indent) + "\n";
+}
+
+std::string pasteable(const Terminal& terminal, const std::string& label, const std::string& text) {
+  std::istringstream lines(text);
+  std::string out, before = kIndent + painted(terminal, Colour::dim, label + ":") + " ";
+  for (std::string line; std::getline(lines, line);) {
+    out += before + line + "\n";
+    before = kIndent + std::string(label.size() + 2, ' ');
+  }
+  return out;
+}
+
+std::string target_notes(const Json&, const Json& target, const Terminal& terminal) {
+  std::string text = leg_notes(target, "", terminal);
+  if (const std::string until = text_at(target, "paused_until"); !until.empty())
+    text += note(terminal, "pause", "applies commits up to " + until);
+  if (at(target, "copy").is_object()) text += copy_notes(at(target, "copy"), terminal);
+  return text;
+}
+
+std::string stream_notes(const Json& stream, const Terminal& terminal) {
+  std::string text;
+  if (const Json& capture = at(stream, "capture"); capture.is_object()) {
+    text += leg_notes(capture, "capture", terminal);
+    const bool quiet =
+        text_at(capture, "reason").empty() && !seconds_at(capture, "retry_in_seconds");
+    if (text_at(capture, "state") != "streaming" && quiet)
+      text += note(terminal, "capture", text_at(capture, "state"));
+  }
+  if (const std::string health = text_at(stream, "journal/health");
+      !health.empty() && health != "good")
+    text += note(terminal, "journal is " + health, text_at(stream, "journal/reason"));
+  return text;
+}
+
+}  // namespace farshore::cli

@@ -1,0 +1,104 @@
+// The long form of one stream: `farshore status STREAM`.
+#include "cli/figures.h"
+#include "cli/json_read.h"
+#include "cli/leg_notes.h"
+#include "cli/status_text.h"
+
+namespace farshore::cli {
+namespace {
+
+std::string or_unknown(const std::string& text) {
+  return text.empty() ? "unknown" : text;
+}
+
+std::string head_line(const Terminal& terminal, const std::string& part, const std::string& name,
+                      const std::string& state) {
+  const std::string label = fmt::format("  {:<9}", part);
+  return painted(terminal, Colour::dim, label) + fmt::format("{:<32}", name) +
+         painted(terminal, colour_of_state(state), state) + "\n";
+}
+
+std::string fact(const std::string& text) {
+  return std::string(11, ' ') + text + "\n";
+}
+
+std::string rates(const Json& leg) {
+  return fmt::format("{} transactions/s, {} rows/s",
+                     count_text(number_at(leg, "per_second/transactions")),
+                     count_text(number_at(leg, "per_second/changes")));
+}
+
+std::string with_region(const std::string& site, const std::string& region) {
+  return region.empty() ? site : site + " (" + region + ")";
+}
+
+std::string capture_text(const Json& stream, const Terminal& terminal) {
+  const Json& capture = at(stream, "capture");
+  const std::string name = with_region(text_at(stream, "from"), text_at(stream, "from_region"));
+  if (!capture.is_object()) return head_line(terminal, "capture", name, "unknown");
+  std::string text = head_line(terminal, "capture", name, text_at(capture, "state"));
+  text += fact(fmt::format("lag {} (transit {}), at {}",
+                           duration_text(seconds_at(capture, "lag/age_seconds")),
+                           duration_text(seconds_at(capture, "lag/transit_seconds")),
+                           or_unknown(text_at(capture, "position"))));
+  text += fact(fmt::format("source keeps {} for us, {} not yet received",
+                           bytes_text(number_at(capture, "retained_bytes")),
+                           bytes_text(number_at(capture, "behind_bytes"))));
+  text += fact(fmt::format("{}, {} open", rates(capture),
+                           count_text(number_at(capture, "open_transactions"))));
+  return text;
+}
+
+std::string journal_text(const Json& stream, const Terminal& terminal) {
+  const Json& journal = at(stream, "journal");
+  if (!journal.is_object()) return "";
+  std::string text = head_line(terminal, "journal", "here", text_at(journal, "health"));
+  text += fact(fmt::format("{} of {}, {} to {}", bytes_text(number_at(journal, "bytes")),
+                           bytes_text(number_at(journal, "bytes_max")),
+                           or_unknown(text_at(journal, "first_place")),
+                           or_unknown(text_at(journal, "durable_place"))));
+  const auto forecast = [&](const char* field, const char* what) {
+    const auto hours = number_at(journal, field);
+    if (hours && *hours >= 0 && *hours < 24 * 365)
+      text += fact(fmt::format("{} in {} at this rate", what,
+                               format_duration(Duration(std::int64_t(*hours * 3.6e12)))));
+  };
+  forecast("hours_to_bytes_max", "at its limit");
+  forecast("hours_to_disk_full", "disk full");
+  return text;
+}
+
+std::string stage(const Json& target, const std::string& name, const std::string& lag,
+                  const std::string& place, const std::string& backlog) {
+  return fact(fmt::format("{:<8} {:>8} (transit {}), {}; {} in {} transactions behind", name,
+                          duration_text(seconds_at(target, "lag/" + lag + "/age_seconds")),
+                          duration_text(seconds_at(target, "lag/" + lag + "/transit_seconds")),
+                          or_unknown(text_at(target, place)),
+                          bytes_text(number_at(target, backlog + "/bytes")),
+                          count_text(number_at(target, backlog + "/transactions"))));
+}
+
+std::string target_text(const Json& stream, const Json& target, const Terminal& terminal) {
+  std::string text =
+      head_line(terminal, "target", with_region(text_at(target, "site"), text_at(target, "region")),
+                text_at(target, "state"));
+  text += stage(target, "durable", "durability", "durable_place", "backlog/to_ship");
+  text += stage(target, "applied", "apply", "applied_place", "backlog/to_apply");
+  text += fact(rates(target));
+  return text + target_notes(stream, target, terminal);
+}
+
+}  // namespace
+
+std::string stream_text(const Json& stream, const Terminal& terminal) {
+  const std::string state = text_at(stream, "state");
+  std::string text = painted(terminal, Colour::bold, text_at(stream, "name")) + "   " +
+                     painted(terminal, colour_of_state(state), state) +
+                     fmt::format("   {} {}\n\n", text_at(stream, "engine"), text_at(stream, "id"));
+  text += capture_text(stream, terminal) + journal_text(stream, terminal) +
+          stream_notes(stream, terminal);
+  for (const Json& target : at(stream, "targets")) text += target_text(stream, target, terminal);
+  return text;
+}
+
+}  // namespace farshore::cli
