@@ -1,0 +1,192 @@
+#include "wan/crossing.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace farshore::wan {
+
+Crossing::Crossing(Socket caller, Address target, MonotonicTime opens_at, Pipe& forward,
+                   Pipe& backward)
+    : target_(target), opens_at_(opens_at) {
+  sides_[0].socket = std::move(caller);
+  flows_[0].pipe = &forward;
+  flows_[1].pipe = &backward;
+}
+
+void Crossing::step(MonotonicTime now) {
+  if (stage_ == Stage::opening && now >= opens_at_) dial(now);
+  if (stage_ == Stage::dialing && sides_[1].writable) {
+    if (connected(sides_[1].socket)) {
+      stage_ = Stage::open;
+    } else {
+      reset();
+    }
+  }
+  if (stage_ != Stage::open) return;
+  for (int from : {0, 1}) {
+    if (swallowing_) {
+      discard(from);
+      continue;
+    }
+    deliver(from, now);
+    read(from, now);
+    deliver(from, now);
+    if (stage_ != Stage::open) return;
+  }
+}
+
+void Crossing::dial(MonotonicTime) {
+  auto socket = connect_to(target_);
+  if (!socket) return reset();
+  sides_[1].socket = *std::move(socket);
+  stage_ = Stage::dialing;
+}
+
+void Crossing::deliver(int from, MonotonicTime now) {
+  Flow& flow = flows_[static_cast<std::size_t>(from)];
+  Side& target = side(1 - from);
+  while (!flow.parcels.empty() && flow.parcels.front().due <= now) {
+    if (flow.parcels.front().mark == Mark::reset) return reset();
+    if (!write_front(flow, target)) return;
+  }
+}
+
+// False: the target takes no more now.
+bool Crossing::write_front(Flow& flow, Side& target) {
+  Parcel& parcel = flow.parcels.front();
+  if (parcel.mark == Mark::end) {
+    if (!flow.target_ended) (void)::shutdown(target.socket.fd(), SHUT_WR);
+    flow.target_ended = true;
+  } else if (!flow.target_ended) {
+    if (!target.writable) return false;
+    const std::size_t left = parcel.bytes.size() - parcel.written;
+    const ssize_t count =
+        ::send(target.socket.fd(), parcel.bytes.data() + parcel.written, left, MSG_NOSIGNAL);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+      target.writable = errno == EINTR;
+      return false;
+    }
+    if (count < 0) {
+      flow.target_ended = true;  // its own reading tells the other side
+    } else if (static_cast<std::size_t>(count) < left) {
+      parcel.written += static_cast<std::size_t>(count);
+      flow.held -= static_cast<std::uint64_t>(count);
+      target.writable = false;
+      return false;
+    }
+  }
+  flow.held -= parcel.bytes.size() - parcel.written;
+  flow.parcels.pop_front();
+  return true;
+}
+
+std::uint64_t Crossing::room(int from, MonotonicTime now) const {
+  const Flow& flow = flows_[static_cast<std::size_t>(from)];
+  const std::uint64_t most = flow.pipe->capacity() + kArrivedBytesMax;
+  const std::uint64_t own = flow.held < most ? most - flow.held : 0;
+  return std::min(own, flow.pipe->room(now));
+}
+
+void Crossing::read(int from, MonotonicTime now) {
+  Flow& flow = flows_[static_cast<std::size_t>(from)];
+  Side& source = side(from);
+  while (source.readable && !flow.source_ended) {
+    const std::size_t most = std::min<std::uint64_t>(kReadBytes, room(from, now));
+    if (most == 0) return;
+    Bytes bytes(most, '\0');
+    const ssize_t count = ::recv(source.socket.fd(), bytes.data(), most, 0);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+      source.readable = errno == EINTR;
+      return;
+    }
+    const Mark mark = count > 0 ? Mark::data : count == 0 ? Mark::end : Mark::reset;
+    const std::uint64_t size = count > 0 ? static_cast<std::uint64_t>(count) : 0;
+    bytes.resize(size);
+    if (size < kReadBytes / 2) bytes.shrink_to_fit();
+    flow.held += size;
+    flow.parcels.push_back({flow.pipe->enter(now, size), mark, std::move(bytes)});
+    flow.source_ended = mark != Mark::data;
+    if (size < most) source.readable = flow.source_ended;
+    if (size == kReadBytes) return;  // others have their turn
+  }
+}
+
+void Crossing::discard(int from) {
+  Flow& flow = flows_[static_cast<std::size_t>(from)];
+  Side& source = side(from);
+  Bytes bytes(kReadBytes, '\0');
+  while (source.socket.open() && source.readable && !flow.source_ended) {
+    const ssize_t count = ::recv(source.socket.fd(), bytes.data(), bytes.size(), 0);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+      source.readable = false;
+    } else if (count <= 0) {
+      flow.source_ended = true;
+    }
+  }
+}
+
+void Crossing::swallow() {
+  if (stage_ == Stage::opening || stage_ == Stage::dialing) return reset();
+  swallowing_ = true;
+  for (Flow& flow : flows_) {
+    flow.parcels.clear();
+    flow.held = 0;
+  }
+}
+
+void Crossing::half_open() {
+  swallow();
+  sides_[0].socket.reset();
+  flows_[0].source_ended = true;
+}
+
+void Crossing::reset() {
+  for (Side& side : sides_) side.socket.reset();
+  stage_ = Stage::ended;
+}
+
+bool Crossing::finished() const {
+  if (stage_ == Stage::ended) return true;
+  if (swallowing_) return flows_[0].source_ended && flows_[1].source_ended;
+  return flows_[0].target_ended && flows_[1].target_ended;
+}
+
+MonotonicTime Crossing::wakes_at() const {
+  if (stage_ == Stage::opening) return opens_at_;
+  MonotonicTime earliest = MonotonicTime::max();
+  if (stage_ != Stage::open || swallowing_) return earliest;
+  for (int from : {0, 1}) {
+    const Flow& flow = flows_[static_cast<std::size_t>(from)];
+    const Side& target = sides_[static_cast<std::size_t>(1 - from)];
+    if (flow.parcels.empty()) continue;
+    const Parcel& front = flow.parcels.front();
+    // What is due but does not fit waits for the kernel's event.
+    if (target.writable || flow.target_ended || front.mark != Mark::data)
+      earliest = std::min(earliest, front.due);
+  }
+  for (int from : {0, 1}) {  // the kernel has bytes, but the pipe is full
+    const Flow& flow = flows_[static_cast<std::size_t>(from)];
+    if (!sides_[static_cast<std::size_t>(from)].readable || flow.source_ended) continue;
+    if (flow.held < flow.pipe->capacity() + kArrivedBytesMax)
+      earliest =
+          std::min(earliest, flow.pipe->next_out() == MonotonicTime::max() ? MonotonicTime::min()
+                                                                           : flow.pipe->next_out());
+  }
+  return earliest;
+}
+
+bool Crossing::wants_read(int index) const {
+  const Side& side = sides_[static_cast<std::size_t>(index)];
+  if (stage_ != Stage::open || !side.socket.open()) return false;
+  return !side.readable && !flows_[static_cast<std::size_t>(index)].source_ended;
+}
+
+bool Crossing::wants_write(int index) const {
+  const Side& side = sides_[static_cast<std::size_t>(index)];
+  if (!side.socket.open() || side.writable || swallowing_) return false;
+  return stage_ == Stage::open || (stage_ == Stage::dialing && index == 1);
+}
+
+}  // namespace farshore::wan
