@@ -1,0 +1,69 @@
+#include "config/config.h"
+
+#include <algorithm>
+
+#include "config/combinations.h"
+#include "config/reader.h"
+#include "config/yaml_tree.h"
+
+namespace farshore::config {
+namespace {
+
+template <class Named>
+const Named* find_by_name(const std::vector<Named>& all, std::string_view name) {
+  const auto found =
+      std::find_if(all.begin(), all.end(), [&](const Named& one) { return one.name == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+void sort_and_unite(std::vector<Finding>& findings) {
+  std::sort(findings.begin(), findings.end());
+  findings.erase(std::unique(findings.begin(), findings.end()), findings.end());
+}
+
+}  // namespace
+
+const RegionConfig* Config::region(std::string_view name) const {
+  return find_by_name(regions, name);
+}
+const SiteConfig* Config::site(std::string_view name) const {
+  return find_by_name(sites, name);
+}
+const StreamConfig* Config::stream(std::string_view name) const {
+  return find_by_name(streams, name);
+}
+
+Mark Config::mark(std::string path) const {
+  while (!path.empty()) {
+    if (const auto found = marks.find(path); found != marks.end()) return found->second;
+    const std::size_t cut = path.find_last_of(".[");
+    path.resize(cut == std::string::npos ? 0 : cut);
+  }
+  return {};
+}
+
+ParseOutcome parse(std::string_view text, const std::string& file) {
+  ParseOutcome outcome;
+  outcome.config.file = file;
+  if (text.size() > kFileBytesMax) {
+    outcome.errors.push_back({{}, fmt::format("is larger than {}", format_bytes(kFileBytesMax))});
+    return outcome;
+  }
+  const YamlNode root = parse_yaml(text, outcome.errors);
+  if (!outcome.errors.empty() && root.kind != YamlNode::Kind::map) return outcome;
+  Reader(outcome.config, outcome.errors).read(root);
+  check_combinations(outcome.config, outcome.errors);
+  sort_and_unite(outcome.errors);
+  sort_and_unite(outcome.config.warnings);
+  return outcome;
+}
+
+Result<Config> load(os::Files& files, const std::string& file) {
+  auto text = os::read_file(files, file);
+  if (!text) return within("configuration", std::move(text).error());
+  ParseOutcome outcome = parse(*text, file);
+  if (!outcome.ok()) return Error{ErrorKind::invalid, Retry::no, text_of(outcome.errors, file)};
+  return std::move(outcome.config);
+}
+
+}  // namespace farshore::config

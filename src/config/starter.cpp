@@ -1,0 +1,70 @@
+#include "config/starter.h"
+
+#include <fmt/format.h>
+
+namespace farshore::config {
+namespace {
+
+constexpr const char* kRegions = R"(# Farshore's configuration: the same file in every region.
+# All keys, their bounds and defaults: docs/operating/configuration.md
+# After a change: `farshore check`, then SIGHUP to the agents (systemctl reload farshore).
+
+name: {}
+
+# One agent runs in each region: farshore run --region NAME
+# link: where the other regions reach it; data: its journals. Keys and certificates lie in tls/ beside this file.
+regions:
+)";
+
+constexpr const char* kSites = R"(
+# The databases. A dsn holds no password: it comes from password_file (mode 0600), password_env or ~/.pgpass,
+# and only its own region needs it. `farshore grants SITE` prints what its user must be allowed.
+sites:
+)";
+
+constexpr const char* kStream = R"(
+# What flows from where to where.
+streams:
+  app:
+    from: app-{}
+    to: [{}]
+    # The first rule that matches a table decides; what none matches is not replicated, and `farshore check` says so.
+    tables:
+      # - {{ match: "public.sessions", exclude: true }}
+      # - {{ match: "public.events", identity: full }}   # a table without a primary key
+      - {{ match: "public.*" }}
+    # Target tables that hold rows already: refuse, keep (copy nothing into them) or replace (empty them first).
+    existing: refuse
+    # Hold applying back, so that a DELETE without WHERE is not in all regions at once. The far journal stays current.
+    # apply_delay: 1h
+    journal:
+      max: 50GiB           # on disk, in each region
+      keep: 24h            # also after all targets have applied it
+      when_full: hold      # hold: capture waits; drop: the slowest target that is not required is overtaken
+    source:
+      retain_max: 1GiB     # WAL the primary keeps for us in normal work
+      wal_max: 20%         # WAL that may pile up while capture is held; then our slot is dropped
+)";
+
+}  // namespace
+
+std::string starter_yaml(const StarterChoices& choices) {
+  std::string text = fmt::format(fmt::runtime(kRegions), choices.name);
+  for (const std::string& region : choices.regions)
+    text += fmt::format(
+        "  {0}: {{ link: farshore.{0}.example.com:7432, data: /var/lib/farshore }}\n", region);
+  text += kSites;
+  std::string targets;
+  for (const std::string& region : choices.regions) {
+    text += fmt::format(
+        "  app-{0}:\n    region: {0}\n    engine: postgres\n"
+        "    dsn: \"host=db.{0}.example.com dbname=app user=farshore sslmode=verify-full\"\n"
+        "    # password_file: /etc/farshore/app-{0}.password\n",
+        region);
+    if (region != choices.regions.front())
+      targets += (targets.empty() ? "app-" : ", app-") + region;
+  }
+  return text + fmt::format(fmt::runtime(kStream), choices.regions.front(), targets);
+}
+
+}  // namespace farshore::config
