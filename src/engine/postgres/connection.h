@@ -1,0 +1,160 @@
+// Connection: one libpq connection whose every call ends by a deadline. SQL, COPY in and out, and
+// the replication protocol (COPY both).
+//
+// Lifetime: owns the PGconn; its end closes the socket without waiting. Threads: one at a time. A
+// Waker given at open makes a waiting call return early (ErrorKind::closed).
+// Errors: `what` begins with the server ("app on db.internal:5432") and ends with the SQLSTATE; a
+// password never appears. kind and retry come from classify(). After an error other than one that
+// the server reported for a statement (server_error() is set and usable() holds) the connection can
+// only be dropped.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/deadline.h"
+#include "base/result.h"
+#include "os/poll.h"
+#include "os/world.h"
+
+namespace farshore::postgres {
+
+// Where the password is read from at each connect. At most one is set; none: libpq's own ways.
+struct PasswordSource {
+  std::string file;         // first line of it
+  std::string environment;  // name of a variable
+};
+
+struct ConnectOptions {
+  std::string conninfo;  // libpq keywords or URI, without password
+  PasswordSource password;
+  std::string application_name;
+  bool replication = false;  // replication=database
+  // Session settings, name and value. Every session gets: synchronous_commit=local, datestyle=ISO,
+  // intervalstyle=postgres, extra_float_digits=3, statement and idle timeouts off, UTF-8.
+  std::vector<std::pair<std::string, std::string>> settings;
+};
+
+// What the server said of a statement that it refused.
+struct ServerError {
+  std::string sqlstate, message, detail, hint, schema, table, column, constraint;
+};
+
+struct Classification {
+  ErrorKind kind;
+  Retry retry;
+};
+// Never io or closed: those speak of our own disk and our own stop.
+Classification classify(std::string_view sqlstate);
+
+// Rows of one answer; owns the PGresult. Values are in text form unless asked for otherwise.
+class Rows {
+ public:
+  explicit Rows(PGresult* result = nullptr) : result_(result, &PQclear) {}
+
+  int count() const { return PQntuples(result_.get()); }
+  int columns() const { return PQnfields(result_.get()); }
+  bool is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
+  std::string_view text(int row, int column) const;  // NULL: empty; valid while this lives
+  std::uint64_t affected() const;                    // of INSERT, UPDATE, DELETE, COPY
+  ExecStatusType status() const { return PQresultStatus(result_.get()); }
+  PGresult* raw() const { return result_.get(); }
+  explicit operator bool() const { return result_ != nullptr; }
+
+ private:
+  std::unique_ptr<PGresult, void (*)(PGresult*)> result_;
+};
+
+// A message of COPY out or COPY both; owns libpq's buffer.
+class CopyMessage {
+ public:
+  CopyMessage(char* data, std::size_t size) : data_(data, &PQfreemem), size_(size) {}
+  ByteView bytes() const { return {data_.get(), size_}; }
+
+ private:
+  std::unique_ptr<char, void (*)(void*)> data_;
+  std::size_t size_;
+};
+
+using Parameter = std::optional<std::string>;  // text form; nullopt: NULL
+
+class Connection {
+ public:
+  // denied: password, certificate, pg_hba; not_found: no such database; unavailable.
+  static Result<std::unique_ptr<Connection>> open(os::World& world, const ConnectOptions& options,
+                                                  Deadline deadline, os::Waker* waker = nullptr);
+
+  // One or several statements of the simple protocol; the rows of the last. An error of any is it.
+  Result<Rows> query(const std::string& sql, Deadline deadline);
+  // One statement with $1, $2 … in text form; types as the server infers them.
+  Result<Rows> query(const std::string& sql, const std::vector<Parameter>& parameters,
+                     Deadline deadline);
+
+  // COPY … TO STDOUT. copy_next: nullopt after the last message; `timeout` leaves all as it was.
+  Result<void> begin_copy_out(const std::string& sql, Deadline deadline);
+  Result<std::optional<CopyMessage>> copy_next(Deadline deadline);
+
+  // COPY … FROM STDIN. Dropping the connection, or copy_fail, undoes the statement.
+  Result<void> begin_copy_in(const std::string& sql, Deadline deadline);
+  Result<void> copy_write(ByteView bytes, Deadline deadline);  // in any pieces
+  Result<Rows> copy_finish(Deadline deadline);
+  Result<void> copy_fail(const std::string& reason, Deadline deadline);
+
+  // COPY both: START_REPLICATION.
+  Result<void> begin_copy_both(const std::string& command, Deadline deadline);
+  // What is already here, without waiting: nullopt when no whole message is. `unavailable` when the
+  // server ended the copy without an error.
+  Result<std::optional<CopyMessage>> copy_both_next();
+  // Reads what the socket holds, without waiting.
+  Result<void> consume();
+  // Queues a message and writes what the socket takes; flush_pending() says whether some is left.
+  Result<void> copy_both_send(ByteView message);
+  // Writes what the socket takes, without waiting.
+  Result<void> flush_some();
+  bool flush_pending() const { return flush_pending_; }
+  // Waits until there is something to read, to write (if flush_pending), or the waker woke.
+  os::Readiness wait(Deadline deadline, os::Waker* waker);
+
+  // For pipelines built on raw(): sends all that is queued (reading meanwhile), and the next
+  // PGresult of any status (an empty Rows: nullptr, the end of a statement's results). Errors here
+  // are only those of the connection; statement errors are in the result: error_of(rows).
+  Result<void> flush(Deadline deadline);
+  Result<Rows> next_result(Deadline deadline);
+  Error error_of(const Rows& rows);  // also sets server_error()
+  PGconn* raw() { return conn_.get(); }
+
+  // Asks the server, on a connection of its own, to cancel what this one runs. Any thread.
+  void cancel();
+
+  bool usable() const;         // false: drop it
+  int server_version() const;  // 150020, 180001
+  int backend_pid() const;
+  const std::string& server() const { return server_; }  // "app on db.internal:5432"
+  // Of the statement that failed last; empty sqlstate: none did, or the connection broke.
+  const ServerError& server_error() const { return server_error_; }
+
+ private:
+  Connection(PGconn* conn, os::Waker* waker) : conn_(conn, &PQfinish), waker_(waker) {}
+  Result<void> poll_connect(Deadline deadline);
+  Result<Rows> last_result(Deadline deadline);
+  Result<void> expect_copy(const std::string& sql, ExecStatusType status, Deadline deadline);
+  Result<void> wait_readable(Deadline deadline);
+  bool unread_tls_bytes();
+  Error broken(std::string_view doing);
+  Error connect_error();
+
+  std::unique_ptr<PGconn, void (*)(PGconn*)> conn_;
+  os::Waker* waker_;
+  std::string server_;
+  ServerError server_error_;
+  bool flush_pending_ = false;
+};
+
+}  // namespace farshore::postgres

@@ -1,0 +1,37 @@
+// Lsn: a place in PostgreSQL's write-ahead log. Its Position is 8 bytes little-endian; for a
+// committed transaction it is Commit.end_lsn, the end of the commit record.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "change/place.h"
+
+namespace farshore::postgres {
+
+class Lsn {
+ public:
+  constexpr Lsn() = default;
+  constexpr explicit Lsn(std::uint64_t value) : value_(value) {}
+
+  static Result<Lsn> parse(std::string_view text);    // "0/16B3748"
+  static Result<Lsn> from(const Position& position);  // empty: Lsn(0); invalid when not 8 bytes
+  std::string text() const;                           // "0/16B3748"
+  Position position() const;
+  constexpr std::uint64_t value() const { return value_; }
+
+  friend constexpr auto operator<=>(Lsn, Lsn) = default;
+
+ private:
+  std::uint64_t value_ = 0;
+};
+
+// Server times are microseconds since 2000-01-01 00:00 UTC.
+WallTime from_server_time(std::int64_t microseconds);
+std::int64_t to_server_time(WallTime time);
+
+}  // namespace farshore::postgres
