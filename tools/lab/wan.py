@@ -7,7 +7,7 @@ from lab.process import Failed, Process, wait_until
 
 
 class Wan:
-    """`pairs`: (listen port, target port) for callers of the near region; `far_pairs`: of the far one."""
+    """`pairs`: (listen port, target port) of callers in the near region; `far_pairs`: far."""
 
     def __init__(self, program, folder, control_port, pairs, far_pairs=(), rtt="0", rate="off"):
         words = [program, "--control", f"127.0.0.1:{control_port}", "--rtt", rtt, "--rate", rate]

@@ -1,0 +1,264 @@
+"""Farshore itself as tests see it: agents as processes, the command line, farshore.yaml."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+from lab.process import Failed, Process, wait_until
+from lab.wan import Wan
+
+LOUD = re.compile(r"\s(?:WARN|ERROR)\s")
+ALWAYS_LOUD = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer")
+
+
+class Region:
+    """A region of a deployment: where its agent listens, and its database."""
+
+    def __init__(self, name, postgres, ports):
+        self.name, self.postgres = name, postgres
+        self.site = f"app-{name}"
+        self.link_port, self.api_port = ports.take(), ports.take()
+
+
+class Agent:
+    """`farshore run` for one region. Its log is kept over restarts."""
+
+    def __init__(self, program, region, config, folder):
+        self.region, self.config = region, config
+        self.program = program
+        words = [program, "run", "--region", region.name, "--config", config]
+        environment = {"ASAN_OPTIONS": "detect_leaks=0"}  # kill -9 and stop in mid-work are normal
+        self.process = Process(
+            words, folder / f"agent-{region.name}.log", cwd=folder, environment=environment
+        )
+
+    def start(self):
+        self.process.start()
+        return self
+
+    def kill(self):
+        self.process.kill()
+
+    def stop(self):
+        status = self.process.stop(60)
+        if status != 0:
+            raise Failed(f"agent {self.region.name} ended with {status}: {self.last_lines()}")
+
+    def restart_after_kill(self):
+        self.kill()
+        self.start()
+
+    def last_lines(self, count=20):
+        return "\n".join(self.process.output().splitlines()[-count:])
+
+    def loud_lines(self, expected=()):
+        """Lines of level WARN or ERROR, or of a sanitizer, that no `expected` pattern matches."""
+        allowed = [re.compile(pattern) for pattern in expected]
+        return [
+            line
+            for line in self.process.output().splitlines()
+            if ALWAYS_LOUD.search(line)
+            or (LOUD.search(line) and not any(pattern.search(line) for pattern in allowed))
+        ]
+
+
+class Deployment:
+    """Two or more regions, a WAN between each two, an agent in each, one set of streams.
+
+    The first region holds the source. `stream` may hold any key of a stream of farshore.yaml.
+    """
+
+    def __init__(
+        self,
+        program,
+        wan_program,
+        folder,
+        ports,
+        regions,
+        rtt="0",
+        rate="off",
+        stream=None,
+        streams=None,
+        user="postgres",
+    ):
+        self.program = pathlib.Path(program).resolve()
+        self.folder = pathlib.Path(folder)
+        self.user = user
+        self.regions = [Region(name, postgres, ports) for name, postgres in regions]
+        self.wans = {}
+        self.dial_port = {}  # (from, to) -> the WAN's port
+        self._make_wans(wan_program, ports, rtt, rate)
+        to = [region.site for region in self.regions[1:]]
+        plain = {"from": self.regions[0].site, "to": to, "tables": [{"match": "public.*"}]}
+        self.streams = streams or {"app": {**plain, **(stream or {})}}
+        self.agents = {}
+
+    def _make_wans(self, wan_program, ports, rtt, rate):
+        for i, near in enumerate(self.regions):
+            for far in self.regions[i + 1 :]:
+                there, back = ports.take(), ports.take()
+                self.dial_port[near.name, far.name] = there
+                self.dial_port[far.name, near.name] = back
+                folder = self.folder / f"wan-{near.name}-{far.name}"
+                folder.mkdir(exist_ok=True)
+                self.wans[near.name, far.name] = Wan(
+                    wan_program,
+                    folder,
+                    ports.take(),
+                    [(there, far.link_port)],
+                    [(back, near.link_port)],
+                    rtt,
+                    rate,
+                )
+
+    # ------------------------------------------------------------------ configuration
+    def config_text(self, of):
+        """farshore.yaml as region `of` has it. With two regions it is the same text for both."""
+        lines = ["name: shop", "regions:"]
+        for region in self.regions:
+            other = next(r for r in self.regions if r is not region)
+            dialer = other if region is of else of
+            port = self.dial_port[dialer.name, region.name]
+            lines.append(
+                f"  {region.name}: {{ link: 127.0.0.1:{port}, "
+                f"listen: 127.0.0.1:{region.link_port}, api: 127.0.0.1:{region.api_port}, "
+                f"data: {self.folder}/data-{region.name} }}"
+            )
+        lines.append("sites:")
+        for region in self.regions:
+            dsn = region.postgres.dsn(user=self.user)
+            lines.append(
+                f'  {region.site}: {{ region: {region.name}, engine: postgres, dsn: "{dsn}" }}'
+            )
+        lines.append("streams:")
+        for name, keys in self.streams.items():
+            lines.append(f"  {name}:")
+            for key, value in keys.items():
+                lines.append(f"    {key}: {json.dumps(value, ensure_ascii=False)}")
+        return "\n".join(lines) + "\n"
+
+    def config_path(self, region):
+        return self.folder / (
+            "farshore.yaml" if len(self.regions) == 2 else f"farshore-{region.name}.yaml"
+        )
+
+    def write_config(self):
+        for region in self.regions:
+            self.config_path(region).write_text(self.config_text(region))
+
+    def prepare(self):
+        """Keys, certificates and configuration."""
+        names = [word for region in self.regions for word in ("--regions", region.name)]
+        self.farshore("init", self.folder, "--name", "shop", *names, config=False)
+        (self.folder / "farshore.yaml").unlink(missing_ok=True)
+        self.write_config()
+
+    # ------------------------------------------------------------------ processes
+    def start(self, wait=True):
+        self.prepare()
+        for wan in self.wans.values():
+            wan.start()
+        for region in self.regions:
+            self.agents[region.name] = Agent(
+                self.program, region, self.config_path(region), self.folder
+            ).start()
+        if wait:
+            self.wait_for_state("streaming", 60)
+        return self
+
+    def stop(self):
+        for agent in self.agents.values():
+            if agent.process.running():
+                agent.stop()
+        for wan in self.wans.values():
+            wan.stop()
+
+    @property
+    def source(self):
+        return self.regions[0].postgres
+
+    @property
+    def target(self):
+        return self.regions[1].postgres
+
+    @property
+    def near(self):
+        return self.agents[self.regions[0].name]
+
+    @property
+    def far(self):
+        return self.agents[self.regions[1].name]
+
+    @property
+    def wan(self):
+        return next(iter(self.wans.values()))
+
+    # ------------------------------------------------------------------ the command line
+    def run_farshore(self, *words, region=None, config=True):
+        """The finished `farshore WORDS…`; the agent asked is the first region's, or `region`'s."""
+        command = [str(self.program), *[str(word) for word in words]]
+        chosen = region or self.regions[0]
+        if config:
+            command += ["--config", str(self.config_path(chosen)), "--region", chosen.name]
+        environment = dict(os.environ, NO_COLOR="1", ASAN_OPTIONS="detect_leaks=0")
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+
+    def farshore(self, *words, region=None, config=True):
+        done = self.run_farshore(*words, region=region, config=config)
+        if done.returncode:
+            raise Failed(
+                f"farshore {' '.join(map(str, words))} ended with {done.returncode}: "
+                f"{done.stdout}{done.stderr}"
+            )
+        return done.stdout
+
+    def status(self, region=None):
+        return json.loads(self.farshore("status", "--json", region=region))
+
+    def leg(self, target_index=1, stream="app", region=None):
+        """What the agent of `region` (the target's own, when not given) says about one target."""
+        target = self.regions[target_index]
+        for entry in self.status(region or target)["streams"]:
+            for leg in entry["targets"]:
+                if entry["name"] == stream and leg["site"] == target.site:
+                    return leg
+        return None
+
+    def try_leg(self, target_index=1, stream="app"):
+        try:
+            return self.leg(target_index, stream)
+        except Failed:
+            return None  # the agent is not up yet
+
+    def wait_for_state(self, state, seconds, target_index=None, stream="app"):
+        """Until a target's leg (all targets', when none is named) is in that state."""
+        indexes = [target_index] if target_index else range(1, len(self.regions))
+        leg = None
+        for index in indexes:
+
+            def there(index=index):
+                nonlocal leg
+                self.expect_agents_running()
+                leg = self.try_leg(index, stream)
+                return leg is not None and leg["state"] == state
+
+            wait_until(there, seconds, lambda: f"no state '{state}': {leg}", every=0.2)
+        return leg
+
+    def expect_agents_running(self):
+        for agent in self.agents.values():
+            child = agent.process.child
+            if child is not None and child.returncode is None and child.poll() is not None:
+                raise Failed(
+                    f"agent {agent.region.name} ended with {child.returncode}: "
+                    f"{agent.last_lines()}"
+                )
+
+    def expect_quiet_logs(self, *expected):
+        loud = []
+        for name, agent in self.agents.items():
+            loud += [f"{name}: {line}" for line in agent.loud_lines(expected)]
+        if loud:
+            raise Failed("unexpected lines in the logs:\n" + "\n".join(loud[:20]))
