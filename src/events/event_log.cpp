@@ -94,11 +94,6 @@ class FileEventLog final : public EventLog {
     if (lost_ > lost_told_)
       batch.push_back({.id = ++newest_id_, .event = lost_event(lost_ - lost_told_)});
     lost_told_ = lost_;
-    if (batch.size() > options_.queue_max) {
-      const std::size_t excess = batch.size() - options_.queue_max;
-      batch.erase(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(excess));
-      lost_ += excess;
-    }
     return !stopping_;
   }
 
@@ -120,6 +115,11 @@ class FileEventLog final : public EventLog {
       if (recent_.empty() || stored.id > recent_.back().id) show(stored);
     shown_.notify_all();
     if (written.ok()) batch.clear();
+    if (batch.size() > options_.queue_max) {
+      const std::size_t excess = batch.size() - options_.queue_max;
+      batch.erase(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(excess));
+      lost_ += excess;
+    }
   }
 
   void show(StoredEvent stored) {
