@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""The agent as a process: one a region, clean stop, restarts, exit codes."""
+
+import time
+
+import preamble
+from lab import workload
+from lab.case import LabTest
+
+
+class AgentTest(LabTest):
+    def start(self):
+        source, target = self.postgres("source"), self.postgres("target")
+        workload.make_tables(source)
+        self.make_marks(source)
+        return self.deploy(source, target)
+
+    def test_a_second_agent_of_the_region_refuses_and_names_the_holder(self):
+        deployment = self.start()
+        for region in deployment.regions:
+            done = deployment.run_farshore("run", region=region)
+            self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+            self.assertIn(f"pid {deployment.agents[region.name].process.pid}", done.stderr)
+        self.wait_applied(deployment)
+        self.expect_quiet_logs(deployment)
+
+    def test_agents_stop_cleanly_and_go_on_where_they_were(self):
+        deployment = self.start()
+        writer = workload.MixedWriter(deployment.source).start()
+        for _ in range(2):
+            time.sleep(1)
+            deployment.far.stop()
+            deployment.near.stop()
+            time.sleep(0.5)
+            deployment.near.start()
+            deployment.far.start()
+        time.sleep(1)
+        self.assertGreater(writer.stop(), 10)
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, deployment.target)
+        self.expect_quiet_logs(deployment, r" link\.", r" stream\.retry ")
+
+    def test_a_database_that_is_down_at_the_start_is_waited_for(self):
+        source, target = self.postgres("source"), self.postgres("target")
+        workload.make_tables(source)
+        self.make_marks(source)
+        source.stop()
+        target.stop()
+        deployment = self.deploy(source, target, wait=False)
+        time.sleep(2)
+        source.start()
+        target.start()
+        deployment.wait_for_state("streaming", 60)
+        self.wait_applied(deployment)
+        self.expect_quiet_logs(deployment, r" stream\.retry ", r" heartbeat\.", r" link\.")
+
+    def test_pausing_holds_back_applying_and_not_the_far_journal(self):
+        deployment = self.start()
+        far = deployment.regions[1]
+        deployment.farshore("stream", "pause", "app", region=far)
+        deployment.wait_for_state("paused", 20)
+        source, target = deployment.source, deployment.target
+        source.sql("INSERT INTO public.mixed_small VALUES (1, 'later')")
+        time.sleep(2)
+        self.assertIsNone(target.value("SELECT 1 FROM public.mixed_small WHERE id = 1"))
+        self.assertLess(deployment.leg()["lag"]["durability"]["age_seconds"], 5)
+        deployment.far.restart_after_kill()
+        deployment.wait_for_state("paused", 30)
+        deployment.farshore("stream", "resume", "app", region=far)
+        deployment.wait_for_state("streaming", 20)
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment, r" link\.", r" stream\.retry ")
+
+    def test_exit_codes_tell_what_went_wrong(self):
+        deployment = self.start()
+        self.assertEqual(deployment.run_farshore("status").returncode, 0)
+        self.assertEqual(deployment.run_farshore("status", "nothing").returncode, 1)
+        self.assertEqual(deployment.run_farshore("stream", "paws", "app").returncode, 2)
+        deployment.near.stop()
+        done = deployment.run_farshore("status")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(str(deployment.regions[0].api_port), done.stderr)
+        broken = self.folder / "broken.yaml"
+        broken.write_text("nmae: shop\n")
+        done = deployment.run_farshore("run", "--config", broken, "--region", "r1", config=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("broken.yaml:1:1", done.stderr)
+
+
+if __name__ == "__main__":
+    preamble.main()

@@ -1,0 +1,189 @@
+#!/usr/bin/python3
+"""The initial copy: under load, killed in the middle, into tables that hold rows, by a region that
+joins late, and while a commit hangs in a synchronous wait."""
+
+import threading
+import time
+
+import preamble
+from lab import workload
+from lab.case import LabTest
+
+ROWS = 400_000
+
+
+class CopyTest(LabTest):
+    expected_in_log = (r" link\.", r" stream\.retry ", r" journal\.tail_cut ")
+
+    def source_with_rows(self, rows=ROWS):
+        source = self.postgres("source")
+        source.sql(
+            "CREATE TABLE public.big (id bigint PRIMARY KEY, n bigint, body text);"
+            "CREATE TABLE public.other (id bigint PRIMARY KEY, body text);"
+            "CREATE INDEX big_n ON public.big (n)"
+        )
+        source.sql(
+            "INSERT INTO public.big SELECT i, i %% 1000, repeat('x', 100) "
+            "FROM generate_series(1, %s) i",
+            (rows,),
+        )
+        source.sql(
+            "INSERT INTO public.other SELECT i, repeat('y', 50) " "FROM generate_series(1, %s) i",
+            (rows // 2,),
+        )
+        workload.make_tables(source)
+        self.make_marks(source)
+        return source
+
+    def churn(self, source, stopping):
+        """Changes rows of the tables that are being copied."""
+
+        def run():
+            connection = source.connect()
+            with connection.cursor() as cursor:
+                number = ROWS
+                while not stopping.is_set():
+                    number += 1
+                    cursor.execute("INSERT INTO public.big VALUES (%s, 1, 'new')", (number,))
+                    cursor.execute(
+                        "UPDATE public.big SET n = n + 1 WHERE id = %s", (number * 7919 % ROWS + 1,)
+                    )
+                    cursor.execute("DELETE FROM public.other WHERE id = %s", (number - ROWS,))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def test_both_agents_are_killed_during_the_copy_under_load(self):
+        source, target = self.source_with_rows(), self.postgres("target")
+        stopping = threading.Event()
+        thread = self.churn(source, stopping)
+        writer = workload.MixedWriter(source).start()
+        deployment = self.deploy(source, target, rate="60Mbit", wait=False)
+        deployment.wait_for_state("copying", 30)
+        time.sleep(1)
+        deployment.far.restart_after_kill()
+        deployment.wait_for_state("copying", 30)
+        time.sleep(1)
+        deployment.near.restart_after_kill()
+        deployment.wan.tell("rate off")
+        deployment.wait_for_state("streaming", 90)
+        stopping.set()
+        thread.join()
+        writer.stop()
+        self.wait_applied(deployment)
+        self.assertGreater(self.expect_equal(source, target), ROWS)
+        self.assertEqual(
+            target.value("SELECT count(*) FROM pg_indexes WHERE indexname = 'big_n'"), 1
+        )
+        self.expect_quiet_logs(deployment)
+
+    def test_the_copy_shows_its_progress(self):
+        source, target = self.source_with_rows(), self.postgres("target")
+        deployment = self.deploy(source, target, rate="60Mbit", wait=False)
+
+        def progress():
+            deployment.expect_agents_running()
+            try:
+                leg = deployment.leg(region=deployment.regions[0])
+            except Exception:
+                return None
+            copy = leg and leg["copy"]
+            return copy and [table for table in copy["tables"] if table["rows"] > 0]
+
+        table = self.wait(progress, 30, "no progress is shown")[0]
+        self.assertGreater(table["bytes"], 0)
+        deployment.wan.tell("rate off")
+        deployment.wait_for_state("streaming", 60)
+        self.expect_quiet_logs(deployment)
+
+    def test_a_target_table_that_holds_rows_is_untouched(self):
+        self.expected_in_log += (r" stream\.state ",)
+        source, target = self.source_with_rows(1000), self.postgres("target")
+        target.sql(
+            "CREATE TABLE public.big (id bigint PRIMARY KEY, n bigint, body text);"
+            "INSERT INTO public.big VALUES (5, 5, 'ours')"
+        )
+        deployment = self.deploy(source, target, wait=False)
+        leg = deployment.wait_for_state("failed", 30)
+        self.assertIn("big", leg["reason"])
+        self.assertTrue(leg["remedy"])
+        self.assertEqual(target.sql("SELECT * FROM public.big"), [(5, 5, "ours")])
+        target.sql("DELETE FROM public.big")
+        deployment.farshore("stream", "resume", "app", region=deployment.regions[1])
+        deployment.wait_for_state("streaming", 60)
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment)
+
+    def test_existing_rows_are_replaced_when_asked_for(self):
+        source, target = self.source_with_rows(1000), self.postgres("target")
+        target.sql(
+            "CREATE TABLE public.big (id bigint PRIMARY KEY, n bigint, body text);"
+            "INSERT INTO public.big VALUES (5, 5, 'old'), (99999, 1, 'old')"
+        )
+        deployment = self.deploy(source, target, stream={"existing": "replace"})
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment)
+
+    def test_a_third_region_joins_a_stream_whose_journal_was_trimmed(self):
+        source, target = self.source_with_rows(2000), self.postgres("target")
+        third = self.postgres("third", 18)
+        stream = {"to": ["app-r2"], "journal": {"keep": "0s", "segment": "1MiB", "max": "64MiB"}}
+        deployment = self.deploy(source, target, third, start=False, stream=stream)
+        deployment.start(wait=False)
+        deployment.wait_for_state("streaming", 60, target_index=1)
+        writer = workload.MixedWriter(source).start()
+        source.sql(
+            "INSERT INTO public.big SELECT i, 1, md5(i::text) || repeat('z', 200) "
+            "FROM generate_series(10000, 30000) i"
+        )
+        self.wait_applied(deployment)
+        self.wait(lambda: self.trimmed(deployment), 30, "the journal is not trimmed")
+        deployment.streams["app"]["to"] = ["app-r2", "app-r3"]
+        deployment.write_config()
+        for agent in deployment.agents.values():
+            agent.process.send(1)  # SIGHUP
+        deployment.wait_for_state("streaming", 60, target_index=2)
+        self.assertGreater(writer.stop(), 10)
+        self.wait_applied(deployment, target=third)
+        self.wait_applied(deployment)
+        self.expect_equal(source, third)
+        self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment)
+
+    def trimmed(self, deployment):
+        journal = deployment.status()["streams"][0]["journal"]
+        return journal["first_place"] and int(journal["first_place"].split(":")[1]) > 1
+
+    def test_a_commit_that_hangs_in_a_synchronous_wait_while_the_copy_is_taken(self):
+        source, target = self.source_with_rows(1000), self.postgres("target")
+        source.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        source.sql("SELECT pg_reload_conf()")
+
+        def hang():
+            connection = source.connect()
+            with connection.cursor() as cursor:
+                cursor.execute("SET synchronous_commit = on")
+                cursor.execute("INSERT INTO public.big VALUES (777777, 7, 'hangs')")
+
+        hanging = threading.Thread(target=hang, daemon=True)
+        hanging.start()
+        time.sleep(1)
+        self.assertIsNone(source.value("SELECT 1 FROM public.big WHERE id = 777777"))
+        deployment = self.deploy(source, target, wait=False)
+        time.sleep(3)
+        source.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        source.sql("SELECT pg_reload_conf()")
+        hanging.join(20)
+        self.assertFalse(hanging.is_alive())
+        deployment.wait_for_state("streaming", 60)
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.assertEqual(target.value("SELECT body FROM public.big WHERE id = 777777"), "hangs")
+        self.expect_quiet_logs(deployment)
+
+
+if __name__ == "__main__":
+    preamble.main()

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""kill -9 of every process under load: every row is on the other side once, and only once."""
+
+import time
+
+import preamble
+from lab import workload
+from lab.case import LabTest
+
+
+class KillTest(LabTest):
+    # What must be said when a peer or a server dies.
+    expected_in_log = (r" link\.", r" stream\.retry ", r" heartbeat\.", r" journal\.tail_cut ")
+
+    def start(self, **options):
+        source, target = self.postgres("source"), self.postgres("target", **options)
+        workload.make_tables(source)
+        self.make_marks(source)
+        return self.deploy(source, target, rtt="10ms")
+
+    def write(self, deployment, seed=1, first=1, step=2):
+        return workload.MixedWriter(deployment.source, seed, first, step).start()
+
+    def check(self, deployment, writers, expect_errors=False):
+        for writer in writers:
+            self.assertGreater(writer.stop(expect_errors), 10)
+        self.wait_applied(deployment)
+        self.assertGreater(self.expect_equal(deployment.source, deployment.target), 100)
+        self.expect_quiet_logs(deployment)
+
+    def test_the_receiving_agent_is_killed_three_times(self):
+        deployment = self.start()
+        writers = [self.write(deployment, 1, 1), self.write(deployment, 2, 2)]
+        for pause in (1.5, 0.7, 1.1):
+            time.sleep(pause)
+            deployment.far.restart_after_kill()
+        time.sleep(1)
+        self.check(deployment, writers)
+
+    def test_the_capturing_agent_is_killed_three_times(self):
+        deployment = self.start()
+        writers = [self.write(deployment, 1, 1), self.write(deployment, 2, 2)]
+        for pause in (1.5, 0.7, 1.1):
+            time.sleep(pause)
+            deployment.near.restart_after_kill()
+        time.sleep(1)
+        self.check(deployment, writers)
+
+    def test_both_agents_are_killed_at_once(self):
+        deployment = self.start()
+        writers = [self.write(deployment)]
+        for pause in (1.5, 1.0):
+            time.sleep(pause)
+            deployment.near.kill()
+            deployment.far.kill()
+            deployment.far.start()
+            deployment.near.start()
+        time.sleep(1)
+        self.check(deployment, writers)
+
+    def test_the_target_database_is_killed(self):
+        deployment = self.start(fsync="on")
+        writers = [self.write(deployment)]
+        for pause in (1.5, 1.0):
+            time.sleep(pause)
+            deployment.target.kill()
+            deployment.target.start()
+        time.sleep(1)
+        self.check(deployment, writers)
+
+    def test_the_source_database_is_killed(self):
+        deployment = self.start()
+        first = self.write(deployment, 1, 1)
+        time.sleep(1.5)
+        deployment.source.kill()
+        deployment.source.start()
+        second = self.write(deployment, 2, 2)
+        time.sleep(2)
+        self.check(deployment, [first, second], expect_errors=True)
+
+
+if __name__ == "__main__":
+    preamble.main()
