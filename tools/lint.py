@@ -372,6 +372,18 @@ def exists(tree, path):
     return (root / path).exists()
 
 
+def missing_tests(tree):
+    """`Suite.Test` in ARCHITECTURE.md must be a test."""
+    if "ARCHITECTURE.md" not in tree.names:
+        return
+    cited = re.findall(r"`([A-Z]\w+)\.([A-Z]\w+)`", tree.text("ARCHITECTURE.md"))
+    code = "\n".join(tree.text(name) for name in tree.having(".cpp", ".h")) if cited else ""
+    there = set(re.findall(r"\bTEST(?:_F|_P)?\((\w+),\s*(\w+)\)", code))
+    for suite, test in cited:
+        if (suite, test) not in there:
+            yield f"ARCHITECTURE.md: names the test {suite}.{test}, which does not exist"
+
+
 def check_docs(tree):
     for name in tree.having(".md"):
         text = tree.text(name)
@@ -390,6 +402,7 @@ def check_docs(tree):
                 and not exists(tree, path)
             ):
                 yield f"{name}:{number}: names {path}, which does not exist"
+    yield from missing_tests(tree)
     for name in tree.cpp() + tree.python():
         if name.startswith(("tests/lint/", "tools/lint.py")):
             continue

@@ -239,6 +239,13 @@ class LintTest(unittest.TestCase):
         )
         self.finds("docs", "README.md", "see `src/base/word.h:3`\n", "cites a line number")
 
+    def test_an_architecture_that_names_a_missing_test(self):
+        text = CLEAN["ARCHITECTURE.md"] + "\n`Log.Keeps` and `Log.Loses`\n"
+        found = self.lint(
+            "docs", {"ARCHITECTURE.md": text, "src/log/log_test.cpp": "TEST(Log, Keeps) {}\n"}
+        )
+        self.assertEqual(found, ["ARCHITECTURE.md: names the test Log.Loses, which does not exist"])
+
     def test_documents_that_name_what_is_there(self):
         self.assertEqual(
             self.lint(
