@@ -71,23 +71,27 @@ FORBIDDEN_FILE_CALLS = [
 TEST_SUFFIXES = ("_test", "_pgtest", "_mytest", "_kafkatest", "_fuzz", "_bench", "_contract")
 
 
+NOT_OURS = {".git", "build", ".test", ".quickstart"}
+
+
+def git(root, *words):
+    command = ["git", "-c", "safe.directory=*", "-C", str(root), *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
 class Tree:
     """The files of the repository: tracked, or new and not ignored."""
 
     def __init__(self, root):
         self.root = root
-        listing = subprocess.run(
-            ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z"],
-            capture_output=True,
-            text=True,
-        )
+        listing = git(root, "ls-files", "-co", "--exclude-standard", "-z")
         if listing.returncode == 0:
             names = [name for name in listing.stdout.split("\0") if name]
         else:
             names = [
                 path.relative_to(root).as_posix()
                 for path in root.rglob("*")
-                if path.is_file() and ".git" not in path.parts
+                if path.is_file() and not NOT_OURS & set(path.parts)
             ]
         self.names = sorted(name for name in set(names) if (root / name).is_file())
         self.texts = {}
@@ -458,10 +462,7 @@ def changed_names(tree):
         ["diff", "--name-only", "HEAD"],
         ["ls-files", "-o", "--exclude-standard"],
     ):
-        done = subprocess.run(
-            ["git", "-C", str(tree.root), *command], capture_output=True, text=True
-        )
-        names.update(done.stdout.split("\n"))
+        names.update(git(tree.root, *command).stdout.split("\n"))
     return names
 
 
