@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "base/units.h"
 #include "cli/command_line.h"
 #include "os/secret_file.h"
 

@@ -31,7 +31,7 @@ std::string findings_text(const Json& answer, const Terminal& terminal) {
                       "    ") +
               "\n";
       if (const std::string remedy = text_at(finding, "remedy"); !remedy.empty())
-        text += pasteable(terminal, "do", remedy);
+        text += pasteable({terminal}, "do", remedy);
       text += "\n";
     }
   }

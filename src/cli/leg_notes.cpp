@@ -1,5 +1,6 @@
 #include "cli/leg_notes.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "cli/figures.h"
@@ -8,16 +9,14 @@
 namespace farshore::cli {
 namespace {
 
-constexpr const char* kIndent = "    ";
-
-std::string leg_notes(const Json& leg, const std::string& who, const Terminal& terminal) {
+std::string leg_notes(const Json& leg, const std::string& who, NotePlace place) {
   const std::string state = text_at(leg, "state"), remedy = text_at(leg, "remedy");
   std::string reason = text_at(leg, "reason");
   if (const auto retry = seconds_at(leg, "retry_in_seconds"))
     reason += fmt::format("{}tries again in {}", reason.empty() ? "" : "; ", duration_text(retry));
   std::string text;
-  if (!reason.empty()) text += note(terminal, who.empty() ? "why" : who + " is " + state, reason);
-  if (!remedy.empty()) text += pasteable(terminal, "do", remedy);
+  if (!reason.empty()) text += note(place, who.empty() ? "why" : who + " is " + state, reason);
+  if (!remedy.empty()) text += pasteable(place, "do", remedy);
   return text;
 }
 
@@ -40,57 +39,58 @@ std::string copy_table_text(const Json& table) {
   return text;
 }
 
-std::string copy_notes(const Json& copy, const Terminal& terminal) {
+std::string copy_notes(const Json& copy, NotePlace place) {
   std::string head =
       fmt::format("{} of {} tables are copied", count_text(number_at(copy, "tables_done")),
                   count_text(number_at(copy, "tables_total")));
   if (const auto eta = seconds_at(copy, "eta_seconds")) head += ", " + duration_text(eta) + " left";
-  std::string text = note(terminal, "copy", head);
-  for (const Json& table : at(copy, "tables"))
-    text += note(terminal, "copy", copy_table_text(table));
+  std::string text = note(place, "copy", head);
+  for (const Json& table : at(copy, "tables")) text += note(place, "copy", copy_table_text(table));
   return text;
 }
 
 }  // namespace
 
-std::string note(const Terminal& terminal, const std::string& label, const std::string& text) {
-  const std::string indent = kIndent + std::string(label.size() + 2, ' ');
-  const auto columns = static_cast<std::size_t>(terminal.columns);
-  const std::size_t width = columns > indent.size() + 20 ? columns - indent.size() : 20;
-  return kIndent + painted(terminal, Colour::dim, label + ":") + " " +
-         wrapped(text, width, indent) + "\n";
+std::string note(NotePlace place, const std::string& label, const std::string& text) {
+  constexpr std::size_t kWidthMin = 30;
+  const std::string left(place.indent, ' '), hanging(place.indent + shown_width(label) + 2, ' ');
+  const auto columns = static_cast<std::size_t>(place.terminal.columns);
+  const std::size_t width = std::max(columns, hanging.size() + kWidthMin) - hanging.size();
+  return left + painted(place.terminal, Colour::dim, label + ":") + " " +
+         wrapped(text, width, hanging) + "\n";
 }
 
-std::string pasteable(const Terminal& terminal, const std::string& label, const std::string& text) {
+std::string pasteable(NotePlace place, const std::string& label, const std::string& text) {
   std::istringstream lines(text);
-  std::string out, before = kIndent + painted(terminal, Colour::dim, label + ":") + " ";
+  std::string out, before = std::string(place.indent, ' ') +
+                            painted(place.terminal, Colour::dim, label + ":") + " ";
   for (std::string line; std::getline(lines, line);) {
     out += before + line + "\n";
-    before = kIndent + std::string(label.size() + 2, ' ');
+    before = std::string(place.indent + shown_width(label) + 2, ' ');
   }
   return out;
 }
 
-std::string target_notes(const Json&, const Json& target, const Terminal& terminal) {
-  std::string text = leg_notes(target, "", terminal);
+std::string target_notes(const Json& target, NotePlace place) {
+  std::string text = leg_notes(target, "", place);
   if (const std::string until = text_at(target, "paused_until"); !until.empty())
-    text += note(terminal, "pause", "applies commits up to " + until);
-  if (at(target, "copy").is_object()) text += copy_notes(at(target, "copy"), terminal);
+    text += note(place, "pause", "applies commits up to " + until);
+  if (at(target, "copy").is_object()) text += copy_notes(at(target, "copy"), place);
   return text;
 }
 
-std::string stream_notes(const Json& stream, const Terminal& terminal) {
+std::string stream_notes(const Json& stream, NotePlace place) {
   std::string text;
   if (const Json& capture = at(stream, "capture"); capture.is_object()) {
-    text += leg_notes(capture, "capture", terminal);
+    text += leg_notes(capture, "capture", place);
     const bool quiet =
         text_at(capture, "reason").empty() && !seconds_at(capture, "retry_in_seconds");
     if (text_at(capture, "state") != "streaming" && quiet)
-      text += note(terminal, "capture", text_at(capture, "state"));
+      text += note(place, "capture", text_at(capture, "state"));
   }
   if (const std::string health = text_at(stream, "journal/health");
       !health.empty() && health != "good")
-    text += note(terminal, "journal is " + health, text_at(stream, "journal/reason"));
+    text += note(place, "journal is " + health, text_at(stream, "journal/reason"));
   return text;
 }
 

@@ -9,11 +9,18 @@
 
 namespace farshore::cli {
 
-std::string target_notes(const Json& stream, const Json& target, const Terminal& terminal);
-std::string stream_notes(const Json& stream, const Terminal& terminal);  // of capture and journal
+// Where the lines are written and how far they are moved to the right.
+struct NotePlace {
+  const Terminal& terminal;
+  std::size_t indent = 4;
+};
 
-// `label: text`, wrapped; every line of `text` that a person may paste stays whole.
-std::string note(const Terminal& terminal, const std::string& label, const std::string& text);
-std::string pasteable(const Terminal& terminal, const std::string& label, const std::string& text);
+std::string target_notes(const Json& target, NotePlace place);
+std::string stream_notes(const Json& stream, NotePlace place);  // of capture and journal
+
+// `label: text`, wrapped.
+std::string note(NotePlace place, const std::string& label, const std::string& text);
+// The same, but every line stays whole, so that it can be pasted.
+std::string pasteable(NotePlace place, const std::string& label, const std::string& text);
 
 }  // namespace farshore::cli

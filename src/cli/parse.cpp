@@ -79,24 +79,42 @@ Error unknown_command(const CommandTable& table, const Head& head) {
       nearest.empty() ? "" : fmt::format(", did you mean '{}{}'?", prefix, nearest), prefix);
 }
 
-void add_options(CLI::App& app, const std::vector<Option>& options, Values& values,
-                 std::map<std::string, bool>& flags) {
+// Where CLI11 writes what it finds, by name. Addresses in a map stay.
+struct Found {
+  std::map<std::string, std::string> single;
+  Values repeated;
+  std::map<std::string, bool> flags;
+
+  Values values() const {
+    Values all = repeated;
+    for (const auto& [name, value] : single)
+      if (!value.empty()) all[name] = {value};
+    for (const auto& [name, given] : flags)
+      if (given) all[name] = {"true"};
+    std::erase_if(all, [](const auto& entry) { return entry.second.empty(); });
+    return all;
+  }
+};
+
+void add_options(CLI::App& app, const std::vector<Option>& options, Found& found) {
   for (const Option& option : options) {
-    if (option.value.empty()) {
-      app.add_flag(option.name, flags[option.name]);
-      continue;
-    }
-    CLI::Option* added = app.add_option(option.name, values[option.name]);
-    added->type_size(1)->allow_extra_args(false);
-    if (!option.repeated) added->expected(1);
+    if (option.value.empty())
+      app.add_flag(option.name, found.flags[option.name]);
+    else if (option.repeated)
+      app.add_option(option.name, found.repeated[option.name])
+          ->type_size(1)
+          ->allow_extra_args(false);
+    else
+      app.add_option(option.name, found.single[option.name]);
   }
 }
 
-void add_arguments(CLI::App& app, const Command& command, Values& values) {
+void add_arguments(CLI::App& app, const Command& command, Found& found) {
   for (const Argument& argument : command.arguments) {
-    CLI::Option* added = app.add_option(argument.name, values[argument.name]);
-    if (!argument.repeated) added->expected(1);
-    if (argument.required) added->required();
+    CLI::Option* added = argument.repeated
+                             ? app.add_option(argument.name, found.repeated[argument.name])
+                             : app.add_option(argument.name, found.single[argument.name]);
+    added->required(argument.required);
   }
 }
 
@@ -141,24 +159,21 @@ Result<void> check_words(const Command& command, const Values& values) {
 
 Result<Values> parse_words(const CommandTable& table, const Command& command,
                            const std::vector<std::string>& words) {
-  Values values;
-  std::map<std::string, bool> flags;
+  Found found;
   CLI::App app;
   app.set_help_flag();
   app.fallthrough();
-  add_options(app, table.globals, values, flags);
+  add_options(app, table.globals, found);
   CLI::App* leaf = &app;
   for (const std::string& word : command.path) leaf = leaf->add_subcommand(word);
-  add_options(*leaf, command.options, values, flags);
-  add_arguments(*leaf, command, values);
+  add_options(*leaf, command.options, found);
+  add_arguments(*leaf, command, found);
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
   } catch (const CLI::ParseError& error) {
     return bad_words(table, command, app, error);
   }
-  std::erase_if(values, [](const auto& entry) { return entry.second.empty(); });
-  for (const auto& [name, given] : flags)
-    if (given) values[name] = {"true"};
+  Values values = found.values();
   for (const Option& option : command.options)
     if (!option.preset.empty() && !values.contains(option.name))
       values[option.name] = {option.preset};

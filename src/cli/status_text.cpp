@@ -11,6 +11,7 @@ namespace farshore::cli {
 namespace {
 
 constexpr Duration kCertificateWarning = 30 * 24h;
+constexpr std::size_t kNoteIndentMax = 16;
 
 std::string clock_text(const Json& status) {
   const std::string now = text_at(status, "now");  // 2026-11-24T16:17:12.345Z
@@ -158,14 +159,18 @@ std::string streams_text(const Json& status, const Terminal& terminal, bool wide
   TextTable table = stream_table(streams, terminal, wide, Route::whole);
   if (table.width() > columns) table = stream_table(streams, terminal, wide, Route::target_only);
   const auto rows = table.rows(terminal);
+  std::size_t name_width = shown_width("STREAM");
+  for (const Json& stream : streams)
+    name_width = std::max(name_width, shown_width(text_at(stream, "name")));
+  const NotePlace place{terminal, std::min(name_width + 2, kNoteIndentMax)};
   std::string text = table.head(terminal) + "\n";
   std::size_t row = 0;
   for (const Json& stream : streams) {
     for (const Json& target : at(stream, "targets")) {
       text += rows[row++] + "\n";
-      text += target_notes(stream, target, terminal);
+      text += target_notes(target, place);
     }
-    text += stream_notes(stream, terminal);
+    text += stream_notes(stream, place);
   }
   return text;
 }

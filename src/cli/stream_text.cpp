@@ -7,6 +7,8 @@
 namespace farshore::cli {
 namespace {
 
+constexpr std::size_t kFactIndent = 11;
+
 std::string or_unknown(const std::string& text) {
   return text.empty() ? "unknown" : text;
 }
@@ -19,13 +21,22 @@ std::string head_line(const Terminal& terminal, const std::string& part, const s
 }
 
 std::string fact(const std::string& text) {
-  return std::string(11, ' ') + text + "\n";
+  return std::string(kFactIndent, ' ') + text + "\n";
 }
 
 std::string rates(const Json& leg) {
-  return fmt::format("{} transactions/s, {} rows/s",
-                     count_text(number_at(leg, "per_second/transactions")),
-                     count_text(number_at(leg, "per_second/changes")));
+  const auto transactions = number_at(leg, "per_second/transactions"),
+             rows = number_at(leg, "per_second/changes");
+  if (!transactions && !rows) return "rates unknown";
+  return fmt::format("{} transactions/s, {} rows/s", count_text(transactions), count_text(rows));
+}
+
+std::string behind(const Json& target, const std::string& backlog) {
+  const auto bytes = number_at(target, backlog + "/bytes"),
+             transactions = number_at(target, backlog + "/transactions");
+  if (!bytes && !transactions) return "backlog unknown";
+  if (bytes == 0.0 && transactions == 0.0) return "nothing waits";
+  return fmt::format("{} in {} transactions wait", bytes_text(bytes), count_text(transactions));
 }
 
 std::string with_region(const std::string& site, const std::string& region) {
@@ -44,7 +55,7 @@ std::string capture_text(const Json& stream, const Terminal& terminal) {
   text += fact(fmt::format("source keeps {} for us, {} not yet received",
                            bytes_text(number_at(capture, "retained_bytes")),
                            bytes_text(number_at(capture, "behind_bytes"))));
-  text += fact(fmt::format("{}, {} open", rates(capture),
+  text += fact(fmt::format("{}, {} transactions open", rates(capture),
                            count_text(number_at(capture, "open_transactions"))));
   return text;
 }
@@ -70,22 +81,20 @@ std::string journal_text(const Json& stream, const Terminal& terminal) {
 
 std::string stage(const Json& target, const std::string& name, const std::string& lag,
                   const std::string& place, const std::string& backlog) {
-  return fact(fmt::format("{:<8} {:>8} (transit {}), {}; {} in {} transactions behind", name,
+  return fact(fmt::format("{:<8} {:>8} (transit {}), at {}, {}", name,
                           duration_text(seconds_at(target, "lag/" + lag + "/age_seconds")),
                           duration_text(seconds_at(target, "lag/" + lag + "/transit_seconds")),
-                          or_unknown(text_at(target, place)),
-                          bytes_text(number_at(target, backlog + "/bytes")),
-                          count_text(number_at(target, backlog + "/transactions"))));
+                          or_unknown(text_at(target, place)), behind(target, backlog)));
 }
 
-std::string target_text(const Json& stream, const Json& target, const Terminal& terminal) {
+std::string target_text(const Json& target, const Terminal& terminal) {
   std::string text =
       head_line(terminal, "target", with_region(text_at(target, "site"), text_at(target, "region")),
                 text_at(target, "state"));
   text += stage(target, "durable", "durability", "durable_place", "backlog/to_ship");
   text += stage(target, "applied", "apply", "applied_place", "backlog/to_apply");
   text += fact(rates(target));
-  return text + target_notes(stream, target, terminal);
+  return text + target_notes(target, {terminal, kFactIndent});
 }
 
 }  // namespace
@@ -96,8 +105,8 @@ std::string stream_text(const Json& stream, const Terminal& terminal) {
                      painted(terminal, colour_of_state(state), state) +
                      fmt::format("   {} {}\n\n", text_at(stream, "engine"), text_at(stream, "id"));
   text += capture_text(stream, terminal) + journal_text(stream, terminal) +
-          stream_notes(stream, terminal);
-  for (const Json& target : at(stream, "targets")) text += target_text(stream, target, terminal);
+          stream_notes(stream, {terminal, kFactIndent});
+  for (const Json& target : at(stream, "targets")) text += target_text(target, terminal);
   return text;
 }
 
