@@ -1,5 +1,5 @@
-// Files and File: positional, explicit about durability. What was not synced may be lost or torn by a crash; a name
-// (create, rename, remove) is durable only after sync_folder. A failed sync is final for that file: the pages may be
+// Files and File: positional, explicit about durability. What was not synced may be lost or torn by a crash; the name of
+// a file (create, rename, remove) is durable only after sync_folder, a folder's at once. A failed sync is final for that file: the pages may be
 // gone, so the caller must not sync again and believe it (fsync semantics of Linux).
 #pragma once
 
@@ -32,7 +32,7 @@ enum class OpenMode { read, write, create };  // create: made when missing, 0600
 struct Files : Port {
   virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;  // not_found
   virtual Result<std::vector<std::string>> list(const std::string& folder) = 0;            // names, sorted
-  virtual Result<void> create_folder(const std::string& path) = 0;                         // with parents, 0700
+  virtual Result<void> create_folder(const std::string& path) = 0;                         // parents too, 0700; durable
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;         // replaces `to`
   virtual Result<void> remove(const std::string& path) = 0;                                // file or empty folder
   virtual Result<void> sync_folder(const std::string& path) = 0;

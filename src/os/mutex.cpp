@@ -26,6 +26,7 @@ void Mutex::unlock() {
   if (scheduler == nullptr) return real_.unlock();
   held_in_simulation_ = false;
   scheduler->wake(this, false);
+  scheduler->let_urgent_run();
 }
 
 void CondVar::notify_one() {
@@ -40,7 +41,7 @@ void CondVar::notify_all() {
 
 bool CondVar::wait(Lock& lock, Deadline deadline) {
   if (Scheduler* scheduler = current_scheduler()) {
-    // Nothing runs between the two: unlock is no switch point, so no notify can fall into the gap.
+    // Nobody runs between this and block_on, so no notify can fall into the gap.
     lock.mutex()->held_in_simulation_ = false;
     scheduler->wake(lock.mutex(), false);
     const bool woken = scheduler->block_on(this, deadline, "wait");

@@ -23,6 +23,8 @@ struct Scheduler : Port {
   // While a thread runs stop callbacks it goes before all others whenever it can: a std::stop_callback that is being
   // destroyed waits for them in the kernel, with the simulator's only right to run.
   virtual void set_urgent(bool urgent) = 0;
+  // Lets an urgent thread run that waited for what the caller has just released.
+  virtual void let_urgent_run() = 0;
   virtual MonotonicTime now() = 0;
 };
 

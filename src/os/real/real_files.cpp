@@ -161,12 +161,7 @@ class RealFiles : public Files {
   Result<void> create_folder(const std::string& path) override {
     for (std::size_t end = 1; end <= path.size(); ++end) {
       if (end != path.size() && path[end] != '/') continue;
-      const std::string part = path.substr(0, end);
-      if (mkdir(part.c_str(), 0700) == 0) continue;
-      const int code = errno;
-      struct stat info{};
-      if (code == EEXIST && stat(part.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) continue;
-      return file_error(fmt::format("making the folder '{}'", part), code);
+      FARSHORE_TRY(create_one_folder(path.substr(0, end)));
     }
     return {};
   }
@@ -209,6 +204,15 @@ class RealFiles : public Files {
     [[maybe_unused]] const ssize_t written =
         pwrite(fd.get(), holder.data(), std::min(holder.size(), kHolderTextMax), 0);
     return std::unique_ptr<FileLock>(std::make_unique<RealFileLock>(std::move(fd)));
+  }
+
+ private:
+  Result<void> create_one_folder(const std::string& path) {
+    if (mkdir(path.c_str(), 0700) == 0) return sync_folder(path + "/..");
+    const int code = errno;
+    struct stat info{};
+    if (code == EEXIST && stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
+    return file_error(fmt::format("making the folder '{}'", path), code);
   }
 };
 

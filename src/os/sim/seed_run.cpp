@@ -1,0 +1,154 @@
+#include "os/sim/seed_run.h"
+
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "os/real/descriptor.h"
+#include "os/real/poll_many.h"
+#include "os/real/real_world.h"
+
+namespace farshore::os::sim {
+namespace {
+
+Bytes encode(const SeedOutcome& outcome) {
+  Bytes bytes;
+  ByteWriter out(bytes);
+  out.number<std::uint8_t>(outcome.ok)
+      .string32(outcome.text)
+      .number(outcome.hash)
+      .number(outcome.switch_points);
+  out.number<std::int64_t>(outcome.virtual_time.count());
+  for (std::uint64_t fired : outcome.counts.fired) out.number(fired);
+  return bytes;
+}
+
+bool decode(ByteView bytes, SeedOutcome& outcome) {
+  ByteReader in(bytes);
+  outcome.ok = in.number<std::uint8_t>() != 0;
+  outcome.text = in.string32();
+  outcome.hash = in.number<std::uint64_t>();
+  outcome.switch_points = in.number<std::uint64_t>();
+  outcome.virtual_time = Duration(in.number<std::int64_t>());
+  for (std::uint64_t& fired : outcome.counts.fired) fired = in.number<std::uint64_t>();
+  return in.finished();
+}
+
+void use_one_processor() {
+  cpu_set_t allowed, one;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  // Which one is of no consequence: children that run at once spread over them.
+  int skip = getpid() % CPU_COUNT(&allowed);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
+
+[[noreturn]] void send_and_exit(int fd, const Simulation& simulation, bool ok,
+                                const std::string& text) {
+  SeedOutcome outcome;
+  outcome.ok = ok;
+  outcome.text = text;
+  outcome.hash = simulation.hash();
+  outcome.switch_points = simulation.switch_points();
+  outcome.virtual_time = simulation.virtual_time();
+  outcome.counts = simulation.counts();
+  const Bytes bytes = encode(outcome);
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t n = ::write(fd, bytes.data() + done, bytes.size() - done);
+    if (n > 0) done += static_cast<std::size_t>(n);
+    if (n < 0 && errno != EINTR) break;
+  }
+  std::fflush(nullptr);
+  _exit(0);  // no destructors: abandoned threads still hold what they would destroy
+}
+
+[[noreturn]] void child_main(const Options& options, const std::function<void(Simulation&)>& body,
+                             int fd, char* note) {
+  use_one_processor();
+  auto* simulation = new Simulation(options);
+  simulation->core().set_running_note(note);
+  simulation->core().set_failure_sink([simulation, fd](const std::string& why) {
+    send_and_exit(fd, *simulation, false, simulation->report_text() + why);
+  });
+  simulation->run([&] { body(*simulation); });
+  send_and_exit(fd, *simulation, true, simulation->report_text());
+}
+
+// False when the limit passed first.
+bool read_all(int fd, Bytes& into, Deadline limit) {
+  char buffer[4096];
+  while (true) {
+    pollfd poll{fd, POLLIN, 0};
+    if (!poll_many({&poll, 1}, limit)) return false;
+    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n > 0) into.append(buffer, static_cast<std::size_t>(n));
+    if (n == 0 || (n < 0 && errno != EINTR)) return true;
+  }
+}
+
+std::string death_of(int status) {
+  if (WIFSIGNALED(status))
+    return fmt::format("signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  return fmt::format("exit code {}", WEXITSTATUS(status));
+}
+
+}  // namespace
+
+std::string SeedOutcome::line() const {
+  const std::string faults = counts.text();
+  return fmt::format("seed {}: {}, {} switch points, {} virtual, hash {:016x}{}{}{}{}", seed,
+                     ok ? "ok" : "FAILED", switch_points, format_duration(virtual_time), hash,
+                     faults.empty() ? "" : ", faults: ", faults, text.empty() ? "" : ": ", text);
+}
+
+SeedOutcome run_seed_in_child(const Options& options, const std::function<void(Simulation&)>& body,
+                              Duration wall_limit) {
+  const MonotonicTime begun = real_monotonic_now();
+  void* page = mmap(nullptr, Core::kNotedNameBytes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  FARSHORE_CHECK(page != MAP_FAILED, "no shared page: {}", std::strerror(errno));
+  auto* note = static_cast<char*>(page);
+  int ends[2];
+  FARSHORE_CHECK(pipe(ends) == 0, "no pipe: {}", std::strerror(errno));
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  FARSHORE_CHECK(child >= 0, "no process: {}", std::strerror(errno));
+  if (child == 0) {
+    ::close(ends[0]);
+    child_main(options, body, ends[1], note);
+  }
+  ::close(ends[1]);
+  const Descriptor from_child(ends[0]);
+  Bytes bytes;
+  const bool in_time = read_all(from_child.get(), bytes, Deadline::after(begun, wall_limit));
+  if (!in_time) kill(child, SIGKILL);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  SeedOutcome outcome;
+  if (!in_time) {
+    outcome.text =
+        fmt::format("not done after {} of real time: '{}' blocks or loops outside the simulator",
+                    format_duration(wall_limit), note);
+  } else if (!decode(bytes, outcome)) {
+    outcome = {};
+    outcome.text = fmt::format("the child ended with {} while '{}' ran", death_of(status), note);
+  }
+  outcome.seed = options.seed;
+  outcome.wall_time = real_monotonic_now() - begun;
+  munmap(page, Core::kNotedNameBytes);
+  return outcome;
+}
+
+}  // namespace farshore::os::sim
