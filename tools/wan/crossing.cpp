@@ -90,35 +90,48 @@ std::uint64_t Crossing::room(int from, MonotonicTime now) const {
 }
 
 void Crossing::read(int from, MonotonicTime now) {
+  static thread_local char scratch[kReadBytes];
   Flow& flow = flows_[static_cast<std::size_t>(from)];
   Side& source = side(from);
   while (source.readable && !flow.source_ended) {
     const std::size_t most = std::min<std::uint64_t>(kReadBytes, room(from, now));
     if (most == 0) return;
-    Bytes bytes(most, '\0');
-    const ssize_t count = ::recv(source.socket.fd(), bytes.data(), most, 0);
+    const ssize_t count = ::recv(source.socket.fd(), scratch, most, 0);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
       source.readable = errno == EINTR;
       return;
     }
     const Mark mark = count > 0 ? Mark::data : count == 0 ? Mark::end : Mark::reset;
-    const std::uint64_t size = count > 0 ? static_cast<std::uint64_t>(count) : 0;
-    bytes.resize(size);
-    if (size < kReadBytes / 2) bytes.shrink_to_fit();
-    flow.held += size;
-    flow.parcels.push_back({flow.pipe->enter(now, size), mark, std::move(bytes)});
+    const ByteView bytes(scratch, count > 0 ? static_cast<std::size_t>(count) : 0);
+    const MonotonicTime due = flow.pipe->enter(now, bytes.size());
+    const std::size_t sent = due <= now && mark == Mark::data ? send_now(from, bytes) : 0;
+    if (sent < bytes.size() || mark != Mark::data) {
+      flow.held += bytes.size() - sent;
+      flow.parcels.push_back({due, mark, Bytes(bytes.substr(sent))});
+    }
     flow.source_ended = mark != Mark::data;
-    if (size < most) source.readable = flow.source_ended;
-    if (size == kReadBytes) return;  // others have their turn
+    if (bytes.size() < most) source.readable = flow.source_ended;
+    if (bytes.size() == kReadBytes) return;  // others have their turn
   }
+}
+
+// What is due at once need not be kept: how many bytes the target took.
+std::size_t Crossing::send_now(int from, ByteView bytes) {
+  Flow& flow = flows_[static_cast<std::size_t>(from)];
+  Side& target = side(1 - from);
+  if (!flow.parcels.empty() || flow.target_ended || !target.writable) return 0;
+  const ssize_t count = ::send(target.socket.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (count < 0) return 0;  // the parcel meets the same error
+  if (static_cast<std::size_t>(count) < bytes.size()) target.writable = false;
+  return static_cast<std::size_t>(count);
 }
 
 void Crossing::discard(int from) {
   Flow& flow = flows_[static_cast<std::size_t>(from)];
   Side& source = side(from);
-  Bytes bytes(kReadBytes, '\0');
+  static thread_local char scratch[kReadBytes];
   while (source.socket.open() && source.readable && !flow.source_ended) {
-    const ssize_t count = ::recv(source.socket.fd(), bytes.data(), bytes.size(), 0);
+    const ssize_t count = ::recv(source.socket.fd(), scratch, sizeof scratch, 0);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
       source.readable = false;
     } else if (count <= 0) {

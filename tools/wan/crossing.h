@@ -67,6 +67,7 @@ class Crossing {
   void deliver(int from, MonotonicTime now);
   void read(int from, MonotonicTime now);
   bool write_front(Flow& flow, Side& target);
+  std::size_t send_now(int from, ByteView bytes);
   void discard(int from);
   std::uint64_t room(int from, MonotonicTime now) const;
 

@@ -134,10 +134,9 @@ class WanProxyTest(unittest.TestCase):
         connection = self.connect()
         first = self.ping(connection)
         self.assertGreater(first, 0.155)  # the handshake's round trip, and its own
-        for _ in range(3):
-            took = self.ping(connection)
-            self.assertGreater(took, 0.079)
-            self.assertLess(took, 0.120)
+        times = [self.ping(connection) for _ in range(5)]
+        self.assertGreater(min(times), 0.079)
+        self.assertLess(min(times), 0.110)
 
     def test_rtt_and_rate_change_while_it_runs(self):
         wan = self.wan(rtt="200ms")
@@ -153,7 +152,7 @@ class WanProxyTest(unittest.TestCase):
         self.wan(echo=False, rate="80Mbit", rtt="20ms")
         took = self.seconds_to_send(10)  # 10 MiB at 10 MB/s
         self.assertGreater(took, 0.95)
-        self.assertLess(took, 1.6)
+        self.assertLess(took, 3)
 
     def test_carries_two_gigabits_without_delay(self):
         self.wan(echo=False)
