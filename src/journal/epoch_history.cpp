@@ -1,0 +1,116 @@
+#include "journal/epoch_history.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+
+namespace farshore::journal {
+namespace {
+
+constexpr ByteView kMagic{"FSJHIS\r\n", 8};
+constexpr std::uint32_t kVersion = 1;
+
+std::string path_in(const std::string& folder) {
+  return folder + "/history";
+}
+
+}  // namespace
+
+Epoch EpochHistory::epoch_at(Sequence sequence) const {
+  Epoch epoch;
+  for (const EpochEntry& entry : entries)
+    if (entry.first <= sequence) epoch = entry.epoch;
+  return epoch;
+}
+
+Result<void> EpochHistory::begin(const EpochEntry& entry) {
+  if (std::find(entries.begin(), entries.end(), entry) != entries.end()) return {};
+  if (entry.epoch.value() == 0 || entry.first.value() == 0)
+    return permanent(ErrorKind::invalid, "epoch {} at sequence {}: both begin at 1", entry.epoch,
+                     entry.first);
+  if (entry.epoch < promised)
+    return permanent(ErrorKind::conflict,
+                     "epoch {} is stale: this journal promised to accept none below {}",
+                     entry.epoch, promised);
+  if (entry.epoch <= current())
+    return permanent(ErrorKind::conflict,
+                     "epoch {} cannot begin: this journal is already in epoch {}", entry.epoch,
+                     current());
+  if (entries.size() >= kEpochEntriesMax)
+    return permanent(ErrorKind::invalid, "the journal's history holds {} epochs, the limit",
+                     entries.size());
+  std::erase_if(entries, [&](const EpochEntry& e) { return e.first >= entry.first; });
+  entries.push_back(entry);
+  promised = std::max(promised, entry.epoch);
+  return {};
+}
+
+Bytes encode_history(const EpochHistory& history) {
+  Bytes out;
+  ByteWriter writer(out);
+  writer.raw(kMagic).number(kVersion).number(history.promised.value());
+  writer.number(history.cut ? history.cut->value() : std::uint64_t{0});
+  writer.number(static_cast<std::uint32_t>(history.entries.size()));
+  for (const EpochEntry& entry : history.entries)
+    writer.number(entry.epoch.value()).number(entry.first.value()).string32(entry.identity);
+  writer.number(static_cast<std::uint32_t>(history.set_aside.size()));
+  for (const SetAside& tail : history.set_aside)
+    writer.number(tail.epoch.value())
+        .number(tail.first.value())
+        .number(tail.last.value())
+        .number(tail.by.value());
+  writer.number(crc32c(out));
+  return out;
+}
+
+Result<EpochHistory> decode_history(ByteView bytes) {
+  std::uint32_t crc = 0;
+  if (bytes.size() < sizeof crc) return permanent(ErrorKind::corrupt, "epoch history is too short");
+  std::memcpy(&crc, bytes.data() + bytes.size() - sizeof crc, sizeof crc);
+  bytes.remove_suffix(sizeof crc);
+  if (crc != crc32c(bytes))
+    return permanent(ErrorKind::corrupt, "epoch history does not match its checksum");
+  ByteReader in(bytes);
+  if (in.raw(kMagic.size()) != kMagic)
+    return permanent(ErrorKind::corrupt, "epoch history does not begin with its magic");
+  if (const auto version = in.number<std::uint32_t>(); version != kVersion)
+    return permanent(ErrorKind::corrupt, "epoch history has version {}, this build reads {}",
+                     version, kVersion);
+  EpochHistory history;
+  history.promised = Epoch(in.number<std::uint64_t>());
+  if (const auto cut = in.number<std::uint64_t>(); cut != 0) history.cut = Sequence(cut);
+  for (auto left = in.number<std::uint32_t>(); left > 0 && !in.failed(); --left) {
+    EpochEntry entry;
+    entry.epoch = Epoch(in.number<std::uint64_t>());
+    entry.first = Sequence(in.number<std::uint64_t>());
+    entry.identity = in.string32();
+    history.entries.push_back(std::move(entry));
+  }
+  for (auto left = in.number<std::uint32_t>(); left > 0 && !in.failed(); --left) {
+    SetAside tail;
+    tail.epoch = Epoch(in.number<std::uint64_t>());
+    tail.first = Sequence(in.number<std::uint64_t>());
+    tail.last = Sequence(in.number<std::uint64_t>());
+    tail.by = Epoch(in.number<std::uint64_t>());
+    history.set_aside.push_back(tail);
+  }
+  if (!in.finished())
+    return permanent(ErrorKind::corrupt, "epoch history does not end where it says");
+  return history;
+}
+
+Result<EpochHistory> load_history(os::Files& files, const std::string& folder) {
+  const auto bytes = os::read_file(files, path_in(folder));
+  if (!bytes && bytes.error().kind == ErrorKind::not_found) return EpochHistory{};
+  if (!bytes) return bytes.error();
+  auto history = decode_history(*bytes);
+  if (!history) return within(path_in(folder), history.error());
+  return history;
+}
+
+Result<void> save_history(os::Files& files, const std::string& folder,
+                          const EpochHistory& history) {
+  return os::replace_file(files, path_in(folder), encode_history(history));
+}
+
+}  // namespace farshore::journal

@@ -1,0 +1,244 @@
+#include "journal/inspect.h"
+
+#include "change/record_codec.h"
+#include "journal/consumers.h"
+#include "journal/epoch_history.h"
+#include "journal/segment_scan.h"
+
+namespace farshore::journal {
+namespace {
+
+const char* name_of(RecordKind kind) {
+  switch (kind) {
+    case RecordKind::data:
+      return "data";
+    case RecordKind::abort:
+      return "abort";
+    case RecordKind::session:
+      return "session";
+    case RecordKind::preamble:
+      return "preamble";
+    case RecordKind::heartbeat:
+      return "heartbeat";
+    case RecordKind::definition:
+      return "definition";
+    case RecordKind::table:
+      return "table";
+  }
+  return "unknown";
+}
+
+std::string flags_of(const RecordFlags& flags) {
+  std::string text;
+  const auto add = [&](bool set, const char* name) {
+    if (set) text += (text.empty() ? "" : ",") + std::string(name);
+  };
+  add(flags.first, "first");
+  add(flags.last, "last");
+  add(flags.streamed, "streamed");
+  add(flags.continued, "continued");
+  return text.empty() ? "-" : text;
+}
+
+std::string hex_of(ByteView bytes) {
+  std::string text;
+  for (const char c : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return text;
+}
+
+// Text of the files has no bytes that need escaping except quotes, backslashes and controls.
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\')
+      out += fmt::format("\\{}", c);
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else
+      out += c;
+  }
+  return out + '"';
+}
+
+std::string time_or_dash(WallTime t) {
+  return t == WallTime{} ? "-" : format_time(t);
+}
+
+class SegmentReport {
+ public:
+  SegmentReport(bool json, std::string path) : json_(json), path_(std::move(path)) {}
+
+  void header(const SegmentHeader& h, std::uint64_t size) {
+    epoch_ = h.epoch;
+    if (json_)
+      text_ += fmt::format(
+          R"({{"file":{},"format":{},"bytes":{},"epoch":{},"first":{},"hash_before":"{:016x}","created":"{}","preamble_before":{},"session_before":{},"position_before":"{}"}})"
+          "\n",
+          quoted(path_), kSegmentVersion, size, h.epoch, h.first, h.hash_before,
+          format_time(h.created), h.preamble_before, h.tail_before.session,
+          hex_of(h.tail_before.position.bytes));
+    else
+      text_ += fmt::format(
+          "segment {}\n  format {}, {} bytes, made {}\n  first {}, running hash before it {:016x}, "
+          "preamble before it {}\n"
+          "{:>16} {:>10} {:<10} {:<22} {:>7} {:>12} {:>12} {:>8} {:>8} {:<24} {:<24} {}\n",
+          path_, kSegmentVersion, size, format_time(h.created), Place{h.epoch, h.first},
+          h.hash_before, h.preamble_before, "place", "offset", "kind", "flags", "session", "xid",
+          "sub_xid", "changes", "payload", "commit_time", "appended", "position");
+  }
+
+  Result<void> record(const Frame& frame) {
+    const auto decoded = decode_record(frame.encoded);
+    ++records_;
+    if (!decoded) {
+      problem(fmt::format("record {} at offset {}: {}", Place{epoch_, frame.header.sequence},
+                          frame.offset, decoded.error().what));
+      return {};
+    }
+    const Record& r = *decoded;
+    payload_ += r.payload.size();
+    changes_ += r.changes;
+    if (r.kind == RecordKind::data && r.flags.last) ++transactions_;
+    if (json_)
+      text_ += fmt::format(
+          R"({{"epoch":{},"sequence":{},"offset":{},"kind":"{}","flags":"{}","session":{},"xid":{},"sub_xid":{},"changes":{},"payload_bytes":{},"commit_time":"{}","appended":"{}","position":"{}","hash":"{:016x}","unsynced":{}}})"
+          "\n",
+          epoch_, frame.header.sequence, frame.offset, name_of(r.kind), flags_of(r.flags),
+          r.session, r.xid, r.sub_xid, r.changes, r.payload.size(), time_or_dash(r.commit_time),
+          format_time(frame.header.appended), hex_of(r.position.bytes), frame.header.hash,
+          frame.header.unsynced);
+    else
+      text_ += fmt::format(
+          "{:>16} {:>10} {:<10} {:<22} {:>7} {:>12} {:>12} {:>8} {:>8} {:<24} {:<24} {}\n",
+          fmt::format("{}", Place{epoch_, frame.header.sequence}), frame.offset, name_of(r.kind),
+          flags_of(r.flags), r.session, r.xid, r.sub_xid, r.changes, r.payload.size(),
+          time_or_dash(r.commit_time), format_time(frame.header.appended),
+          hex_of(r.position.bytes));
+    return {};
+  }
+
+  void problem(const std::string& what) {
+    ++problems_;
+    text_ += json_ ? fmt::format(R"({{"damage":{}}})"
+                                 "\n",
+                                 quoted(what))
+                   : fmt::format("DAMAGE: {}\n", what);
+  }
+
+  void torn(const SegmentScan& scan) {
+    if (scan.torn_bytes == 0) return;
+    const std::string what = fmt::format(
+        "the last {} bytes, from offset {} on, are no whole frames ({}): a torn tail in the newest "
+        "segment, which open "
+        "cuts; damage in any other",
+        scan.torn_bytes, scan.end, scan.torn_why);
+    text_ += json_ ? fmt::format(R"({{"torn_tail":{},"bytes":{},"offset":{}}})"
+                                 "\n",
+                                 quoted(what), scan.torn_bytes, scan.end)
+                   : fmt::format("TORN: {}\n", what);
+  }
+
+  std::string finish(const SegmentScan& scan) {
+    const Place last{epoch_, scan.last};
+    if (json_)
+      text_ += fmt::format(
+          R"({{"records":{},"transactions":{},"changes":{},"payload_bytes":{},"last_sequence":{},"hash":"{:016x}","damages":{},"torn_bytes":{}}})"
+          "\n",
+          records_, transactions_, changes_, payload_, scan.last, scan.hash, problems_,
+          scan.torn_bytes);
+    else
+      text_ += fmt::format(
+          "{} records, {} transactions end here, {} changes, {} of payload; last {}, running hash "
+          "{:016x}; {}\n",
+          records_, transactions_, changes_, format_bytes(payload_), last, scan.hash,
+          problems_ > 0 ? fmt::format("{} damaged places", problems_) : "no damage");
+    return std::move(text_);
+  }
+
+ private:
+  const bool json_;
+  const std::string path_;
+  Epoch epoch_;
+  std::string text_;
+  std::uint64_t records_ = 0, transactions_ = 0, changes_ = 0, payload_ = 0, problems_ = 0;
+};
+
+Result<std::string> inspect_segment(SegmentReader& reader, ByteView head, bool json) {
+  FARSHORE_TRY_ASSIGN(const std::uint64_t size, reader.file().size());
+  SegmentReport report(json, reader.path());
+  const auto header = decode_segment_header(head);
+  if (!header) {
+    report.problem(fmt::format("offset 0: {}", header.error().what));
+    return report.finish({});
+  }
+  report.header(*header, size);
+  const ScanBounds bounds{.limit = size, .last = std::nullopt, .durable = {}};
+  SegmentReader frames = reader.for_epoch(header->epoch);
+  FARSHORE_TRY_ASSIGN(const SegmentScan scan,
+                      scan_segment(frames, *header, bounds,
+                                   [&](const Frame& frame) { return report.record(frame); }));
+  for (const Damage& damage : scan.damages) report.problem(text_of(damage));
+  report.torn(scan);
+  return report.finish(scan);
+}
+
+std::string inspect_history(const EpochHistory& history, bool json) {
+  std::string text = json ? fmt::format(R"({{"promised":{}}})"
+                                        "\n",
+                                        history.promised)
+                          : fmt::format("epoch history, promised epoch {}\n", history.promised);
+  for (const EpochEntry& entry : history.entries)
+    text += json ? fmt::format(R"({{"epoch":{},"first":{},"identity":{}}})"
+                               "\n",
+                               entry.epoch, entry.first, quoted(entry.identity))
+                 : fmt::format("epoch {} from sequence {}: {}\n", entry.epoch, entry.first,
+                               entry.identity);
+  for (const SetAside& tail : history.set_aside)
+    text += json
+                ? fmt::format(R"({{"set_aside_epoch":{},"first":{},"last":{},"by":{}}})"
+                              "\n",
+                              tail.epoch, tail.first, tail.last, tail.by)
+                : fmt::format("set aside: {} to {}, replaced by epoch {}\n",
+                              Place{tail.epoch, tail.first}, Place{tail.epoch, tail.last}, tail.by);
+  return text;
+}
+
+std::string inspect_consumers(const ConsumerTable& table, bool json) {
+  std::string text = json ? "" : "consumers\n";
+  for (const auto& [name, consumer] : table) {
+    const ConsumerPlaces& places = consumer.places;
+    text += json ? fmt::format(
+                       R"({{"consumer":{},"applied":{},"restart":{},"required":{},"overtaken":{}}})"
+                       "\n",
+                       quoted(name), places.applied, places.restart, places.required,
+                       consumer.overtaken)
+                 : fmt::format("{}: applied {}, restart {}{}{}\n", name, places.applied,
+                               places.restart, places.required ? ", required" : "",
+                               consumer.overtaken ? ", OVERTAKEN" : "");
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> inspect_file(os::Files& files, const std::string& path, bool json) {
+  FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, path, Epoch{}));
+  FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
+  if (head.starts_with("FSJSEG")) return inspect_segment(reader, head, json);
+  if (head.starts_with("FSJHIS") || head.starts_with("FSJCON")) {
+    FARSHORE_TRY_ASSIGN(const Bytes bytes, os::read_file(files, path));
+    if (head.starts_with("FSJHIS")) {
+      FARSHORE_TRY_ASSIGN(const EpochHistory history, decode_history(bytes));
+      return inspect_history(history, json);
+    }
+    FARSHORE_TRY_ASSIGN(const ConsumerTable table, decode_consumers(bytes));
+    return inspect_consumers(table, json);
+  }
+  return permanent(ErrorKind::invalid,
+                   "'{}' is not a file of a journal: it begins with none of the magics; give a "
+                   ".segment file, or "
+                   "`history` or `consumers` of a journal's folder",
+                   path);
+}
+
+}  // namespace farshore::journal

@@ -1,0 +1,17 @@
+// Inspect: what a journal's file holds, for people and scripts (`farshore journal inspect FILE`).
+// Never shows a payload.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "os/file.h"
+
+namespace farshore::journal {
+
+// A segment, or the files `history` and `consumers`, told by their magic. Text, or with `json` one
+// object a line. Damage is part of the answer, not an error. invalid: not a file of a journal;
+// not_found, io.
+Result<std::string> inspect_file(os::Files& files, const std::string& path, bool json);
+
+}  // namespace farshore::journal

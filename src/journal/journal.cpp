@@ -1,0 +1,453 @@
+#include "journal/journal.h"
+
+#include <algorithm>
+
+#include "base/checksum.h"
+#include "change/record_codec.h"
+#include "journal/append_plan.h"
+#include "journal/epochs.h"
+#include "journal/flush.h"
+#include "journal/log_cursor.h"
+#include "journal/log_reader.h"
+#include "journal/recovery.h"
+#include "journal/repair.h"
+#include "journal/scrub.h"
+#include "journal/upkeep.h"
+
+namespace farshore::journal {
+namespace {
+
+// A waiter writes and syncs itself when it has at least this long: no switch of threads between
+// append and sync.
+constexpr Duration kLeadAtLeast = 1s;
+constexpr std::uint64_t kSegmentBytesMin = 1_KiB, kSegmentBytesMax = 1_GiB;
+
+class FileJournal : public Journal {
+ public:
+  FileJournal(LogPtr log, std::unique_ptr<os::FileLock> lock)
+      : log_(std::move(log)), lock_(std::move(lock)) {
+    syncer_.emplace(log_);
+    upkeep_.emplace(log_);
+    scrub_.emplace(log_);
+  }
+  ~FileJournal() override { close(); }
+
+  Result<Place> append(std::span<const Record> records, Deadline deadline) override;
+  Result<Place> append_shipped(std::span<const PlacedRecord> records, Deadline deadline) override;
+  Result<Place> wait_durable(Sequence sequence, Deadline deadline) override;
+  Result<Place> wait_durable_beyond(Sequence after, Deadline deadline) override;
+  Tail tail() const override;
+  Result<std::unique_ptr<Reader>> reader(Sequence from) override;
+  Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from, Sequence skip_through) override;
+  Result<std::uint64_t> hash_at(Sequence sequence) override;
+  std::vector<EpochEntry> history() const override;
+  Epoch promised() const override;
+  Result<void> promise(Epoch epoch) override { return journal::promise(*log_, epoch); }
+  Result<void> begin_epoch(const EpochEntry& entry) override {
+    return journal::begin_epoch(*log_, entry);
+  }
+  Result<void> start_at(Place next, std::uint64_t hash_before,
+                        const std::vector<EpochEntry>& history, const Tail& tail_before) override {
+    return journal::start_at(*log_, next, hash_before, history, tail_before);
+  }
+  Result<void> set_consumer(const std::string& name, const ConsumerPlaces& places) override;
+  Result<void> remove_consumer(const std::string& name) override;
+  std::optional<ConsumerPlaces> consumer(const std::string& name) const override;
+  std::vector<std::pair<std::string, ConsumerPlaces>> consumers() const override;
+  Result<void> trim() override { return trim_log(*log_); }
+  Result<void> repair(std::span<const PlacedRecord> records) override {
+    return repair_log(*log_, records);
+  }
+  Status status() const override;
+  void close() override;
+
+ private:
+  Result<void> check_open() const;  // caller holds the log's lock
+  Result<void> commit(AppendPlan& plan, Deadline deadline);
+  bool has_room(std::uint64_t bytes) const;  // caller holds the log's lock
+  Error no_room_error() const;
+  Result<std::span<const PlacedRecord>> pass_known(std::span<const PlacedRecord> records,
+                                                   Deadline deadline);
+  Result<void> plan_shipped(AppendPlan& plan, std::span<const PlacedRecord> records) const;
+  void trim_soon();  // caller holds the log's lock
+
+  const LogPtr log_;
+  const std::unique_ptr<os::FileLock> lock_;
+  // Last, and ended by close(): they use the log.
+  std::optional<Syncer> syncer_;
+  std::optional<Upkeep> upkeep_;
+  std::optional<Scrub> scrub_;
+};
+
+Result<void> FileJournal::check_open() const {
+  if (log_->failure) return *log_->failure;
+  if (log_->phase != Phase::open) return log_->closed_error();
+  return {};
+}
+
+// --- append
+
+Result<Place> FileJournal::append(std::span<const Record> records, Deadline deadline) {
+  const os::Lock appending(log_->appending);
+  Epoch epoch;
+  {
+    os::Lock lock(log_->mutex);
+    FARSHORE_TRY(check_open());
+    const bool begun = !log_->history.entries.empty();
+    lock.unlock();
+    if (!begun) FARSHORE_TRY(begin_first_epoch(*log_));
+    lock.lock();
+    if (records.empty()) return log_->written.place;
+    epoch = log_->history.current();
+    if (log_->history.epoch_at(log_->next_sequence()) != epoch)
+      return permanent(ErrorKind::conflict,
+                       "journal {}: epoch {} begins at sequence {}, records before it are missing",
+                       log_->folder, epoch, log_->history.entries.back().first);
+  }
+  AppendPlan plan(*log_, log_->world.clock().wall());
+  Bytes encoded;
+  for (const Record& record : records) {
+    encoded.clear();
+    encode_record(record, encoded);
+    plan.add(record.kind, encoded, epoch, chain_hash(plan.end().hash, encoded));
+  }
+  FARSHORE_TRY(commit(plan, deadline));
+  return plan.end().place;
+}
+
+bool FileJournal::has_room(std::uint64_t bytes) const {
+  const std::uint64_t buffered = log_->pending_bytes + log_->flushing_bytes;
+  const bool buffer_has = buffered == 0 || buffered + bytes <= log_->options.buffered_bytes_max;
+  return log_->full.empty() && log_->total_bytes + bytes <= log_->options.bytes_max && buffer_has;
+}
+
+Error FileJournal::no_room_error() const {
+  const bool full = !log_->full.empty();
+  if (!full && log_->total_bytes < log_->options.bytes_max && !log_->write_blocked)
+    return transient(ErrorKind::timeout,
+                     "journal {}: {} wait to be written, nothing more was taken", log_->folder,
+                     format_bytes(log_->pending_bytes));
+  return transient(ErrorKind::disk_full,
+                   "journal {} is full: {}; raise the limit, free space, or let the consumer go on",
+                   log_->folder, full ? log_->full : "journal.max is reached");
+}
+
+Result<void> FileJournal::commit(AppendPlan& plan, Deadline deadline) {
+  if (plan.empty()) return {};
+  os::Lock lock(log_->mutex);
+  if (log_->total_bytes + plan.bytes() > log_->options.bytes_max) {
+    log_->wanted_bytes = plan.bytes();
+    trim_soon();
+  }
+  const bool room = log_->room_changed.wait(lock, deadline, [&] {
+    return log_->failure || log_->phase != Phase::open || has_room(plan.bytes());
+  });
+  FARSHORE_TRY(check_open());
+  if (!room) return no_room_error();
+  plan.commit();
+  if (log_->syncer_idle || log_->followers > 0) log_->syncer_wakeup.notify_all();
+  return {};
+}
+
+// Records that we hold already must be the same; the running hash of the last one stands for all
+// before it.
+Result<std::span<const PlacedRecord>> FileJournal::pass_known(std::span<const PlacedRecord> records,
+                                                              Deadline deadline) {
+  Sequence end, first;
+  {
+    const os::Lock lock(log_->mutex);
+    FARSHORE_TRY(check_open());
+    end = log_->written.place.sequence;
+    first = log_->first();
+  }
+  std::size_t known = 0;
+  while (known < records.size() && records[known].place.sequence <= end) ++known;
+  if (known == 0) return records;
+  const PlacedRecord& last = records[known - 1];
+  if (last.place.sequence < first)
+    return records.subspan(known);  // trimmed: was checked when it came
+  FARSHORE_TRY_ASSIGN(const Place durable, wait_durable(last.place.sequence, deadline));
+  if (durable.sequence < last.place.sequence)
+    return transient(ErrorKind::timeout, "journal {}: record {} is not durable yet", log_->folder,
+                     last.place);
+  FARSHORE_TRY_ASSIGN(const std::uint64_t hash, hash_at(last.place.sequence));
+  const os::Lock lock(log_->mutex);
+  if (hash != last.hash || log_->history.epoch_at(last.place.sequence) != last.place.epoch)
+    return permanent(ErrorKind::conflict,
+                     "journal {} holds another record than the shipped one at {}", log_->folder,
+                     last.place);
+  return records.subspan(known);
+}
+
+Result<void> FileJournal::plan_shipped(AppendPlan& plan,
+                                       std::span<const PlacedRecord> records) const {
+  EpochHistory history;
+  {
+    const os::Lock lock(log_->mutex);
+    history = log_->history;
+  }
+  if (history.current() < history.promised)
+    return permanent(ErrorKind::conflict,
+                     "journal {} promised to accept nothing below epoch {}: {} is stale",
+                     log_->folder, history.promised, records.front().place);
+  Bytes encoded;
+  for (const PlacedRecord& placed : records) {
+    const Sequence expected = plan.end().place.sequence.next();
+    if (placed.place.sequence != expected)
+      return permanent(ErrorKind::conflict, "journal {} continues at sequence {}, shipped was {}",
+                       log_->folder, expected, placed.place);
+    if (placed.place.epoch != history.epoch_at(expected))
+      return permanent(ErrorKind::conflict,
+                       "journal {} expects epoch {} at sequence {}, shipped was {}", log_->folder,
+                       history.epoch_at(expected), expected, placed.place);
+    encoded.clear();
+    encode_record(placed.record, encoded);
+    if (chain_hash(plan.end().hash, encoded) != placed.hash)
+      return permanent(ErrorKind::conflict,
+                       "the running hash of shipped record {} does not continue journal {}",
+                       placed.place, log_->folder);
+    plan.add(placed.record.kind, encoded, placed.place.epoch, placed.hash);
+  }
+  return {};
+}
+
+Result<Place> FileJournal::append_shipped(std::span<const PlacedRecord> records,
+                                          Deadline deadline) {
+  const os::Lock appending(log_->appending);
+  FARSHORE_TRY_ASSIGN(const auto fresh, pass_known(records, deadline));
+  AppendPlan plan(*log_, log_->world.clock().wall());
+  if (!fresh.empty()) FARSHORE_TRY(plan_shipped(plan, fresh));
+  FARSHORE_TRY(commit(plan, deadline));
+  return plan.end().place;
+}
+
+// --- durability
+
+Result<Place> FileJournal::wait_durable(Sequence sequence, Deadline deadline) {
+  os::Lock lock(log_->mutex);
+  while (log_->durable.place.sequence < sequence) {
+    FARSHORE_TRY(check_open());
+    const bool may_lead = !log_->flushing && !log_->write_blocked && !log_->pending.empty() &&
+                          (deadline.is_never() || deadline.left(log_->world.now()) >= kLeadAtLeast);
+    if (may_lead)
+      flush_batch(*log_, lock);
+    else if (!log_->durable_changed.wait(lock, deadline))
+      break;
+  }
+  return log_->durable.place;
+}
+
+Result<Place> FileJournal::wait_durable_beyond(Sequence after, Deadline deadline) {
+  os::Lock lock(log_->mutex);
+  ++log_->followers;
+  if (!log_->pending.empty()) log_->syncer_wakeup.notify_all();
+  const bool beyond = log_->durable_changed.wait(lock, deadline, [&] {
+    return log_->durable.place.sequence > after || log_->failure || log_->phase != Phase::open;
+  });
+  --log_->followers;
+  if (!beyond || log_->durable.place.sequence > after) return log_->durable.place;
+  FARSHORE_TRY(check_open());
+  return log_->durable.place;
+}
+
+Tail FileJournal::tail() const {
+  const os::Lock lock(log_->mutex);
+  return log_->durable.tail;
+}
+
+// --- reading
+
+Result<std::unique_ptr<Reader>> FileJournal::reader(Sequence from) {
+  auto reader = std::make_unique<LogReader>(log_, std::max(from, Sequence(1)));
+  FARSHORE_TRY(reader->seek(from));
+  return std::unique_ptr<Reader>(std::move(reader));
+}
+
+Result<std::unique_ptr<TransactionCursor>> FileJournal::cursor(Sequence from,
+                                                               Sequence skip_through) {
+  Sequence start = from;
+  const bool whole = from.value() != 0;
+  {
+    const os::Lock lock(log_->mutex);
+    if (log_->phase != Phase::open) return log_->closed_error();
+    const Sequence first = log_->first();
+    const bool gap = skip_through.value() != 0 && skip_through.next() < first;
+    if (!whole && gap) return log_->overtaken_error(skip_through.next());
+    if (whole && from < first) return log_->overtaken_error(from);
+    if (!whole) start = first;
+  }
+  return std::unique_ptr<TransactionCursor>(
+      std::make_unique<LogCursor>(log_, start, skip_through, whole));
+}
+
+Result<std::uint64_t> FileJournal::hash_at(Sequence sequence) {
+  if (sequence.value() == 0) return std::uint64_t{0};
+  {
+    const os::Lock lock(log_->mutex);
+    if (sequence == log_->durable.place.sequence) return log_->durable.hash;
+    if (sequence == log_->written.place.sequence) return log_->written.hash;
+    if (!log_->segments.empty() && sequence.next() == log_->first())
+      return log_->segments.front()->header.hash_before;
+    if (sequence > log_->durable.place.sequence)
+      return permanent(ErrorKind::not_found, "journal {} ends at {}: there is no record {}",
+                       log_->folder, log_->durable.place, sequence);
+  }
+  LogFrames frames(log_, sequence);
+  FARSHORE_TRY_ASSIGN(const auto frame, frames.next());
+  if (!frame)
+    return permanent(ErrorKind::not_found, "journal {} holds no record {} any more", log_->folder,
+                     sequence);
+  return frame->header.hash;
+}
+
+// --- epochs, consumers
+
+std::vector<EpochEntry> FileJournal::history() const {
+  const os::Lock lock(log_->mutex);
+  return log_->history.entries;
+}
+
+Epoch FileJournal::promised() const {
+  const os::Lock lock(log_->mutex);
+  return log_->history.promised;
+}
+
+void FileJournal::trim_soon() {
+  log_->trim_wanted = true;
+  log_->upkeep_wakeup.notify_all();
+}
+
+Result<void> FileJournal::set_consumer(const std::string& name, const ConsumerPlaces& places) {
+  if (name.empty() || name.size() > kConsumerNameMax)
+    return permanent(ErrorKind::invalid, "consumer name of {} bytes: 1 to {} are allowed",
+                     name.size(), kConsumerNameMax);
+  if (places.restart > places.applied.next())
+    return permanent(ErrorKind::invalid,
+                     "consumer '{}' would restart at {} behind what it applied, {}", name,
+                     places.restart, places.applied);
+  const os::Lock lock(log_->mutex);
+  FARSHORE_TRY(check_open());
+  ConsumerPlaces kept = places;
+  if (places.restart.value() == 0) kept.restart = log_->first();
+  if (kept.restart < log_->first())
+    return within(fmt::format("consumer '{}'", name), log_->overtaken_error(kept.restart));
+  const bool fresh = !log_->consumers.contains(name);
+  if (fresh && log_->consumers.size() >= kConsumersMax)
+    return permanent(ErrorKind::invalid, "journal {} has {} consumers, the limit: remove one",
+                     log_->folder, kConsumersMax);
+  Consumer& consumer = log_->consumers[name];
+  if (!fresh && consumer == Consumer{kept, false}) return {};
+  consumer = {kept, false};
+  log_->consumers_changed = true;
+  if (log_->wanted_bytes > 0 || !log_->full.empty()) trim_soon();
+  return {};
+}
+
+Result<void> FileJournal::remove_consumer(const std::string& name) {
+  {
+    const os::Lock lock(log_->mutex);
+    FARSHORE_TRY(check_open());
+    if (log_->consumers.erase(name) == 0)
+      return permanent(ErrorKind::not_found, "journal {} has no consumer '{}'", log_->folder, name);
+    log_->consumers_changed = true;
+    if (log_->wanted_bytes > 0 || !log_->full.empty()) trim_soon();
+  }
+  return save_changed_consumers(*log_);
+}
+
+std::optional<ConsumerPlaces> FileJournal::consumer(const std::string& name) const {
+  const os::Lock lock(log_->mutex);
+  const auto found = log_->consumers.find(name);
+  if (found == log_->consumers.end()) return std::nullopt;
+  return found->second.places;
+}
+
+std::vector<std::pair<std::string, ConsumerPlaces>> FileJournal::consumers() const {
+  const os::Lock lock(log_->mutex);
+  std::vector<std::pair<std::string, ConsumerPlaces>> all;
+  for (const auto& [name, consumer] : log_->consumers) all.emplace_back(name, consumer.places);
+  return all;
+}
+
+// --- status, end
+
+void judge(const Log& log, Status& status) {
+  if (log.failure) {
+    status.health = Health::failed;
+    status.reason = log.failure->what;
+  } else if (!log.damages.empty()) {
+    const auto first =
+        std::min_element(log.damages.begin(), log.damages.end(),
+                         [](const Damage& a, const Damage& b) { return a.first < b.first; });
+    status.health = Health::damaged;
+    status.reason =
+        text_of(*first) + "; it is repaired from the other region's journal when the link is up";
+    status.damaged_first = first->first;
+    status.damaged_last = first->last;
+  } else if (!log.full.empty() || log.write_blocked) {
+    status.health = Health::full;
+    status.reason = log.full.empty() ? "the file system is full" : log.full;
+  }
+}
+
+Status FileJournal::status() const {
+  const os::Lock lock(log_->mutex);
+  Status status;
+  judge(*log_, status);
+  status.first = {log_->history.epoch_at(log_->first()), log_->first()};
+  status.written = log_->written.place;
+  status.durable = log_->durable.place;
+  status.hash = log_->durable.hash;
+  status.bytes = log_->total_bytes;
+  status.segments = log_->segments.size();
+  status.syncs = log_->syncs;
+  status.scrubbed = log_->scrubbed;
+  if (log_->bytes_per_hour <= 0) return status;
+  const auto hours = [&](std::uint64_t used, std::uint64_t limit) {
+    return used >= limit ? 0.0 : static_cast<double>(limit - used) / log_->bytes_per_hour;
+  };
+  status.hours_to_bytes_max = hours(log_->total_bytes, log_->options.bytes_max);
+  status.hours_to_disk_full = hours(log_->options.free_bytes_min, log_->free_bytes);
+  return status;
+}
+
+void FileJournal::close() {
+  {
+    const os::Lock lock(log_->mutex);
+    if (log_->phase != Phase::open) return;
+    log_->phase = Phase::closing;
+    for (os::CondVar* waiting : {&log_->durable_changed, &log_->room_changed, &log_->syncer_wakeup,
+                                 &log_->upkeep_wakeup, &log_->scrub_wakeup})
+      waiting->notify_all();
+  }
+  syncer_.reset();
+  upkeep_.reset();
+  scrub_.reset();
+  if (const auto saved = save_changed_consumers(*log_); !saved)
+    log_->emit(Severity::warning, "journal.upkeep_failed",
+               fmt::format("journal {}: {}", log_->folder, saved.error().what));
+  const os::Lock lock(log_->mutex);
+  log_->phase = Phase::closed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Journal>> Journal::open(os::World& world, std::string folder,
+                                               const Options& options, EventSink events) {
+  if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax)
+    return permanent(ErrorKind::invalid, "segment_bytes is {}: 1MiB to 1GiB are allowed",
+                     format_bytes(options.segment_bytes));
+  FARSHORE_TRY(world.files().create_folder(folder));
+  FARSHORE_TRY_ASSIGN(auto file_lock,
+                      world.files().lock(folder + "/lock", "farshore journal " + folder));
+  auto log = std::make_shared<Log>(world, std::move(folder), options, std::move(events));
+  {
+    const os::Lock appending(log->appending);
+    const os::Lock admin(log->admin);
+    FARSHORE_TRY(recover(*log));
+  }
+  return std::unique_ptr<Journal>(
+      std::make_unique<FileJournal>(std::move(log), std::move(file_lock)));
+}
+
+}  // namespace farshore::journal

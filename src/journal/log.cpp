@@ -1,0 +1,129 @@
+#include "journal/log.h"
+
+#include <algorithm>
+
+#include "journal/segment_writer.h"
+
+namespace farshore::journal {
+namespace {
+
+bool belongs_to(const SegmentIndex& index, const Segment& segment, const ScanBounds& bounds) {
+  return index.entries().front() == IndexEntry{segment.header.first, segment.header.bytes()} &&
+         index.entries().back().sequence <= *bounds.last &&
+         index.entries().back().offset < bounds.limit;
+}
+
+Result<SegmentIndex> rebuild_index(os::Files& files, const Segment& segment,
+                                   const ScanBounds& bounds) {
+  FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, segment.path, segment.header.epoch));
+  FARSHORE_TRY_ASSIGN(auto scan, scan_segment(reader, segment.header, bounds));
+  if (scan.index.empty()) scan.index.add(segment.header.first, segment.header.bytes());
+  return std::move(scan.index);
+}
+
+}  // namespace
+
+SegmentPtr Log::segment_of(Sequence sequence) const {
+  const auto after =
+      std::upper_bound(segments.begin(), segments.end(), sequence,
+                       [](Sequence s, const SegmentPtr& p) { return s < p->header.first; });
+  return after == segments.begin() ? nullptr : *(after - 1);
+}
+
+Error Log::closed_error() const {
+  return permanent(ErrorKind::closed, "journal {} was closed", folder);
+}
+
+Error Log::overtaken_error(Sequence wanted) const {
+  return permanent(
+      ErrorKind::overtaken,
+      "journal {} no longer holds sequence {}: what it keeps begins at {}; take a new copy "
+      "(`farshore stream resnapshot`)",
+      folder, wanted, Place{history.epoch_at(first()), first()});
+}
+
+void Log::emit(Severity severity, std::string name, std::string message) const {
+  if (!events) return;
+  Event event;
+  event.severity = severity;
+  event.name = std::move(name);
+  event.message = std::move(message);
+  events(std::move(event));
+}
+
+void Log::fail(Error error) {
+  error = within(fmt::format("journal {} stopped", folder), std::move(error));
+  error.kind = ErrorKind::io;
+  error.retry = Retry::no;
+  error.what +=
+      "; nothing that was not synced counts as durable: check the disk, then start the stream anew";
+  {
+    const os::Lock lock(mutex);
+    if (failure) return;
+    failure = error;
+    durable_changed.notify_all();
+    room_changed.notify_all();
+    syncer_wakeup.notify_all();
+  }
+  emit(Severity::error, "journal.failed", error.what);
+}
+
+void Log::report(const Damage& damage) {
+  {
+    const os::Lock lock(mutex);
+    const auto same = [&](const Damage& d) {
+      return d.path == damage.path && d.offset == damage.offset;
+    };
+    if (std::any_of(damages.begin(), damages.end(), same) || damages.size() >= kDamagesMax) return;
+    damages.push_back(damage);
+  }
+  emit(Severity::error, "journal.damaged",
+       text_of(damage) + "; it is repaired from the other region's journal when the link is up");
+}
+
+Result<void> Log::load_index(const SegmentPtr& segment) {
+  ScanBounds bounds;
+  {
+    const os::Lock lock(mutex);
+    if (segment->indexed) return {};
+    bounds = {segment->durable_end, segment->last, segment->last};
+  }
+  Result<SegmentIndex> index = permanent(ErrorKind::not_found, "not read yet");
+  if (const auto bytes = os::read_file(world.files(), index_path(segment->path)); bytes)
+    index = decode_segment_index(*bytes);
+  if (!index || !belongs_to(*index, *segment, bounds)) {
+    index = rebuild_index(world.files(), *segment, bounds);
+    if (!index) return std::move(index).error();
+    (void)write_index_file(world.files(), segment->path,
+                           *index);  // a cache: made again when it is not there
+  }
+  const os::Lock lock(mutex);
+  if (!segment->indexed) {
+    segment->index = *std::move(index);
+    segment->indexed = true;
+  }
+  return {};
+}
+
+Result<IndexEntry> Log::index_entry(const SegmentPtr& segment, Sequence sequence) {
+  FARSHORE_TRY(load_index(segment));
+  const os::Lock lock(mutex);
+  if (segment->index.empty()) return IndexEntry{segment->header.first, segment->header.bytes()};
+  return segment->index.find(sequence);
+}
+
+Result<Sequence> Log::preamble_before(Sequence restart) {
+  SegmentPtr segment;
+  {
+    const os::Lock lock(mutex);
+    segment = segment_of(restart);
+  }
+  if (segment == nullptr) return restart;
+  FARSHORE_TRY(load_index(segment));
+  const os::Lock lock(mutex);
+  Sequence run = segment->index.preamble_at_or_before(restart);
+  if (run.value() == 0) run = segment->header.preamble_before;
+  return run.value() == 0 ? restart : run;
+}
+
+}  // namespace farshore::journal

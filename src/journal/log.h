@@ -1,0 +1,135 @@
+// Log: what the parts of one journal share: its segments, its ends, what waits to be written, and
+// the lock over it. Private to the module. Shared by the journal and its readers, so that a reader
+// that outlives the journal is told `closed`. Locks are taken in this order: appending, admin,
+// mutex; no I/O is done under `mutex`.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "journal/consumers.h"
+#include "journal/epoch_history.h"
+#include "journal/segment_scan.h"
+#include "os/mutex.h"
+#include "os/world.h"
+
+namespace farshore::journal {
+
+struct Segment {
+  Segment(const SegmentHeader& h, std::string p)
+      : header(h),
+        path(std::move(p)),
+        last(h.first.previous()),
+        planned_end(h.bytes()),
+        durable_end(h.bytes()) {}
+
+  const SegmentHeader header;
+  const std::string path;
+  // Guarded by Log::mutex.
+  Sequence last;              // newest record, written or not
+  std::uint64_t planned_end;  // with what is still buffered
+  std::uint64_t durable_end;  // frames before it never change
+  WallTime newest{};          // append time of `last`
+  SegmentIndex index;
+  bool indexed = false;  // `index` is whole; else it is loaded when first asked for
+  // Only the thread that flushes.
+  std::unique_ptr<os::File> file;
+};
+using SegmentPtr = std::shared_ptr<Segment>;
+
+struct LogEnd {
+  Place place;  // newest record; the epoch is 0 before the first
+  std::uint64_t hash = 0;
+  Tail tail;
+};
+
+// Frames that wait to be written at `offset` of `segment`.
+struct Pending {
+  SegmentPtr segment;
+  std::uint64_t offset = 0;
+  Bytes bytes;
+  LogEnd end;  // behind these frames
+};
+
+enum class Phase : std::uint8_t { open, closing, closed };
+
+struct Log {
+  Log(os::World& w, std::string f, const Options& o, EventSink e)
+      : world(w), folder(std::move(f)), options(o), events(std::move(e)) {}
+
+  os::World& world;
+  const std::string folder;
+  const Options options;
+  const EventSink events;
+
+  os::Mutex appending;  // appends, and what changes where the log ends
+  os::Mutex admin;      // what changes the set of files: trim, epochs, repair
+  mutable os::Mutex mutex;
+
+  os::CondVar durable_changed;  // durable moved, or a phase, failure or cut
+  os::CondVar room_changed;     // append may go on
+  os::CondVar syncer_wakeup;
+  os::CondVar upkeep_wakeup;
+  os::CondVar scrub_wakeup;
+
+  // Guarded by mutex.
+  Phase phase = Phase::open;
+  std::optional<Error> failure;  // of a write or sync: final
+  std::vector<Damage> damages;   // found and not yet repaired
+  std::string full;              // not empty: appends wait, for this reason
+  bool write_blocked = false;    // the disk was full under a write, which is tried again
+  EpochHistory history;
+  ConsumerTable consumers;
+  bool consumers_changed = false;   // since they were saved
+  std::deque<SegmentPtr> segments;  // oldest first
+  LogEnd written, durable;
+  PreambleRun preamble;        // at `written`
+  std::vector<Sequence> cuts;  // where tails were set aside since open
+  std::deque<Pending> pending;
+  std::uint64_t pending_bytes = 0;
+  std::uint64_t flushing_bytes = 0;
+  MonotonicTime pending_since{};
+  bool flushing = false;
+  bool syncer_idle = false;        // waits without a deadline
+  int followers = 0;               // wait for whatever becomes durable
+  std::uint64_t wanted_bytes = 0;  // that a waiting append needs
+  bool trim_wanted = false;
+  bool keep_short = false;           // space, not `keep`, decides what goes
+  std::uint64_t total_bytes = 0;     // planned_end of all segments
+  std::uint64_t appended_bytes = 0;  // since open
+  std::uint64_t free_bytes = 0;      // of the file system, when last asked
+  double bytes_per_hour = 0;         // append rate of the last ten minutes; 0: none
+  std::uint64_t syncs = 0;
+  std::optional<Sequence> scrubbed;
+  // Only the thread that flushes.
+  SegmentPtr flushed_segment;  // holds the newest bytes written
+
+  // --- caller holds mutex
+  Sequence first() const {
+    return segments.empty() ? written.place.sequence.next() : segments.front()->header.first;
+  }
+  Sequence next_sequence() const { return written.place.sequence.next(); }
+  SegmentPtr segment_of(
+      Sequence sequence) const;  // nullptr: before the first; behind the end: the newest
+  Error closed_error() const;
+  Error overtaken_error(Sequence wanted) const;
+
+  // --- caller does not hold mutex
+  void emit(Severity severity, std::string name, std::string message) const;
+  void fail(Error error);
+  // Remembers a damage once, with its event.
+  void report(const Damage& damage);
+  // Where the record of `sequence` may be searched from. Loads the segment's index, or makes it
+  // anew.
+  Result<IndexEntry> index_entry(const SegmentPtr& segment, Sequence sequence);
+  // The newest run of preambles at or before `restart`; `restart` itself when there is none.
+  Result<Sequence> preamble_before(Sequence restart);
+  Result<void> load_index(const SegmentPtr& segment);
+};
+using LogPtr = std::shared_ptr<Log>;
+
+constexpr std::size_t kDamagesMax = 1000;
+
+}  // namespace farshore::journal

@@ -1,0 +1,147 @@
+#include "journal/recovery.h"
+
+#include <algorithm>
+
+#include "journal/salvage.h"
+#include "journal/segment_writer.h"
+
+namespace farshore::journal {
+namespace {
+
+Result<FoundSegment> read_header(os::Files& files, const std::string& path,
+                                 const SegmentName& name) {
+  FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, path, name.epoch));
+  FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
+  const auto header = decode_segment_header(head);
+  if (!header)
+    return permanent(ErrorKind::corrupt,
+                     "journal file {} is damaged at offset 0 (place {}): {}; put the file back "
+                     "from a backup, or move "
+                     "the journal's folder away and let the stream continue from the other region",
+                     path, Place{name.epoch, name.first}, header.error().what);
+  if (header->first != name.first || header->epoch != name.epoch)
+    return permanent(ErrorKind::corrupt,
+                     "journal file {} was renamed: its header says it begins at {}", path,
+                     Place{header->epoch, header->first});
+  FARSHORE_TRY_ASSIGN(const std::uint64_t size, reader.file().size());
+  return FoundSegment{*header, path, size};
+}
+
+Sequence furthest_applied(const ConsumerTable& consumers) {
+  Sequence furthest;
+  for (const auto& [name, consumer] : consumers)
+    furthest = std::max(furthest, consumer.places.applied);
+  return furthest;
+}
+
+SegmentPtr closed_segment(const FoundSegment& found, const SegmentHeader& after) {
+  auto segment = std::make_shared<Segment>(found.header, found.path);
+  segment->last = after.first.previous();
+  segment->planned_end = segment->durable_end = found.size;
+  segment->newest = after.created;
+  return segment;
+}
+
+// Makes all of the newest segment that is good durable, and drops what is torn.
+Result<void> settle_newest(Log& log, const FoundSegment& found, const SegmentScan& scan,
+                           Sequence applied) {
+  FARSHORE_TRY_ASSIGN(auto file, log.world.files().open(found.path, os::OpenMode::write));
+  (void)log.world.files().remove(index_path(found.path));  // of a time when this was not the newest
+  if (scan.torn_bytes > 0) FARSHORE_TRY(file->truncate(scan.end));
+  if (scan.torn_bytes > 0 || scan.unproven_from < scan.end)
+    FARSHORE_TRY(rewrite_range(*file, scan.unproven_from, scan.end));
+  if (scan.torn_bytes == 0) return {};
+  const bool lost = applied > scan.last;
+  std::string message = fmt::format(
+      "journal file {}: a torn tail of {} at offset {} was cut ({}); the journal ends at {}",
+      found.path, format_bytes(scan.torn_bytes), scan.end, scan.torn_why,
+      Place{found.header.epoch, scan.last});
+  if (lost)
+    message += fmt::format(
+        ", although a consumer had already passed sequence {}: the disk lost what it had "
+        "confirmed, "
+        "check it",
+        applied);
+  log.emit(lost ? Severity::error : Severity::warning, "journal.tail_cut", message);
+  return {};
+}
+
+// The table may be older than the last trim; a consumer that had not been overtaken needed nothing
+// that is gone.
+void clamp(ConsumerTable& consumers, Sequence first) {
+  for (auto& [name, consumer] : consumers)
+    if (!consumer.overtaken) consumer.places.restart = std::max(consumer.places.restart, first);
+}
+
+Result<SegmentPtr> newest_segment(Log& log, const FoundSegment& found, SegmentScan& scan,
+                                  Sequence applied) {
+  FARSHORE_TRY_ASSIGN(auto reader,
+                      SegmentReader::open(log.world.files(), found.path, found.header.epoch));
+  const ScanBounds bounds{.limit = found.size, .last = std::nullopt, .durable = applied};
+  FARSHORE_TRY_ASSIGN(scan, scan_segment(reader, found.header, bounds));
+  FARSHORE_TRY(settle_newest(log, found, scan, applied));
+  auto segment = std::make_shared<Segment>(found.header, found.path);
+  segment->last = scan.last;
+  segment->planned_end = segment->durable_end = scan.end;
+  segment->newest = scan.newest;
+  segment->index = std::move(scan.index);
+  segment->indexed = true;
+  return segment;
+}
+
+}  // namespace
+
+Result<std::vector<FoundSegment>> find_segments(os::Files& files, const std::string& folder) {
+  FARSHORE_TRY_ASSIGN(const auto names, files.list(folder));
+  std::vector<FoundSegment> found;
+  for (const std::string& file_name : names) {
+    const auto name = parse_segment_name(file_name);
+    if (!name) continue;
+    FARSHORE_TRY_ASSIGN(FoundSegment segment, read_header(files, folder + "/" + file_name, *name));
+    found.push_back(std::move(segment));
+  }
+  return found;
+}
+
+Result<void> recover(Log& log) {
+  os::Files& files = log.world.files();
+  FARSHORE_TRY_ASSIGN(EpochHistory history, load_history(files, log.folder));
+  FARSHORE_TRY_ASSIGN(ConsumerTable consumers, load_consumers(files, log.folder));
+  if (history.cut) FARSHORE_TRY(finish_cut(files, log.folder, history));
+  FARSHORE_TRY_ASSIGN(const auto found, find_segments(files, log.folder));
+
+  std::deque<SegmentPtr> segments;
+  for (std::size_t i = 0; i + 1 < found.size(); ++i) {
+    if (found[i + 1].header.first <= found[i].header.first ||
+        found[i + 1].header.epoch < found[i].header.epoch)
+      return permanent(ErrorKind::corrupt,
+                       "journal files {} and {} overlap: one of them does not belong here",
+                       found[i].path, found[i + 1].path);
+    segments.push_back(closed_segment(found[i], found[i + 1].header));
+  }
+  SegmentScan scan;
+  LogEnd end;
+  if (!found.empty()) {
+    FARSHORE_TRY_ASSIGN(SegmentPtr newest,
+                        newest_segment(log, found.back(), scan, furthest_applied(consumers)));
+    segments.push_back(std::move(newest));
+    end = {Place{history.epoch_at(scan.last), scan.last}, scan.hash, scan.tail};
+    clamp(consumers, segments.front()->header.first);
+  }
+  {
+    const os::Lock lock(log.mutex);
+    log.history = std::move(history);
+    log.consumers = std::move(consumers);
+    log.segments = std::move(segments);
+    log.written = log.durable = end;
+    log.preamble = scan.preamble;
+    log.flushed_segment = nullptr;
+    log.damages.clear();
+    log.total_bytes = 0;
+    for (const SegmentPtr& segment : log.segments) log.total_bytes += segment->planned_end;
+  }
+  for (const Damage& damage : scan.damages) log.report(damage);
+  return {};
+}
+
+}  // namespace farshore::journal

@@ -1,0 +1,210 @@
+#include "journal/upkeep.h"
+
+#include "journal/append_rate.h"
+#include "journal/retention.h"
+#include "journal/segment_writer.h"
+
+namespace farshore::journal {
+namespace {
+
+struct Gathered {
+  std::vector<SegmentFacts> segments;
+  std::vector<std::pair<std::string, ConsumerPlaces>> consumers;
+  RetentionFacts facts;
+};
+
+Gathered gather(Log& log, std::uint64_t free_bytes) {
+  const os::Lock lock(log.mutex);
+  Gathered gathered;
+  for (const SegmentPtr& segment : log.segments)
+    gathered.segments.push_back(
+        {segment->header.first, segment->last, segment->planned_end, segment->newest});
+  for (const auto& [name, consumer] : log.consumers)
+    if (!consumer.overtaken) gathered.consumers.emplace_back(name, consumer.places);
+  gathered.facts.now = log.world.clock().wall();
+  gathered.facts.wanted_bytes = log.wanted_bytes;
+  gathered.facts.free_bytes = free_bytes;
+  gathered.facts.disk_is_full = log.write_blocked;
+  log.free_bytes = free_bytes;
+  log.trim_wanted = false;
+  return gathered;
+}
+
+Result<void> save_consumers_now(Log& log) {
+  ConsumerTable table;
+  {
+    const os::Lock lock(log.mutex);
+    if (!log.consumers_changed) return {};
+    table = log.consumers;
+    log.consumers_changed = false;
+  }
+  auto saved = save_consumers(log.world.files(), log.folder, table);
+  if (!saved) {
+    const os::Lock lock(log.mutex);
+    log.consumers_changed = true;
+    return within("saving the journal's consumers", saved.error());
+  }
+  return {};
+}
+
+// Marks the consumers and makes the marks durable before anything that they need goes.
+Result<void> overtake(Log& log, const std::vector<std::string>& names, Sequence first_kept) {
+  for (const std::string& name : names) {
+    std::string message;
+    {
+      const os::Lock lock(log.mutex);
+      Consumer& consumer = log.consumers[name];
+      consumer.overtaken = true;
+      log.consumers_changed = true;
+      message = fmt::format(
+          "consumer '{}' of journal {} is overtaken: it needed what begins at {}, the journal now "
+          "begins at {} "
+          "(when_full: drop); take a new copy (`farshore stream resnapshot`)",
+          name, log.folder,
+          Place{log.history.epoch_at(consumer.places.restart), consumer.places.restart},
+          Place{log.history.epoch_at(first_kept), first_kept});
+    }
+    log.emit(Severity::error, "journal.consumer_overtaken", message);
+  }
+  return save_consumers_now(log);
+}
+
+// One by one and each durable: a crash must not leave a hole among the segments.
+Result<void> remove_oldest(Log& log, std::size_t count) {
+  for (; count > 0; --count) {
+    std::string path;
+    {
+      const os::Lock lock(log.mutex);
+      const SegmentPtr oldest = log.segments.front();
+      path = oldest->path;
+      log.total_bytes -= oldest->planned_end;
+      std::erase_if(log.damages, [&](const Damage& damage) { return damage.path == path; });
+      log.segments.pop_front();
+    }
+    (void)log.world.files().remove(index_path(path));
+    FARSHORE_TRY(log.world.files().remove(path));
+    FARSHORE_TRY(log.world.files().sync_folder(log.folder));
+  }
+  return {};
+}
+
+void tell_keep(Log& log, bool shortened, Sequence first_kept) {
+  {
+    const os::Lock lock(log.mutex);
+    if (log.keep_short == shortened) return;
+    log.keep_short = shortened;
+  }
+  if (shortened)
+    log.emit(Severity::warning, "journal.keep_shortened",
+             fmt::format("journal {} removed records before sequence {} earlier than journal.keep "
+                         "({}) asks, for want "
+                         "of space; raise journal.max",
+                         log.folder, first_kept, format_duration(log.options.keep)));
+  else
+    log.emit(Severity::info, "journal.keep_restored",
+             fmt::format("journal {} has room for all of journal.keep again", log.folder));
+}
+
+void set_full(Log& log, const std::string& full) {
+  bool was = false;
+  {
+    const os::Lock lock(log.mutex);
+    was = !log.full.empty();
+    log.full = full;
+    log.room_changed.notify_all();
+    if (log.write_blocked) log.syncer_wakeup.notify_all();
+  }
+  if (!was && !full.empty())
+    log.emit(Severity::error, "journal.full",
+             fmt::format("journal {} is full and appends wait: {}; raise the limit, free space, or "
+                         "let or make the "
+                         "consumer go on",
+                         log.folder, full));
+  if (was && full.empty())
+    log.emit(Severity::info, "journal.full_over",
+             fmt::format("journal {} has room again", log.folder));
+}
+
+}  // namespace
+
+Result<void> save_changed_consumers(Log& log) {
+  const os::Lock admin(log.admin);
+  return save_consumers_now(log);
+}
+
+Result<void> trim_log(Log& log) {
+  const os::Lock admin(log.admin);
+  FARSHORE_TRY_ASSIGN(const std::uint64_t free_bytes, log.world.files().free_bytes(log.folder));
+  Gathered gathered = gather(log, free_bytes);
+  std::vector<ConsumerFacts> consumers;
+  for (const auto& [name, places] : gathered.consumers) {
+    FARSHORE_TRY_ASSIGN(const Sequence keep_from, log.preamble_before(places.restart));
+    consumers.push_back({name, keep_from, places.required});
+  }
+  gathered.facts.segments = gathered.segments;
+  gathered.facts.consumers = consumers;
+  const RetentionDecision decision = decide_retention(gathered.facts, log.options);
+  if (decision.remove > 0) {
+    const Sequence first_kept = gathered.segments[decision.remove].first;
+    if (!decision.overtaken.empty()) FARSHORE_TRY(overtake(log, decision.overtaken, first_kept));
+    // Older places than the true ones are safe after a crash, so a full disk must not keep us from
+    // freeing space.
+    if (const auto saved = save_consumers_now(log);
+        !saved && saved.error().kind != ErrorKind::disk_full)
+      return saved.error();
+    tell_keep(log, decision.keep_shortened, first_kept);
+    FARSHORE_TRY(remove_oldest(log, decision.remove));
+  }
+  set_full(log, decision.full);
+  return {};
+}
+
+namespace {
+
+class Round {
+ public:
+  explicit Round(Log& log) : log_(log) {}
+
+  void run() {
+    const auto trimmed = trim_log(log_);
+    const auto saved = save_changed_consumers(log_);
+    tell(trimmed.ok() ? saved : trimmed);
+    const os::Lock lock(log_.mutex);
+    rate_.sample(log_.world.now(), log_.appended_bytes);
+    log_.bytes_per_hour = rate_.bytes_per_hour();
+  }
+
+ private:
+  // The same trouble once, not once a second.
+  void tell(const Result<void>& result) {
+    const std::string what = result.ok() ? std::string() : result.error().what;
+    if (!what.empty() && what != told_)
+      log_.emit(Severity::warning, "journal.upkeep_failed",
+                fmt::format("journal {}: {}", log_.folder, what));
+    told_ = what;
+  }
+
+  Log& log_;
+  AppendRate rate_;
+  std::string told_;
+};
+
+void run_upkeep(Log& log) {
+  Round round(log);
+  for (;;) {
+    {
+      os::Lock lock(log.mutex);
+      log.upkeep_wakeup.wait(lock, log.world.after(kUpkeepInterval),
+                             [&] { return log.trim_wanted || log.phase != Phase::open; });
+      if (log.phase != Phase::open) return;
+    }
+    round.run();
+  }
+}
+
+}  // namespace
+
+Upkeep::Upkeep(LogPtr log)
+    : thread_("journal-upkeep", [log = std::move(log)](std::stop_token) { run_upkeep(*log); }) {}
+
+}  // namespace farshore::journal
