@@ -358,7 +358,8 @@ Result<std::optional<CopyMessage>> Connection::copy_next(Deadline deadline) {
       return std::optional<CopyMessage>(std::in_place, data, static_cast<std::size_t>(size));
     if (size == -2) return broken("COPY");
     if (size == -1) {
-      FARSHORE_TRY(last_result(deadline));
+      FARSHORE_TRY_ASSIGN(const Rows rows, last_result(deadline));
+      copied_rows_ = rows ? rows.affected() : 0;
       return std::optional<CopyMessage>();
     }
     FARSHORE_TRY(wait_readable(deadline));

@@ -100,6 +100,7 @@ class Connection {
   // COPY … TO STDOUT. copy_next: nullopt after the last message; `timeout` leaves all as it was.
   Result<void> begin_copy_out(const std::string& sql, Deadline deadline);
   Result<std::optional<CopyMessage>> copy_next(Deadline deadline);
+  std::uint64_t copied_rows() const { return copied_rows_; }  // of the COPY out that ended last
 
   // COPY … FROM STDIN. Dropping the connection, or copy_fail, undoes the statement.
   Result<void> begin_copy_in(const std::string& sql, Deadline deadline);
@@ -119,6 +120,8 @@ class Connection {
   // Writes what the socket takes, without waiting.
   Result<void> flush_some();
   bool flush_pending() const { return flush_pending_; }
+  // TLS holds bytes that were read, but not given yet: the socket will not tell of them.
+  bool unread_tls_bytes();
   // Waits until there is something to read, to write (if flush_pending), or the waker woke.
   os::Readiness wait(Deadline deadline, os::Waker* waker);
 
@@ -146,7 +149,6 @@ class Connection {
   Result<Rows> last_result(Deadline deadline);
   Result<void> expect_copy(const std::string& sql, ExecStatusType status, Deadline deadline);
   Result<void> wait_readable(Deadline deadline);
-  bool unread_tls_bytes();
   Error broken(std::string_view doing);
   Error connect_error();
 
@@ -155,6 +157,7 @@ class Connection {
   std::string server_;
   ServerError server_error_;
   bool flush_pending_ = false;
+  std::uint64_t copied_rows_ = 0;
 };
 
 }  // namespace farshore::postgres

@@ -1,0 +1,177 @@
+#include "engine/postgres/capture_session.h"
+
+namespace farshore::postgres {
+namespace {
+
+constexpr std::uint64_t kBatchBytesMax = 4_MiB;  // of one receive
+// A record that only carries a place comes when keepalives ran ahead this long; heartbeats come
+// more often and make it needless.
+constexpr Duration kPlaceEvery = 2s;
+constexpr Duration kAskAfterSilence = 5s;
+// TCP's own timeouts notice a dead peer within 10 s; a walsender may be busy with a large
+// transaction for longer than that.
+constexpr Duration kSilenceMax = 60s;
+
+std::uint64_t network_number(ByteView bytes) {
+  std::uint64_t value = 0;
+  for (char byte : bytes) value = value << 8 | static_cast<std::uint8_t>(byte);
+  return value;
+}
+
+}  // namespace
+
+CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> connection,
+                               Options options, Lsn after)
+    : world_(world),
+      connection_(std::move(connection)),
+      assembler_(std::move(options.own_origin_prefix)),
+      feedback_(options.retain_max) {
+  feedback_.start(after);
+  sent_at_ = heard_at_ = placed_at_ = world_.now();
+}
+
+Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker& waker) {
+  for (;;) {
+    Wait wait;
+    {
+      os::Lock lock(mutex_);
+      if (!failure_ && assembler_.ready_bytes() < kBatchBytesMax) drain();
+      // What is complete goes out before the failure that came after it.
+      if (!assembler_.ready().empty()) return assembler_.take_ready(kBatchBytesMax);
+      if (failure_) return *failure_;
+      wait = next_wait();
+    }
+    if (wait.ready) continue;
+    if (deadline.reached(world_.now())) return std::vector<Record>();
+    const os::Readiness ready = os::poll_fd(wait.fd, true, wait.write, deadline, &waker);
+    if (ready.woken) return std::vector<Record>();
+  }
+}
+
+CaptureSession::Wait CaptureSession::next_wait() {
+  return {.fd = PQsocket(connection_->raw()),
+          .write = connection_->flush_pending(),
+          .ready = connection_->unread_tls_bytes()};
+}
+
+void CaptureSession::drain() {
+  auto read = read_all();
+  if (!read.ok()) {
+    failure_ = std::move(read).error();
+    return;
+  }
+  const MonotonicTime now = world_.now();
+  tell_emitted();
+  if (const auto place = feedback_.place_due(); place && now - placed_at_ >= kPlaceEvery) {
+    assembler_.add_place(*place);
+    tell_emitted();
+  }
+  if (now - heard_at_ > kSilenceMax)
+    failure_ = transient(ErrorKind::unavailable, "{}: nothing heard for {}", connection_->server(),
+                         format_duration(kSilenceMax));
+  if (!must_reply_ && feedback_.reply() == sent_) return;
+  if (auto sent = send(false); !sent.ok()) failure_ = std::move(sent).error();
+}
+
+Result<void> CaptureSession::read_all() {
+  bool any = true;
+  while (any && assembler_.ready_bytes() < kBatchBytesMax) {
+    any = false;
+    Result<void> consumed = connection_->consume();
+    while (assembler_.ready_bytes() < kBatchBytesMax) {
+      // After a broken read this gives what came before, last the server's own reason.
+      FARSHORE_TRY_ASSIGN(const auto message, connection_->copy_both_next());
+      if (!message) break;
+      any = true;
+      FARSHORE_TRY(take(message->bytes()));
+    }
+    if (any) heard_at_ = world_.now();
+    if (!consumed.ok() && !any) return consumed;
+  }
+  return {};
+}
+
+Result<void> CaptureSession::take(ByteView message) {
+  constexpr std::size_t kDataHeader = 1 + 8 + 8 + 8;  // type, start, end of WAL, time
+  if (message.front() == 'k') return take_keepalive(message);
+  if (message.front() != 'w' || message.size() <= kDataHeader)
+    return permanent(ErrorKind::corrupt, "{}: a replication message of type '{}' and {} bytes",
+                     connection_->server(), message.front(), message.size());
+  received_ = std::max(received_, Lsn(network_number(message.substr(9, 8))));
+  auto taken = assembler_.take(message.substr(kDataHeader));
+  if (!taken.ok()) return within(connection_->server(), std::move(taken).error());
+  return {};
+}
+
+// Each is answered, also one that does not ask: a commit may wait that holds nothing for us.
+Result<void> CaptureSession::take_keepalive(ByteView message) {
+  constexpr std::size_t kKeepalive = 1 + 8 + 8 + 1;
+  if (message.size() != kKeepalive)
+    return permanent(ErrorKind::corrupt, "{}: a keepalive of {} bytes", connection_->server(),
+                     message.size());
+  const Lsn end(network_number(message.substr(1, 8)));
+  received_ = std::max(received_, end);
+  tell_emitted();  // what came before the keepalive is not covered by it
+  feedback_.passed(end);
+  must_reply_ = true;
+  return {};
+}
+
+void CaptureSession::tell_emitted() {
+  if (assembler_.emitted() > Lsn()) {
+    if (feedback_.emitted(assembler_.emitted())) placed_at_ = world_.now();
+  }
+  if (assembler_.passed() > Lsn()) feedback_.passed(assembler_.passed());
+}
+
+Result<void> CaptureSession::send(bool reply_requested) {
+  const Reply reply = feedback_.reply();
+  FARSHORE_TRY(connection_->copy_both_send(
+      encode_status_update(reply, world_.clock().wall(), reply_requested)));
+  sent_ = reply;
+  sent_at_ = world_.now();
+  must_reply_ = false;
+  return {};
+}
+
+bool CaptureSession::acknowledge(const Acknowledgement& acknowledgement, os::Waker& waker) {
+  auto lsn = [](const Position& position) {
+    auto parsed = Lsn::from(position);
+    return parsed.ok() ? *parsed : Lsn();
+  };
+  os::Lock lock(mutex_);
+  feedback_.acknowledged(lsn(acknowledgement.near_durable), lsn(acknowledgement.far_durable),
+                         lsn(acknowledgement.released));
+  if (!failure_ && !(feedback_.reply() == sent_)) {
+    if (auto sent = send(false); !sent.ok()) failure_ = std::move(sent).error();
+    if (failure_ || connection_->flush_pending()) waker.wake();
+  }
+  return feedback_.released_early();
+}
+
+void CaptureSession::report(os::Waker& waker) {
+  os::Lock lock(mutex_);
+  if (failure_) return;
+  const MonotonicTime now = world_.now();
+  if (auto sent = send(now - heard_at_ > kAskAfterSilence); !sent.ok())
+    failure_ = std::move(sent).error();
+  if (failure_ || connection_->flush_pending()) waker.wake();
+}
+
+void CaptureSession::fail(Error error, os::Waker& waker) {
+  os::Lock lock(mutex_);
+  if (!failure_) failure_ = std::move(error);
+  waker.wake();
+}
+
+Lsn CaptureSession::received() const {
+  os::Lock lock(mutex_);
+  return received_;
+}
+
+MonotonicTime CaptureSession::heard_at() const {
+  os::Lock lock(mutex_);
+  return heard_at_;
+}
+
+}  // namespace farshore::postgres

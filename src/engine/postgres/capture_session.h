@@ -1,0 +1,71 @@
+// CaptureSession: one replication connection in COPY both, with what it has received and what it
+// has reported. Used by the capture loop's thread (receive, preamble), the acknowledging thread and
+// the source's upkeep; every method but preamble may be called from any thread.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/postgres/connection.h"
+#include "engine/postgres/feedback.h"
+#include "engine/postgres/record_assembler.h"
+#include "os/mutex.h"
+#include "source/source.h"
+
+namespace farshore::postgres {
+
+class CaptureSession {
+ public:
+  struct Options {
+    std::string own_origin_prefix;
+    std::uint64_t retain_max = 0;
+  };
+
+  CaptureSession(os::World& world, std::unique_ptr<Connection> connection, Options options,
+                 Lsn after);
+
+  // Records that are here or come before the deadline; empty: none came, or `waker` woke.
+  Result<std::vector<Record>> receive(Deadline deadline, os::Waker& waker);
+  std::vector<Bytes> preamble() const { return assembler_.preamble(); }
+
+  // Reports at once when it changes what the server may know. True: the slot had to be released
+  // beyond what is durable far.
+  bool acknowledge(const Acknowledgement& acknowledgement, os::Waker& waker);
+  // Each second: reports, so that the server does not take us for dead while nobody receives.
+  void report(os::Waker& waker);
+  // From now on receive fails with this.
+  void fail(Error error, os::Waker& waker);
+
+  Lsn received() const;
+  MonotonicTime heard_at() const;
+
+ private:
+  struct Wait {
+    int fd = -1;
+    bool write = false;
+    bool ready = false;  // do not wait
+  };
+
+  void drain();
+  Result<void> read_all();
+  Result<void> take(ByteView message);
+  Result<void> take_keepalive(ByteView message);
+  void tell_emitted();
+  Result<void> send(bool reply_requested);
+  Wait next_wait();
+
+  os::World& world_;
+  const std::unique_ptr<Connection> connection_;
+  RecordAssembler assembler_;  // receive's thread only
+
+  mutable os::Mutex mutex_;  // of all below, and of the connection
+  Feedback feedback_;
+  Reply sent_;
+  MonotonicTime sent_at_{}, heard_at_{}, placed_at_{};
+  Lsn received_;
+  bool must_reply_ = false;
+  std::optional<Error> failure_;
+};
+
+}  // namespace farshore::postgres

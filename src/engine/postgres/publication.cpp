@@ -1,0 +1,206 @@
+#include "engine/postgres/publication.h"
+
+#include <algorithm>
+
+#include "engine/postgres/quoting.h"
+
+namespace farshore::postgres {
+namespace {
+
+// A lock that is not free within this time is left for the next refresh.
+constexpr const char* kLockTimeout = "SET lock_timeout = '500ms'";
+
+constexpr const char* kCatalogSql = R"(
+SELECT n.nspname, c.relname, c.relkind, rn.nspname, rc.relname, c.relpersistence = 'u',
+       c.relreplident = 'f' OR EXISTS (
+         SELECT FROM pg_index i
+          WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
+            AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
+                                    WHEN 'i' THEN i.indisreplident ELSE false END)
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_class rc ON c.relispartition AND rc.oid = pg_partition_root(c.oid)
+  LEFT JOIN pg_namespace rn ON rn.oid = rc.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'farshore')
+   AND n.nspname !~ '^pg_'
+ ORDER BY n.nspname, c.relname)";
+
+TableName name_at(const Rows& rows, int row, int column) {
+  return {std::string(rows.text(row, column)), std::string(rows.text(row, column + 1))};
+}
+
+std::string listed(const std::set<TableName>& tables) {
+  std::string out;
+  for (const TableName& table : tables)
+    out += (out.empty() ? "TABLE ONLY " : ", ONLY ") + table.quoted();
+  return out;
+}
+
+std::set<TableName> without(const std::set<TableName>& all, const std::set<TableName>& these) {
+  std::set<TableName> out;
+  std::ranges::set_difference(all, these, std::inserter(out, out.end()));
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<CatalogTable>> read_catalog_tables(Connection& connection, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(kCatalogSql, deadline));
+  std::vector<CatalogTable> out;
+  for (int i = 0; i < rows.count(); ++i)
+    out.push_back({.name = name_at(rows, i, 0),
+                   .kind = rows.text(i, 2).front(),
+                   .root = name_at(rows, i, 3),
+                   .unlogged = rows.text(i, 5) == "t",
+                   .has_identity = rows.text(i, 6) == "t"});
+  return out;
+}
+
+Result<std::set<TableName>> read_published(Connection& connection, const Uuid& stream,
+                                           Deadline deadline) {
+  const std::string name = quote_literal(slot_name(stream));
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection.query("SELECT n.nspname, c.relname FROM pg_publication p "
+                                       "LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid "
+                                       "LEFT JOIN pg_class c ON c.oid = r.prrelid "
+                                       "LEFT JOIN pg_namespace n ON n.oid = c.relnamespace "
+                                       "WHERE p.pubname = " +
+                                           name,
+                                       deadline));
+  if (rows.count() == 0)
+    return transient(ErrorKind::not_found, "{}: there is no publication {} yet",
+                     connection.server(), slot_name(stream));
+  std::set<TableName> out;
+  for (int i = 0; i < rows.count(); ++i)
+    if (!rows.is_null(i, 1)) out.insert(name_at(rows, i, 0));
+  return out;
+}
+
+Publication::Publication(const SourceOptions& options)
+    : options_(options), name_(quote_identifier(slot_name(options.stream))) {}
+
+Result<void> Publication::refresh(Connection& connection, Deadline deadline) {
+  FARSHORE_TRY(connection.query(kLockTimeout, deadline));
+  FARSHORE_TRY_ASSIGN(const auto tables, read_catalog_tables(connection, deadline));
+  TableChoice choice = choose_tables(options_.tables, tables);
+  auto before = read_published(connection, options_.stream, deadline);
+  if (!before.ok() && before.error().kind != ErrorKind::not_found) return std::move(before).error();
+  if (!before.ok()) {
+    FARSHORE_TRY(create(connection, deadline));
+    before = std::set<TableName>();
+  }
+  kept_out_now_.clear();
+  set_full(connection, choice, deadline);
+  // Added first: partitions that are now published through their root are never out in between.
+  FARSHORE_TRY(alter(connection, "ADD", without(choice.publish, *before), deadline));
+  FARSHORE_TRY(alter(connection, "DROP", without(*before, choice.publish), deadline));
+  FARSHORE_TRY_ASSIGN(const auto after, read_published(connection, options_.stream, deadline));
+  choice.publish = after;
+  tell_choice(choice, *before);
+  kept_out_ = std::exchange(kept_out_now_, {});
+  return {};
+}
+
+Result<void> Publication::create(Connection& connection, Deadline deadline) {
+  FARSHORE_TRY(connection.query(
+      fmt::format("CREATE PUBLICATION {} WITH (publish = 'insert, update, delete, truncate', "
+                  "publish_via_partition_root = {})",
+                  name_, options_.publish_via_partition_root),
+      deadline));
+  return {};
+}
+
+// All at once, and where that is refused table by table, so that one table that is locked or not
+// ours does not keep the others out.
+Result<void> Publication::alter(Connection& connection, const char* verb,
+                                const std::set<TableName>& tables, Deadline deadline) {
+  if (tables.empty()) return {};
+  const std::string start = fmt::format("ALTER PUBLICATION {} {} ", name_, verb);
+  auto done = connection.query(start + listed(tables), deadline);
+  if (done.ok()) return {};
+  if (!connection.usable() || connection.server_error().sqlstate.empty())
+    return std::move(done).error();
+  for (const TableName& table : tables) {
+    auto one = connection.query(start + listed({table}), deadline);
+    if (one.ok()) continue;
+    if (!connection.usable() || connection.server_error().sqlstate.empty())
+      return std::move(one).error();
+    if (one.error().kind == ErrorKind::timeout || one.error().kind == ErrorKind::not_found)
+      continue;  // locked, or dropped meanwhile: the next refresh sees
+    tell_kept_out(table, Severity::warning, "source.table_refused",
+                  fmt::format("{}; as its owner: {}{};", one.error().what, start, listed({table})));
+  }
+  return {};
+}
+
+// Only when the lock is free: a lock request that waits makes the application wait behind it.
+void Publication::set_full(Connection& connection, TableChoice& choice, Deadline deadline) {
+  for (const TableName& table : choice.needs_full) {
+    const std::string name = table.quoted();
+    const std::string alter = fmt::format("ALTER TABLE ONLY {} REPLICA IDENTITY FULL", name);
+    auto done = connection.query(
+        fmt::format("BEGIN; LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE NOWAIT; {}; COMMIT", name,
+                    alter),
+        deadline);
+    if (done.ok()) {
+      choice.publish.insert(table);
+      continue;
+    }
+    const bool wait = done.error().kind == ErrorKind::timeout;
+    if (!wait)
+      tell_kept_out(
+          table, Severity::warning, "source.table_keyless",
+          fmt::format("table {} has no key and cannot be given REPLICA IDENTITY FULL: {}; "
+                      "as its owner: {};",
+                      name, done.error().what, alter));
+    if (!connection.usable()) return;
+    (void)connection.query("ROLLBACK", deadline);
+  }
+}
+
+void Publication::tell_choice(const TableChoice& choice, const std::set<TableName>& before) {
+  for (const TableName& table : without(choice.publish, before))
+    tell(Severity::info, "source.table_published",
+         fmt::format("table {} is now published", table.quoted()));
+  for (const TableName& table : without(before, choice.publish))
+    tell(Severity::warning, "source.table_unpublished",
+         fmt::format("table {} is no longer published: it was dropped, lost its key, or no rule "
+                     "takes it",
+                     table.quoted()));
+  for (const TableName& table : choice.keyless)
+    tell_kept_out(table, Severity::warning, "source.table_keyless",
+                  fmt::format("table {0} stays out: it has no usable key, and publishing it would "
+                              "make the application's UPDATE fail; ALTER TABLE {0} ADD PRIMARY KEY "
+                              "(...), or give its rule `identity: full`",
+                              table.quoted()));
+  for (const TableName& table : choice.unlogged)
+    tell_kept_out(
+        table, Severity::warning, "source.table_unlogged",
+        fmt::format("table {0} stays out: an unlogged table writes no log; ALTER TABLE {0} "
+                    "SET LOGGED",
+                    table.quoted()));
+}
+
+void Publication::tell_kept_out(const TableName& table, Severity severity, const char* event,
+                                const std::string& message) {
+  const auto said = kept_out_.find(table);
+  if (said == kept_out_.end() || said->second != event) tell(severity, event, message);
+  kept_out_now_[table] = event;
+}
+
+void Publication::tell(Severity severity, const char* event, std::string message) {
+  if (!options_.events) return;
+  options_.events({.severity = severity,
+                   .name = event,
+                   .stream = options_.name,
+                   .message = std::move(message)});
+}
+
+Result<void> Publication::drop(Connection& connection, const Uuid& stream, Deadline deadline) {
+  FARSHORE_TRY(connection.query("DROP PUBLICATION IF EXISTS " + quote_identifier(slot_name(stream)),
+                                deadline));
+  return {};
+}
+
+}  // namespace farshore::postgres

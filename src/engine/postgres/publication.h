@@ -1,0 +1,53 @@
+// Publication: the tables of one stream, listed one by one in a publication of its own
+// (design 4.8). Used by one thread over one connection at a time.
+//
+// No statement of the application waits for us: every lock is asked for with a short lock_timeout,
+// and REPLICA IDENTITY FULL is set only when its lock is free at once. What did not succeed is
+// tried again at the next refresh.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/postgres/connection.h"
+#include "engine/postgres/source_options.h"
+#include "engine/postgres/table_rules.h"
+
+namespace farshore::postgres {
+
+class Publication {
+ public:
+  explicit Publication(const SourceOptions& options);
+
+  // Makes the publication when it is missing, and lists in it what the rules choose now.
+  // Differences to the refresh before are events: source.table_published, source.table_unpublished,
+  // source.table_keyless, source.table_unlogged, source.table_refused.
+  Result<void> refresh(Connection& connection, Deadline deadline);
+  static Result<void> drop(Connection& connection, const Uuid& stream, Deadline deadline);
+
+ private:
+  Result<void> create(Connection& connection, Deadline deadline);
+  Result<void> alter(Connection& connection, const char* verb, const std::set<TableName>& tables,
+                     Deadline deadline);
+  void set_full(Connection& connection, TableChoice& choice, Deadline deadline);
+  void tell_choice(const TableChoice& choice, const std::set<TableName>& before);
+  // Once for each table and reason, and again when the reason was gone in between.
+  void tell_kept_out(const TableName& table, Severity severity, const char* event,
+                     const std::string& message);
+  void tell(Severity severity, const char* event, std::string message);
+
+  const SourceOptions& options_;
+  const std::string name_;                     // quoted
+  std::map<TableName, std::string> kept_out_;  // last event of each
+  std::map<TableName, std::string> kept_out_now_;
+};
+
+// The tables of the database that could be published, as choose_tables wants them.
+Result<std::vector<CatalogTable>> read_catalog_tables(Connection& connection, Deadline deadline);
+// What the publication lists; not_found when there is none.
+Result<std::set<TableName>> read_published(Connection& connection, const Uuid& stream,
+                                           Deadline deadline);
+
+}  // namespace farshore::postgres

@@ -1,0 +1,95 @@
+// RecordAssembler: turns one session's pgoutput messages, in the order in which they come, into
+// records. Pure; one thread. Row changes are copied once, from the message into the payload, and
+// are not looked into.
+//
+// Transactions that bear one of our own origins and those that change no row give no record; only
+// their end is told (`passed`). Relation and Type messages of such a transaction come as a
+// `preamble` record of their own, since the server sends them once and later changes need them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "change/record.h"
+#include "engine/postgres/payload.h"
+#include "engine/postgres/pgoutput.h"
+
+namespace farshore::postgres {
+
+constexpr std::string_view kHeartbeatPrefix = "farshore.heartbeat";
+
+class RecordAssembler {
+ public:
+  explicit RecordAssembler(std::string own_origin_prefix,
+                           std::uint64_t payload_max = kRecordPayloadMax)
+      : own_origin_prefix_(std::move(own_origin_prefix)), writer_(payload_max) {}
+
+  // One message. corrupt: it has not its format, or stands where it cannot.
+  Result<void> take(ByteView message);
+
+  // What is complete, oldest first.
+  std::deque<Record>& ready() { return ready_; }
+  std::uint64_t ready_bytes() const { return ready_bytes_; }  // payload of it
+  // Up to about `bytes_max` of payload, at least one record if there is one.
+  std::vector<Record> take_ready(std::uint64_t bytes_max);
+  // A record that changes nothing and carries a place.
+  void add_place(Lsn place);
+
+  // Of the newest record with a position; and of the newest transaction that gave none.
+  Lsn emitted() const { return emitted_; }
+  Lsn passed() const { return passed_; }
+
+  // All Relation and Type messages that are valid after the records given so far, as payloads.
+  std::vector<Bytes> preamble() const;
+
+ private:
+  // A transaction while its messages come: the one between B and C, or one of those streamed.
+  struct Open {
+    bool emitted = false;            // a record of it was given
+    bool dropped = false;            // bears one of our origins
+    bool heartbeat = false;          // holds a heartbeat message
+    bool changed = false;            // holds a row change
+    std::vector<Bytes> definitions;  // Relation and Type messages, as outside of a stream block
+  };
+
+  Result<void> take_change(ByteView message);
+  Result<void> take_definition(ByteView message);
+  Result<void> take_origin(ByteView message);
+  Result<void> take_logical(ByteView message);
+  Result<void> begin(ByteView message);
+  Result<void> commit(ByteView message);
+  Result<void> stream_start(ByteView message);
+  Result<void> stream_stop(ByteView message);
+  Result<void> stream_commit(ByteView message);
+  Result<void> stream_abort(ByteView message);
+
+  void write(ByteView message, std::uint32_t changes);
+  void emit(Bytes payload, std::uint32_t changes, RecordFlags flags);
+  void emit_end(Bytes payload, std::uint32_t changes, Lsn end, WallTime time);
+  // The end of a transaction without a row change.
+  void emit_nothing(Lsn end, WallTime time);
+  void push(Record record);
+  void remember_definitions();
+
+  const std::string own_origin_prefix_;
+  PayloadWriter writer_;  // of the current transaction or stream block
+  std::deque<Record> ready_;
+  std::uint64_t ready_bytes_ = 0;
+  Lsn emitted_, passed_;
+  WallTime commit_time_{};  // newest seen
+
+  bool in_transaction_ = false;  // between B and C, or S and E
+  bool in_stream_ = false;
+  bool block_is_bare_ = false;  // of the stream block only S was written
+  std::uint32_t xid_ = 0;
+  Open* open_ = nullptr;  // set while in_transaction_
+  Open plain_;
+  std::unordered_map<std::uint32_t, Open> streamed_;
+  std::map<std::uint32_t, Bytes> types_, relations_;  // by the source's oid
+};
+
+}  // namespace farshore::postgres

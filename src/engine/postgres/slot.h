@@ -1,0 +1,45 @@
+// Slot: the replication slot of a stream, through SQL. Made once, before the first capture; after
+// that only read and at the end dropped (design 4.10: making one waits for all transactions).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/uuid.h"
+#include "engine/postgres/connection.h"
+#include "engine/postgres/lsn.h"
+#include "engine/postgres/source_options.h"
+
+namespace farshore::postgres {
+
+struct SlotState {
+  std::string plugin, database;
+  int active_pid = 0;  // 0: nobody reads from it
+  bool lost = false;   // the server took back its log, or invalidated it
+  std::string lost_reason;
+  Lsn restart, confirmed;
+};
+
+struct ServerState {
+  std::string database_oid;
+  std::string database;
+  Lsn position;  // end of its log
+  std::optional<SlotState> slot;
+};
+
+// Also of a standby.
+Result<ServerState> read_server(Connection& connection, const Uuid& stream, Deadline deadline);
+
+// Waits for all transactions that run; timeout names the oldest.
+Result<void> create_slot(os::World& world, Connection& connection, const SourceOptions& options,
+                         Deadline deadline);
+
+// Nothing to do when there is none. A walsender that still reads from it is ended.
+Result<void> drop_slot(Connection& connection, const Uuid& stream, Deadline deadline);
+
+// What runs longest in the whole server: "pid 4711 of app, since 2026-…"; `below`: only
+// transactions with a lower id. Empty: none is visible.
+std::string oldest_transaction(Connection& connection, std::uint64_t below, Deadline deadline);
+
+}  // namespace farshore::postgres

@@ -1,0 +1,23 @@
+// The initial copy's reader: tables of the stream's publication, each in a snapshot of its own
+// (design 4.10). Table definitions are JSON (catalog.h); a mark is JSON {"version", "snapshot",
+// "lsn"}: pg_current_snapshot()'s text, and the end of the log after it was taken.
+//
+// Chunks: one byte 'b' or 't', then bytes of binary or text COPY in any pieces. Binary only when
+// all columns mean the same on every server (ColumnDefinition::binary_copy).
+//
+// A copy holds a lock that stops ALTER TABLE and TRUNCATE of the application: when a session waits
+// for it, the copy gives way within about a second (`conflict`, may be tried again).
+#pragma once
+
+#include <memory>
+
+#include "engine/postgres/source_options.h"
+#include "os/world.h"
+#include "source/snapshot.h"
+
+namespace farshore::postgres {
+
+// tables: not_found (retry) before the source was first started. Any thread.
+std::unique_ptr<SnapshotSource> make_snapshot_source(os::World& world, SourceOptions options);
+
+}  // namespace farshore::postgres

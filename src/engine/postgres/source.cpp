@@ -1,0 +1,351 @@
+#include "engine/postgres/source.h"
+
+#include <atomic>
+
+#include "engine/postgres/capture_session.h"
+#include "engine/postgres/publication.h"
+#include "engine/postgres/quoting.h"
+#include "engine/postgres/slot.h"
+#include "os/thread.h"
+
+namespace farshore::postgres {
+namespace {
+
+constexpr int kServerVersionMin = 140000;  // heartbeats need logical messages in pgoutput
+constexpr Duration kReportEvery = 1s;
+constexpr Duration kUpkeepWait = 30s;  // for one question of the upkeep
+constexpr Duration kUpkeepRetry = 3s;
+
+int protocol_version(int server_version) {
+  if (server_version >= 160000) return 4;
+  return server_version >= 150000 ? 3 : 2;
+}
+
+bool says(const Error& error, std::string_view text) {
+  return error.what.find(text) != std::string::npos;
+}
+
+class PostgresSource final : public Source {
+ public:
+  PostgresSource(os::World& world, SourceOptions options)
+      : world_(world), options_(std::move(options)), publication_(options_) {}
+  ~PostgresSource() override { stop(); }
+
+  Result<SourceIdentity> start(const Position& after) override;
+  Result<std::vector<Record>> next(Deadline deadline) override;
+  std::vector<Bytes> preamble() const override;
+  void acknowledge(const Acknowledgement& acknowledgement) override;
+  SourceProgress progress() override;
+  void interrupt() override;
+  void stop() override;
+
+ private:
+  Result<SourceIdentity> open_session(Lsn after);
+  Result<SlotState> prepare(Connection& sql, Lsn after, std::string& database_oid);
+  Result<void> check_slot(const Connection& sql, const SlotState& slot, Lsn after);
+  Result<std::string> identify(Connection& replication);
+  std::string start_command(const Connection& replication, Lsn after) const;
+  Error explained(Error error) const;
+  std::string resnapshot() const {
+    return fmt::format("run `farshore stream resnapshot {}`", options_.name);
+  }
+
+  void upkeep(std::stop_token stop, std::shared_ptr<CaptureSession> session);
+  Result<void> upkeep_once(std::unique_ptr<Connection>& sql, CaptureSession& session,
+                           MonotonicTime& refresh_at);
+  Result<void> look(Connection& sql, CaptureSession& session);
+  void tell(Severity severity, const char* name, std::string message) const;
+  std::shared_ptr<CaptureSession> session() const {
+    os::Lock lock(mutex_);
+    return session_;
+  }
+
+  os::World& world_;
+  const SourceOptions options_;
+  Publication publication_;  // start's thread, then upkeep's: never both
+  os::Waker waker_;          // of next and start
+  std::atomic<bool> interrupted_ = false;
+
+  mutable os::Mutex mutex_;
+  std::shared_ptr<CaptureSession> session_;
+  SourceProgress progress_;
+  Lsn server_position_;
+  bool released_early_ = false;
+
+  os::Waker upkeep_waker_;
+  os::Thread upkeep_thread_;
+};
+
+Result<SourceIdentity> PostgresSource::start(const Position& after) {
+  stop();
+  waker_.clear();
+  interrupted_ = false;
+  FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::from(after));
+  auto identity = open_session(lsn);
+  if (!identity.ok()) return explained(std::move(identity).error());
+  return identity;
+}
+
+Result<SourceIdentity> PostgresSource::open_session(Lsn after) {
+  const Deadline soon = world_.after(options_.connect_wait);
+  FARSHORE_TRY_ASSIGN(
+      auto sql, Connection::open(world_, connect_options(options_, "control"), soon, &waker_));
+  if (sql->server_version() < kServerVersionMin)
+    return permanent(ErrorKind::invalid, "{}: PostgreSQL {} is too old; 14 or newer is needed",
+                     sql->server(), sql->server_version() / 10000);
+  std::string database_oid;
+  FARSHORE_TRY_ASSIGN(const SlotState slot, prepare(*sql, after, database_oid));
+  ConnectOptions connect = connect_options(options_, "");
+  connect.replication = true;
+  FARSHORE_TRY_ASSIGN(
+      auto replication,
+      Connection::open(world_, connect, world_.after(options_.connect_wait), &waker_));
+  FARSHORE_TRY_ASSIGN(std::string identity, identify(*replication));
+  identity += fmt::format(" database={} slot={}", database_oid, slot_name(options_.stream));
+  FARSHORE_TRY(replication->begin_copy_both(start_command(*replication, after),
+                                            world_.after(options_.connect_wait)));
+  auto session = std::make_shared<CaptureSession>(
+      world_, std::move(replication),
+      CaptureSession::Options{options_.own_origin_prefix, options_.retain_max}, after);
+  {
+    os::Lock lock(mutex_);
+    session_ = session;
+    progress_.heard_at = world_.now();
+  }
+  upkeep_waker_.clear();
+  upkeep_thread_ =
+      os::Thread("pg-upkeep", [this, session](std::stop_token stop) { upkeep(stop, session); });
+  return SourceIdentity{std::move(identity)};
+}
+
+// The publication first: a slot that begins before it could never read past its beginning.
+Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after, std::string& database_oid) {
+  FARSHORE_TRY(publication_.refresh(sql, world_.after(options_.connect_wait)));
+  FARSHORE_TRY_ASSIGN(ServerState server,
+                      read_server(sql, options_.stream, world_.after(options_.connect_wait)));
+  if (!server.slot) {
+    if (after > Lsn())
+      return permanent(ErrorKind::overtaken,
+                       "{}: slot {} is gone, so the log from {} on is not held for us: {}",
+                       sql.server(), slot_name(options_.stream), after.text(), resnapshot());
+    FARSHORE_TRY(create_slot(world_, sql, options_, world_.after(options_.slot_wait)));
+    tell(Severity::info, "source.slot_created",
+         fmt::format("{}: slot {} was made", sql.server(), slot_name(options_.stream)));
+    FARSHORE_TRY_ASSIGN(server,
+                        read_server(sql, options_.stream, world_.after(options_.connect_wait)));
+    if (!server.slot)
+      return transient(ErrorKind::unavailable, "{}: slot {} vanished after it was made",
+                       sql.server(), slot_name(options_.stream));
+  }
+  FARSHORE_TRY(check_slot(sql, *server.slot, after));
+  if (server.slot->database != server.database)
+    return permanent(ErrorKind::conflict, "{}: slot {} belongs to database {}", sql.server(),
+                     slot_name(options_.stream), server.slot->database);
+  database_oid = server.database_oid;
+  return *server.slot;
+}
+
+Result<void> PostgresSource::check_slot(const Connection& sql, const SlotState& slot, Lsn after) {
+  const std::string name = slot_name(options_.stream);
+  if (slot.lost)
+    return permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(), name,
+                     slot.lost_reason, resnapshot());
+  if (slot.plugin != "pgoutput")
+    return permanent(ErrorKind::conflict, "{}: slot {} has plugin {} instead of pgoutput; drop it",
+                     sql.server(), name, slot.plugin);
+  // We release only what a journal names (Feedback): a slot that is ahead was released by a journal
+  // that is lost, and START_REPLICATION would pass over the gap in silence.
+  if (after > Lsn() && slot.confirmed > after)
+    return permanent(ErrorKind::overtaken,
+                     "{}: slot {} was released up to {}, but the journal ends at {}: what was "
+                     "committed between is no longer held: {}",
+                     sql.server(), name, slot.confirmed.text(), after.text(), resnapshot());
+  if (slot.active_pid != 0)
+    return transient(ErrorKind::conflict,
+                     "{}: slot {} is in use by pid {}: another agent, or our own session that the "
+                     "server has not ended yet; end it with SELECT pg_terminate_backend({})",
+                     sql.server(), name, slot.active_pid, slot.active_pid);
+  return {};
+}
+
+Result<std::string> PostgresSource::identify(Connection& replication) {
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      replication.query("IDENTIFY_SYSTEM", world_.after(options_.connect_wait)));
+  return fmt::format("system={} timeline={}", rows.text(0, 0), rows.text(0, 1));
+}
+
+std::string PostgresSource::start_command(const Connection& replication, Lsn after) const {
+  const std::string name = slot_name(options_.stream);
+  std::string command = fmt::format(
+      "START_REPLICATION SLOT {} LOGICAL {} (proto_version '{}', publication_names {}, messages "
+      "'true', streaming 'on', binary 'false'",
+      '"' + name + '"', after.text(), protocol_version(replication.server_version()),
+      quote_literal('"' + name + '"'));
+  // 'none' would also drop what the source itself received from third parties.
+  if (replication.server_version() >= 160000) command += ", origin 'any'";
+  return command + ")";
+}
+
+// What libpq's caller is told in words only, and what must not reach the capture loop as a fault of
+// its own journal (io) or of its own stop (closed).
+Error PostgresSource::explained(Error error) const {
+  if (error.kind == ErrorKind::closed || error.kind == ErrorKind::io)
+    return transient(ErrorKind::unavailable, "{}", error.what);
+  const bool log_gone = says(error, "can no longer get changes from replication slot") ||
+                        says(error, "can no longer access replication slot") ||
+                        (says(error, "WAL segment") && says(error, "has already been removed"));
+  const bool publication_gone = error.kind == ErrorKind::not_found && says(error, "publication");
+  if (log_gone || publication_gone)
+    return permanent(ErrorKind::overtaken, "{}: {}", error.what, resnapshot());
+  return error;
+}
+
+Result<std::vector<Record>> PostgresSource::next(Deadline deadline) {
+  const auto session = this->session();
+  if (!session) return transient(ErrorKind::unavailable, "the source was not started");
+  // Interrupted: what is here already, without a wait.
+  auto records = session->receive(interrupted_ ? Deadline::passed() : deadline, waker_);
+  if (!interrupted_) waker_.clear();
+  if (!records.ok()) return explained(std::move(records).error());
+  return records;
+}
+
+std::vector<Bytes> PostgresSource::preamble() const {
+  const auto session = this->session();
+  return session ? session->preamble() : std::vector<Bytes>();
+}
+
+void PostgresSource::acknowledge(const Acknowledgement& acknowledgement) {
+  const auto session = this->session();
+  if (!session) return;
+  const bool early = session->acknowledge(acknowledgement, waker_);
+  {
+    os::Lock lock(mutex_);
+    if (std::exchange(released_early_, early) == early) return;
+  }
+  if (early)
+    tell(Severity::warning, "source.released_early",
+         fmt::format(
+             "the far side is more than {} of log behind: the slot lets go of what is only in "
+             "the near journal; losing that disk now would need `farshore stream resnapshot`",
+             format_bytes(options_.retain_max)));
+  else
+    tell(Severity::info, "source.released_in_time",
+         "the slot again holds all that is not yet durable far");
+}
+
+SourceProgress PostgresSource::progress() {
+  const auto session = this->session();
+  os::Lock lock(mutex_);
+  if (session) {
+    progress_.heard_at = std::max(progress_.heard_at, session->heard_at());
+    const Lsn received = session->received();
+    progress_.behind_bytes =
+        server_position_ > received ? server_position_.value() - received.value() : 0;
+  }
+  return progress_;
+}
+
+void PostgresSource::interrupt() {
+  interrupted_ = true;
+  waker_.wake();
+}
+
+void PostgresSource::stop() {
+  upkeep_thread_.request_stop();
+  upkeep_waker_.wake();
+  if (upkeep_thread_.joinable()) upkeep_thread_.join();
+  os::Lock lock(mutex_);
+  session_.reset();
+}
+
+void PostgresSource::upkeep(std::stop_token stop, std::shared_ptr<CaptureSession> session) {
+  std::unique_ptr<Connection> sql;
+  MonotonicTime refresh_at = world_.now() + options_.refresh_every;
+  MonotonicTime ask_at{};
+  bool failing = false;
+  while (!stop.stop_requested()) {
+    session->report(waker_);
+    if (world_.now() >= ask_at) {
+      auto done = upkeep_once(sql, *session, refresh_at);
+      if (stop.stop_requested()) return;
+      ask_at = world_.now() + (done.ok() ? options_.progress_every : kUpkeepRetry);
+      if (!done.ok()) sql.reset();
+      if (!done.ok() && !failing)
+        tell(Severity::warning, "source.upkeep_failed",
+             fmt::format("progress and new tables are not seen: {}", done.error().what));
+      failing = !done.ok();
+    }
+    os::poll_fd(-1, false, false, world_.after(kReportEvery), &upkeep_waker_);
+  }
+}
+
+Result<void> PostgresSource::upkeep_once(std::unique_ptr<Connection>& sql, CaptureSession& session,
+                                         MonotonicTime& refresh_at) {
+  if (!sql) {
+    FARSHORE_TRY_ASSIGN(sql, Connection::open(world_, connect_options(options_, "control"),
+                                              world_.after(options_.connect_wait), &upkeep_waker_));
+  }
+  FARSHORE_TRY(look(*sql, session));
+  if (world_.now() < refresh_at) return {};
+  FARSHORE_TRY(publication_.refresh(*sql, world_.after(kUpkeepWait)));
+  refresh_at = world_.now() + options_.refresh_every;
+  return {};
+}
+
+Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
+  FARSHORE_TRY_ASSIGN(const ServerState server,
+                      read_server(sql, options_.stream, world_.after(kUpkeepWait)));
+  const std::string name = slot_name(options_.stream);
+  if (!server.slot) return {};  // the walsender knows it first
+  const Lsn restart = server.slot->restart;
+  const std::uint64_t retained =
+      server.position > restart && restart > Lsn() ? server.position.value() - restart.value() : 0;
+  {
+    os::Lock lock(mutex_);
+    server_position_ = server.position;
+    progress_.server_position = server.position.text();
+    progress_.retained_bytes = retained;
+  }
+  if (server.slot->lost)
+    session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(),
+                           name, server.slot->lost_reason, resnapshot()),
+                 waker_);
+  if (options_.wal_max == 0 || retained <= options_.wal_max) return {};
+  const Error error = permanent(
+      ErrorKind::overtaken,
+      "{}: slot {} held {} of log, more than source.wal_max ({}): it was dropped before the disk "
+      "fills; make room, then {}",
+      sql.server(), name, format_bytes(retained), format_bytes(options_.wal_max), resnapshot());
+  session.fail(error, waker_);
+  FARSHORE_TRY(postgres::drop_slot(sql, options_.stream, world_.after(kUpkeepWait)));
+  tell(Severity::error, "source.slot_dropped", error.what);
+  return {};
+}
+
+void PostgresSource::tell(Severity severity, const char* name, std::string message) const {
+  if (!options_.events) return;
+  options_.events(
+      {.severity = severity, .name = name, .stream = options_.name, .message = std::move(message)});
+}
+
+}  // namespace
+
+std::unique_ptr<Source> make_source(os::World& world, SourceOptions options) {
+  return std::make_unique<PostgresSource>(world, std::move(options));
+}
+
+Result<void> drop_slot(os::World& world, const SourceOptions& options) {
+  const Deadline soon = world.after(options.connect_wait);
+  FARSHORE_TRY_ASSIGN(auto sql, Connection::open(world, connect_options(options, "control"), soon));
+  return drop_slot(*sql, options.stream, soon);
+}
+
+Result<void> remove_source(os::World& world, const SourceOptions& options) {
+  const Deadline soon = world.after(options.connect_wait);
+  FARSHORE_TRY_ASSIGN(auto sql, Connection::open(world, connect_options(options, "control"), soon));
+  FARSHORE_TRY(drop_slot(*sql, options.stream, soon));
+  return Publication::drop(*sql, options.stream, soon);
+}
+
+}  // namespace farshore::postgres

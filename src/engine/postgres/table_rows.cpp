@@ -1,0 +1,125 @@
+#include "engine/postgres/table_rows.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/postgres/quoting.h"
+
+namespace farshore::postgres {
+namespace {
+
+constexpr std::size_t kChunkBytes = 256_KiB;
+constexpr Duration kWatchEvery = 1s;
+constexpr Duration kWatchWait = 10s;
+
+std::string copy_sql(const TableDefinition& table) {
+  const std::string name = table.quoted_name();
+  const std::string columns = quote_identifiers(table.copied_columns());
+  const std::string format = table.binary_copy() ? " TO STDOUT (FORMAT binary)" : " TO STDOUT";
+  if (table.kind == 'p')  // COPY itself takes no partitioned table
+    return fmt::format("COPY (SELECT {} FROM {}{}){}", columns,
+                       table.partitions.empty() ? "ONLY " : "", name, format);
+  return fmt::format("COPY {}{}{}", name, columns.empty() ? "" : " (" + columns + ")", format);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TableRows>> PostgresTableRows::open(os::World& world,
+                                                           const SourceOptions& options,
+                                                           std::unique_ptr<Connection> connection,
+                                                           const TableDefinition& table,
+                                                           Deadline deadline) {
+  std::unique_ptr<PostgresTableRows> rows(
+      new PostgresTableRows(world, std::move(connection), table));
+  FARSHORE_TRY(rows->begin(table, deadline));
+  rows->watcher_ = os::Thread("pg-copy-watch", [rows = rows.get(), options](std::stop_token stop) {
+    rows->watch(options, stop);
+  });
+  return std::unique_ptr<TableRows>(std::move(rows));
+}
+
+PostgresTableRows::~PostgresTableRows() {
+  watcher_.request_stop();
+  watcher_waker_.wake();
+  if (watcher_.joinable()) watcher_.join();
+}
+
+Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline deadline) {
+  FARSHORE_TRY(connection_->query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline));
+  FARSHORE_TRY_ASSIGN(const Rows snapshot,
+                      connection_->query("SELECT pg_current_snapshot()", deadline));
+  FARSHORE_TRY_ASSIGN(const Rows lsn,
+                      connection_->query("SELECT CASE WHEN pg_is_in_recovery() THEN "
+                                         "pg_last_wal_replay_lsn() ELSE "
+                                         "pg_current_wal_insert_lsn() END",
+                                         deadline));
+  const nlohmann::json mark = {
+      {"version", 1}, {"snapshot", snapshot.text(0, 0)}, {"lsn", lsn.text(0, 0)}};
+  mark_ = mark.dump();
+  auto begun = connection_->begin_copy_out(copy_sql(table), deadline);
+  if (!begun.ok()) return within("table " + name_, std::move(begun).error());
+  return {};
+}
+
+Result<Bytes> PostgresTableRows::next(Deadline deadline) {
+  while (!ended_ && chunk_.size() < kChunkBytes) {
+    auto message = connection_->copy_next(deadline);
+    if (!message.ok()) {
+      if (message.error().kind == ErrorKind::timeout && chunk_.size() > 1) break;
+      os::Lock lock(mutex_);
+      if (!gave_way_to_.empty())
+        return transient(ErrorKind::conflict,
+                         "table {}: {} waits for a lock on it: the copy gave way and starts again",
+                         name_, gave_way_to_);
+      return within("table " + name_, std::move(message).error());
+    }
+    if (!*message) {
+      ended_ = true;
+      rows_ = connection_->copied_rows();
+      FARSHORE_TRY(connection_->query("COMMIT", deadline));  // its locks are no longer needed
+      break;
+    }
+    if (chunk_.empty()) chunk_ += binary_ ? 'b' : 't';
+    chunk_.append((*message)->bytes());
+    ++rows_;  // the server sends one message for a row; the true count comes with the last
+  }
+  return std::exchange(chunk_, {});
+}
+
+void PostgresTableRows::watch(const SourceOptions& options, std::stop_token stop) {
+  std::unique_ptr<Connection> watcher;
+  while (!stop.stop_requested()) {
+    os::poll_fd(-1, false, false, world_.after(kWatchEvery), &watcher_waker_);
+    if (stop.stop_requested()) return;
+    if (!watcher) {
+      auto opened = Connection::open(world_, connect_options(options, "copy watch"),
+                                     world_.after(kWatchWait), &watcher_waker_);
+      if (!opened.ok()) continue;  // the copy goes on; without a watch it is only less polite
+      watcher = *std::move(opened);
+    }
+    auto gave_way = give_way(*watcher);
+    if (!gave_way.ok()) watcher.reset();
+    if (gave_way.ok() && *gave_way) return;
+  }
+}
+
+// Our backend may be stuck in writing to us, where only its end is heard, not a cancel.
+Result<bool> PostgresTableRows::give_way(Connection& watcher) {
+  const std::string pid = std::to_string(connection_->backend_pid());
+  const Deadline soon = world_.after(kWatchWait);
+  FARSHORE_TRY_ASSIGN(
+      const Rows rows,
+      watcher.query("SELECT w.pid, w.mode FROM pg_locks w JOIN pg_locks o ON o.pid = " + pid +
+                        " AND o.locktype = 'relation' AND o.granted AND o.relation = w.relation "
+                        "AND o.database = w.database "
+                        "WHERE w.locktype = 'relation' AND NOT w.granted LIMIT 1",
+                    soon));
+  if (rows.count() == 0) return false;
+  {
+    os::Lock lock(mutex_);
+    gave_way_to_ = fmt::format("pid {} ({})", rows.text(0, 0), rows.text(0, 1));
+  }
+  FARSHORE_TRY(watcher.query("SELECT pg_terminate_backend(" + pid + ")", soon));
+  return true;
+}
+
+}  // namespace farshore::postgres

@@ -1,0 +1,56 @@
+// PostgresTableRows: COPY of one table in a repeatable-read transaction on a connection of its own,
+// with a thread that watches for sessions which wait for the table.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/postgres/catalog.h"
+#include "engine/postgres/connection.h"
+#include "engine/postgres/source_options.h"
+#include "os/mutex.h"
+#include "os/thread.h"
+#include "source/snapshot.h"
+
+namespace farshore::postgres {
+
+class PostgresTableRows final : public TableRows {
+ public:
+  // `connection` stands outside of a transaction.
+  static Result<std::unique_ptr<TableRows>> open(os::World& world, const SourceOptions& options,
+                                                 std::unique_ptr<Connection> connection,
+                                                 const TableDefinition& table, Deadline deadline);
+  ~PostgresTableRows() override;
+
+  Bytes mark() const override { return mark_; }
+  Result<Bytes> next(Deadline deadline) override;
+  std::uint64_t rows_read() const override { return rows_; }
+
+ private:
+  PostgresTableRows(os::World& world, std::unique_ptr<Connection> connection,
+                    const TableDefinition& table)
+      : world_(world),
+        connection_(std::move(connection)),
+        name_(table.quoted_name()),
+        binary_(table.binary_copy()) {}
+
+  Result<void> begin(const TableDefinition& table, Deadline deadline);
+  void watch(const SourceOptions& options, std::stop_token stop);
+  Result<bool> give_way(Connection& watcher);
+
+  os::World& world_;
+  const std::unique_ptr<Connection> connection_;
+  const std::string name_;
+  const bool binary_;
+  Bytes mark_;
+  Bytes chunk_;
+  std::uint64_t rows_ = 0;
+  bool ended_ = false;
+
+  os::Mutex mutex_;
+  std::string gave_way_to_;  // set by the watcher before it ends our session
+  os::Waker watcher_waker_;
+  os::Thread watcher_;
+};
+
+}  // namespace farshore::postgres

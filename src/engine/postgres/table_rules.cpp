@@ -1,0 +1,88 @@
+#include "engine/postgres/table_rules.h"
+
+#include <algorithm>
+#include <map>
+
+namespace farshore::postgres {
+namespace {
+
+class Chooser {
+ public:
+  Chooser(std::span<const TableRule> rules, std::span<const CatalogTable> tables) : rules_(rules) {
+    for (const CatalogTable& table : tables)
+      (table.root == TableName{} ? roots_ : parts_[table.root]).push_back(&table);
+  }
+
+  TableChoice choose() {
+    for (const CatalogTable* root : roots_) {
+      const TableRule* rule = rule_of(rules_, root->name);
+      if (root->kind == 'r') {
+        take(*root, rule);
+      } else if (rule != nullptr && can_be_whole(*root)) {
+        choice_.publish.insert(root->name);
+      } else {
+        for (const CatalogTable* part : parts_[root->name])
+          if (part->kind == 'r') take(*part, rule != nullptr ? rule : rule_of(rules_, part->name));
+      }
+    }
+    return std::move(choice_);
+  }
+
+ private:
+  void take(const CatalogTable& table, const TableRule* rule) {
+    if (rule == nullptr) return;
+    if (table.unlogged) {
+      choice_.unlogged.insert(table.name);
+    } else if (table.has_identity) {
+      choice_.publish.insert(table.name);
+    } else {
+      (rule->identity_full ? choice_.needs_full : choice_.keyless).insert(table.name);
+    }
+  }
+
+  // The root's own key is what later partitions inherit.
+  bool can_be_whole(const CatalogTable& root) {
+    return root.has_identity &&
+           std::ranges::all_of(parts_[root.name], [](const CatalogTable* part) {
+             return part->kind != 'r' || (part->has_identity && !part->unlogged);
+           });
+  }
+
+  std::span<const TableRule> rules_;
+  std::vector<const CatalogTable*> roots_;
+  std::map<TableName, std::vector<const CatalogTable*>> parts_;
+  TableChoice choice_;
+};
+
+}  // namespace
+
+bool glob_matches(std::string_view pattern, std::string_view text) {
+  std::size_t at = 0, in = 0, star = std::string_view::npos, star_in = 0;
+  while (in < text.size()) {
+    if (at < pattern.size() && pattern[at] == '*') {
+      star = at++;
+      star_in = in;
+    } else if (at < pattern.size() && (pattern[at] == '?' || pattern[at] == text[in])) {
+      ++at, ++in;
+    } else if (star != std::string_view::npos) {
+      at = star + 1;
+      in = ++star_in;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', at) == std::string_view::npos;
+}
+
+const TableRule* rule_of(std::span<const TableRule> rules, const TableName& table) {
+  const std::string text = table.schema + "." + table.name;
+  const auto found =
+      std::ranges::find_if(rules, [&](const TableRule& r) { return glob_matches(r.match, text); });
+  return found == rules.end() || found->exclude ? nullptr : &*found;
+}
+
+TableChoice choose_tables(std::span<const TableRule> rules, std::span<const CatalogTable> tables) {
+  return Chooser(rules, tables).choose();
+}
+
+}  // namespace farshore::postgres

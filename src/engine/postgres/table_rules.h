@@ -1,0 +1,41 @@
+// TableRules: which tables a stream publishes, decided from its rules and what the catalog says of
+// the tables. Pure.
+//
+// Publishing a table that has no usable replica identity makes the application's own UPDATE and
+// DELETE fail, so such a table stays out (design 4.8). The same holds for partitions: a partitioned
+// table is published whole only when it and all below it have an identity, else part by part.
+#pragma once
+
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/postgres/catalog.h"
+#include "engine/postgres/source_options.h"
+
+namespace farshore::postgres {
+
+struct CatalogTable {
+  TableName name;
+  char kind = 'r';  // r table, p partitioned table
+  TableName root;   // of a partition: the topmost table; else empty
+  bool unlogged = false;
+  bool has_identity = false;  // primary key, replica identity index, or FULL; valid and immediate
+};
+
+struct TableChoice {
+  std::set<TableName> publish;     // as the publication lists them
+  std::set<TableName> keyless;     // matched, without identity: not published
+  std::set<TableName> needs_full;  // matched by identity: full, and not FULL yet
+  std::set<TableName> unlogged;    // matched, but write no log
+};
+
+bool glob_matches(std::string_view pattern, std::string_view text);
+
+// The rule that decides about a table; nullptr: none matches or it excludes.
+const TableRule* rule_of(std::span<const TableRule> rules, const TableName& table);
+
+TableChoice choose_tables(std::span<const TableRule> rules, std::span<const CatalogTable> tables);
+
+}  // namespace farshore::postgres
