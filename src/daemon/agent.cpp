@@ -2,7 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "config/definition.h"
+#include "daemon/check.h"
+#include "identity/certificate.h"
 
 namespace farshore::daemon {
 namespace {
@@ -22,25 +26,35 @@ ExistingRows existing_of(config::Existing existing) {
   return ExistingRows::refuse;
 }
 
+// What the source's region says differently of the stream than our own file, for the state `config-differs`.
+std::string difference_text(const config::StreamConfig& stream, const std::string& theirs) {
+  auto lines = config::definition_differences(stream, theirs);
+  if (!lines.ok()) return lines.error().what;
+  std::string text;
+  for (const std::string& line : *lines) text += (text.empty() ? "" : "; ") + line;
+  return text;
+}
+
 }  // namespace
 
-Agent::Agent(os::World& world, config::Config config, std::string region, std::string version)
+Agent::Agent(os::World& world, config::Config config, std::string region, std::string version, EventSink log)
     : world_(world),
       config_(std::move(config)),
       region_(*config_.region(region)),
       version_(std::move(version)),
       incarnation_(Uuid::from_random(world.random().next(), world.random().next()).text()),
+      log_(std::move(log)),
       started_at_(world.clock().wall()),
       started_(world.now()) {}
 
 Result<std::unique_ptr<Agent>> Agent::start(os::World& world, config::Config config, const std::string& region,
-                                            std::string version) {
+                                            std::string version, EventSink log) {
   if (config.region(region) == nullptr) {
     std::string known;
     for (const config::RegionConfig& r : config.regions) known += (known.empty() ? "" : ", ") + r.name;
     return permanent(ErrorKind::invalid, "{} names no region '{}': it names {}", config.file, region, known);
   }
-  std::unique_ptr<Agent> agent(new Agent(world, std::move(config), region, std::move(version)));
+  std::unique_ptr<Agent> agent(new Agent(world, std::move(config), region, std::move(version), std::move(log)));
   FARSHORE_TRY(agent->open());
   return agent;
 }
@@ -51,7 +65,12 @@ Result<void> Agent::open() {
                                          format_time(started_at_));
   FARSHORE_TRY_ASSIGN(lock_, world_.files().lock(region_.data + "/agent.lock", holder));
   FARSHORE_TRY_ASSIGN(event_log_, events::EventLog::open(world_, {.folder = region_.data + "/events"}));
-  sink_ = event_log_->sink();
+  sink_ = [this](Event event) {
+    event.at = world_.clock().wall();
+    if (log_) log_(event);
+    event_log_->append(std::move(event));
+  };
+  FARSHORE_TRY(check_certificate());
   FARSHORE_TRY_ASSIGN(endpoint_, link::Endpoint::make(world_, region_.listen, sink_));
   FARSHORE_TRY(add_peers());
   add_streams();
@@ -84,6 +103,16 @@ Agent::~Agent() {
   for (auto& peer : peers_) peer->totals_thread.request_stop();
   if (sink_) sink_({.severity = Severity::info, .name = "agent.stopped", .message = "region " + region_.name});
   endpoint_.reset();
+}
+
+Result<void> Agent::check_certificate() {
+  FARSHORE_TRY(identity::check_region_files(world_, region_.tls, region_.name));
+  const std::string path = fmt::format("{}/{}.crt", region_.tls, region_.name);
+  FARSHORE_TRY_ASSIGN(const auto facts, identity::read_certificate(world_.files(), path));
+  certificate_expires_at_ = facts.not_after;
+  const std::string warning = identity::expiry_warning(facts, started_at_);
+  if (!warning.empty()) sink_({.severity = Severity::warning, .name = "certificate.expires", .message = warning});
+  return {};
 }
 
 Result<void> Agent::add_peers() {
@@ -152,8 +181,7 @@ void Agent::add_source(const config::StreamConfig& stream) {
   pipeline::SourceStream::Options options{.name = stream.name,
                                           .folder = folder_of(region_, stream, ""),
                                           .journal = stream.journal,
-                                          .definition = config::definition_text(config_, stream),
-                                          .tables_at_once = static_cast<std::size_t>(stream.copy_tables)};
+                                             .tables_at_once = static_cast<std::size_t>(stream.copy_tables)};
   for (const config::TargetConfig& target : stream.to) {
     const std::string region = config_.site(target.site)->region;
     options.targets.push_back({.site = target.site,
@@ -188,8 +216,7 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
                                        .journal = stream.journal,
                                        .apply_delay = target.apply_delay,
                                        .required = target.required,
-                                       .definition = config::definition_text(config_, stream),
-                                       .difference = config::definition_difference};
+                                       .difference = [&stream](const std::string& theirs) { return difference_text(stream, theirs); }};
   entry->leg = std::make_unique<pipeline::TargetLeg>(world_, std::move(options), *entry->parts.sink,
                                                      *entry->parts.copy_sink, sink_);
   entry->thread = os::Thread("leg", [leg = entry->leg.get()](std::stop_token stop) { leg->run(stop); });
@@ -288,6 +315,65 @@ Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& a
     case api::Verb::remove: break;
   }
   return {};
+}
+
+Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
+  FARSHORE_TRY_ASSIGN(auto findings, daemon::check(world_, config_, region_.name, stream));
+  for (const auto& peer : peers_) {
+    const link::PeerFacts facts = peer->link->facts();
+    if (facts.rtt == Duration::zero()) continue;
+    for (api::FindingView& finding : check_kernel(facts.rtt)) findings.push_back(std::move(finding));
+  }
+  return findings;
+}
+
+Result<std::string> Agent::grants(const std::string& site, api::GrantRole role) {
+  return daemon::grants(world_, config_, site, role);
+}
+
+// Forgets the stream at this end: stops it, drops what it holds in the database, and its folder.
+Result<void> Agent::remove(const api::StreamAction& action) {
+  bool found = false;
+  for (auto& entry : targets_) {
+    if (entry->config->name != action.stream || (!action.to.empty() && entry->target->site != action.to)) continue;
+    found = true;
+    const Uuid id = entry->leg->status().stream;
+    entry->thread.request_stop();
+    entry->thread.join();
+    if (!id.is_nil()) FARSHORE_TRY(forget_target(world_, config_, *entry->config, *entry->target, id));
+    FARSHORE_TRY(remove_folder(folder_of(region_, *entry->config, entry->target->site)));
+  }
+  for (auto& entry : sources_) {
+    if (entry->config->name != action.stream || !action.to.empty()) continue;
+    found = true;
+    const Uuid id = entry->stream->status().stream;
+    entry->thread.request_stop();
+    entry->thread.join();
+    if (!id.is_nil()) FARSHORE_TRY(forget_source(world_, config_, *entry->config, id));
+    FARSHORE_TRY(remove_folder(folder_of(region_, *entry->config, "")));
+  }
+  if (!found)
+    return permanent(ErrorKind::not_found, "this region holds no end of stream '{}'{}", action.stream,
+                     action.to.empty() ? "" : " for target '" + action.to + "'");
+  sink_({.severity = Severity::warning,
+         .name = "stream.removed",
+         .stream = action.stream,
+         .target = action.to,
+         .message = fmt::format("by {}; take it out of {} too, else it begins anew when the agent starts", action.by,
+                                config_.file)});
+  return {};
+}
+
+Result<void> Agent::remove_folder(const std::string& folder) {
+  auto names = world_.files().list(folder);
+  if (!names.ok() && names.error().kind == ErrorKind::not_found) return {};
+  if (!names.ok()) return std::move(names).error();
+  for (const std::string& name : *names) {
+    const std::string path = folder + "/" + name;
+    if (world_.files().remove(path).ok()) continue;
+    FARSHORE_TRY(remove_folder(path));
+  }
+  return world_.files().remove(folder);
 }
 
 }  // namespace farshore::daemon

@@ -27,7 +27,7 @@ class Agent final : public api::Agent {
  public:
   // conflict: another agent of this region holds the data folder (named); denied, unavailable: certificate, address.
   static Result<std::unique_ptr<Agent>> start(os::World& world, config::Config config, const std::string& region,
-                                              std::string version);
+                                              std::string version, EventSink log);
   ~Agent() override;
 
   api::AgentView view() override;
@@ -70,8 +70,9 @@ class Agent final : public api::Agent {
     pipeline::Amount amount;
   };
 
-  Agent(os::World& world, config::Config config, std::string region, std::string version);
+  Agent(os::World& world, config::Config config, std::string region, std::string version, EventSink log);
   Result<void> open();
+  Result<void> check_certificate();
   Result<void> add_peers();
   void add_streams();
   void add_source(const config::StreamConfig& stream);
@@ -83,6 +84,7 @@ class Agent final : public api::Agent {
   Result<void> act_on_source(SourceEntry& entry, const api::StreamAction& action);
   Result<void> act_on_target(TargetEntry& entry, const api::StreamAction& action);
   Result<void> remove(const api::StreamAction& action);
+  Result<void> remove_folder(const std::string& folder);
 
   api::StreamView view_of(const SourceEntry& entry);
   void view_targets_here(std::vector<api::StreamView>& streams);
@@ -94,6 +96,7 @@ class Agent final : public api::Agent {
   const config::RegionConfig& region_;
   const std::string version_;
   const std::string incarnation_;
+  const EventSink log_;
   const WallTime started_at_;
   const MonotonicTime started_;
   std::optional<WallTime> certificate_expires_at_;

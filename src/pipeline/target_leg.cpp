@@ -91,7 +91,7 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
                              .required = options_.required,
                              .skip_folder = options_.folder + "/skipped",
                              .differs = options_.difference && !file_->definition.empty()
-                                            ? options_.difference(file_->definition, options_.definition)
+                                            ? options_.difference(file_->definition)
                                             : ""},
           [this](Error error) { fatal(std::move(error)); });
       running->apply->hold_for_copy(!file_->copied, Deadline::passed());

@@ -40,9 +40,8 @@ class TargetLeg {
     journal::Options journal;
     Duration apply_delay{};
     bool required = true;
-    std::string definition;       // as this region's own file has it
-    // Empty when both say the same; else the differences, a line each (design 4.11).
-    std::function<std::string(const std::string& source, const std::string& own)> difference;
+    // What the source's definition says differently than this region's own file; empty: nothing (design 4.11).
+    std::function<std::string(const std::string& definition)> difference;
   };
 
   // The sink and the copy sink are used by one thread each and must outlive the leg.

@@ -2,7 +2,21 @@
 
 #include <algorithm>
 
+#include "os/mutex.h"
+
 namespace farshore::fakes {
+namespace {
+
+constexpr Duration kLookAgain = 3ms;
+
+}  // namespace
+
+void pause(os::World& world, Duration d) {
+  os::Mutex mutex;
+  os::CondVar never;
+  os::Lock lock(mutex);
+  never.wait(lock, world.after(d));
+}
 
 std::uint64_t lsn_of(const Position& position) {
   return ByteReader(position.bytes).number<std::uint64_t>();
@@ -14,45 +28,39 @@ Position position_of(std::uint64_t lsn) {
   return position;
 }
 
-MemoryDatabase::Entry& MemoryDatabase::append_locked(EntryKind kind, std::uint64_t xid) {
+MemoryDatabase::Entry& MemoryDatabase::append(EntryKind kind, std::uint64_t xid) {
   next_lsn_ += 10;
   log_.push_back({.kind = kind, .lsn = next_lsn_, .xid = xid, .sub_xid = 0, .change = {}});
-  changed_.notify_all();
   return log_.back();
 }
 
 std::uint64_t MemoryDatabase::commit(std::vector<std::string> changes) {
-  os::Lock lock(mutex_);
   const std::uint64_t xid = next_xid_++;
-  const std::uint64_t lsn = append_locked(EntryKind::commit, xid).lsn;
+  const std::uint64_t lsn = append(EntryKind::commit, xid).lsn;
   transactions_[xid] = {.xid = xid, .streamed = false, .commit_lsn = lsn, .changes = std::move(changes)};
   commit_times_[lsn] = world_.clock().wall();
   return lsn;
 }
 
 std::uint64_t MemoryDatabase::begin_streamed() {
-  os::Lock lock(mutex_);
   const std::uint64_t xid = next_xid_++;
   transactions_[xid] = {.xid = xid, .streamed = true, .commit_lsn = 0, .changes = {}};
   return xid;
 }
 
 void MemoryDatabase::change(std::uint64_t xid, std::string change, std::uint64_t sub_xid) {
-  os::Lock lock(mutex_);
-  Entry& entry = append_locked(EntryKind::change, xid);
+  Entry& entry = append(EntryKind::change, xid);
   entry.sub_xid = sub_xid;
   entry.change = std::move(change);
 }
 
 void MemoryDatabase::abort_sub(std::uint64_t xid, std::uint64_t sub_xid) {
-  os::Lock lock(mutex_);
-  append_locked(EntryKind::abort_sub, xid).sub_xid = sub_xid;
+  append(EntryKind::abort_sub, xid).sub_xid = sub_xid;
   aborted_subs_[xid][sub_xid] = true;
 }
 
 std::uint64_t MemoryDatabase::commit_streamed(std::uint64_t xid) {
-  os::Lock lock(mutex_);
-  const std::uint64_t lsn = append_locked(EntryKind::commit, xid).lsn;
+  const std::uint64_t lsn = append(EntryKind::commit, xid).lsn;
   MemoryTransaction& transaction = transactions_[xid];
   transaction.commit_lsn = lsn;
   commit_times_[lsn] = world_.clock().wall();
@@ -63,22 +71,22 @@ std::uint64_t MemoryDatabase::commit_streamed(std::uint64_t xid) {
 }
 
 void MemoryDatabase::abort_streamed(std::uint64_t xid) {
-  os::Lock lock(mutex_);
-  append_locked(EntryKind::abort, xid);
+  append(EntryKind::abort, xid);
 }
 
 void MemoryDatabase::heartbeat() {
-  os::Lock lock(mutex_);
-  commit_times_[append_locked(EntryKind::heartbeat, next_xid_++).lsn] = world_.clock().wall();
+  commit_times_[append(EntryKind::heartbeat, next_xid_++).lsn] = world_.clock().wall();
 }
 
 bool MemoryDatabase::wait_far_durable(std::uint64_t lsn, Deadline deadline) {
-  os::Lock lock(mutex_);
-  return changed_.wait(lock, deadline, [&] { return lsn_of(acknowledged_.far_durable) >= lsn; });
+  while (lsn_of(acknowledged_.far_durable) < lsn) {
+    if (deadline.reached(world_.now())) return false;
+    pause(world_, kLookAgain);
+  }
+  return true;
 }
 
 std::vector<MemoryTransaction> MemoryDatabase::committed() const {
-  os::Lock lock(mutex_);
   std::vector<MemoryTransaction> list;
   for (const auto& [xid, transaction] : transactions_)
     if (transaction.commit_lsn != 0) list.push_back(transaction);
@@ -87,17 +95,14 @@ std::vector<MemoryTransaction> MemoryDatabase::committed() const {
 }
 
 std::uint64_t MemoryDatabase::released() const {
-  os::Lock lock(mutex_);
   return lsn_of(acknowledged_.released);
 }
 
 void MemoryDatabase::set_identity(std::string identity) {
-  os::Lock lock(mutex_);
   identity_ = std::move(identity);
 }
 
 Result<SourceIdentity> MemorySource::start(const Position& after) {
-  os::Lock lock(database_.mutex_);
   const std::uint64_t released = lsn_of(database_.acknowledged_.released);
   after_ = after.empty() ? released : lsn_of(after);
   if (after_ < released)
@@ -108,21 +113,21 @@ Result<SourceIdentity> MemorySource::start(const Position& after) {
 }
 
 Result<std::vector<Record>> MemorySource::next(Deadline deadline) {
-  os::Lock lock(database_.mutex_);
   std::vector<Record> out;
   const std::uint64_t at_once = 1 + world_.random().next() % 16;
   while (out.size() < at_once) {
     if (scanned_ == database_.log_.size()) {
       if (!out.empty() || interrupted_) break;
-      if (!database_.changed_.wait(lock, deadline)) break;
+      if (deadline.reached(world_.now())) break;
+      pause(world_, kLookAgain);
       continue;
     }
-    emit_locked(database_.log_[scanned_++], out);
+    emit(database_.log_[scanned_++], out);
   }
   return out;
 }
 
-void MemorySource::emit_locked(const MemoryDatabase::Entry& entry, std::vector<Record>& out) {
+void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>& out) {
   using Kind = MemoryDatabase::EntryKind;
   const MemoryTransaction& transaction = database_.transactions_[entry.xid];
   const bool delivered = transaction.commit_lsn != 0 && transaction.commit_lsn <= after_;
@@ -174,20 +179,16 @@ void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime com
 }
 
 void MemorySource::acknowledge(const Acknowledgement& acknowledgement) {
-  os::Lock lock(database_.mutex_);
   auto raise = [](Position& old, const Position& now) {
     if (lsn_of(now) > lsn_of(old)) old = now;
   };
   raise(database_.acknowledged_.near_durable, acknowledgement.near_durable);
   raise(database_.acknowledged_.far_durable, acknowledgement.far_durable);
   raise(database_.acknowledged_.released, acknowledgement.released);
-  database_.changed_.notify_all();
 }
 
 void MemorySource::interrupt() {
-  os::Lock lock(database_.mutex_);
   interrupted_ = true;
-  database_.changed_.notify_all();
 }
 
 }  // namespace farshore::fakes

@@ -1,13 +1,13 @@
 // MemoryDatabase: a database in memory with a log, transactions in progress, and a slot; and MemorySource, the Source over
 // it. It outlives the agents that crash around it. Content of a transaction is a list of texts, so that a sink can
-// be compared change by change.
+// be compared change by change. For the simulator: shared between hosts, so without locks (only one thread runs at a time, and
+// a crashed one would hold a lock for ever); who waits looks again after a while.
 #pragma once
 
 #include <map>
 #include <string>
 #include <vector>
 
-#include "os/mutex.h"
 #include "os/world.h"
 #include "source/snapshot.h"
 #include "source/source.h"
@@ -49,11 +49,9 @@ class MemoryDatabase {
     std::uint64_t lsn = 0, xid = 0, sub_xid = 0;
     std::string change;
   };
-  Entry& append_locked(EntryKind kind, std::uint64_t xid);
+  Entry& append(EntryKind kind, std::uint64_t xid);
 
   os::World& world_;
-  mutable os::Mutex mutex_;
-  os::CondVar changed_;
   std::vector<Entry> log_;
   std::map<std::uint64_t, MemoryTransaction> transactions_;
   std::map<std::uint64_t, std::map<std::uint64_t, bool>> aborted_subs_;
@@ -62,6 +60,8 @@ class MemoryDatabase {
   Acknowledgement acknowledged_;
   std::string identity_ = "system=1 timeline=1 database=1 slot=s";
 };
+
+void pause(os::World& world, Duration d);
 
 std::uint64_t lsn_of(const Position& position);  // 0 when empty
 Position position_of(std::uint64_t lsn);
@@ -80,7 +80,7 @@ class MemorySource final : public Source {
   void stop() override {}
 
  private:
-  void emit_locked(const MemoryDatabase::Entry& entry, std::vector<Record>& out);
+  void emit(const MemoryDatabase::Entry& entry, std::vector<Record>& out);
   void emit_whole(const MemoryTransaction& transaction, WallTime commit_time, std::vector<Record>& out);
 
   os::World& world_;

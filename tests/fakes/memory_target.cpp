@@ -10,29 +10,20 @@ constexpr std::size_t kGroupMax = 8;
 }  // namespace
 
 void MemoryTarget::crash() {
-  os::Lock lock(mutex_);
   applied_.resize(durable_count_);
   through_ = durable_;
   ++generation_;
 }
 
 std::vector<AppliedTransaction> MemoryTarget::applied() const {
-  os::Lock lock(mutex_);
   return applied_;
 }
 
 std::vector<std::string> MemoryTarget::violations() const {
-  os::Lock lock(mutex_);
   return violations_;
 }
 
-bool MemoryTarget::wait_applied(std::size_t count, Deadline deadline) {
-  os::Lock lock(mutex_);
-  return changed_.wait(lock, deadline, [&] { return applied_.size() >= count; });
-}
-
 Result<Sequence> MemorySink::open(const Uuid&, Epoch) {
-  os::Lock lock(target_.mutex_);
   generation_ = target_.generation_;
   return target_.through_;
 }
@@ -64,7 +55,6 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
     FARSHORE_TRY_ASSIGN(AppliedTransaction transaction, read(cursor, *item));
     group.push_back(std::move(transaction));
   }
-  os::Lock lock(target_.mutex_);
   if (generation_ != target_.generation_) return transient(ErrorKind::unavailable, "the target was restarted");
   for (AppliedTransaction& transaction : group) {
     if (transaction.sequence <= target_.through_)
@@ -81,12 +71,10 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
   }
   // What holds no transaction after the durable one is as durable as it.
   applied.durable = target_.durable_ == target_.through_ ? applied.through : target_.durable_;
-  target_.changed_.notify_all();
   return applied;
 }
 
 Result<void> MemorySink::skip(const CursorItem& item) {
-  os::Lock lock(target_.mutex_);
   target_.through_ = item.place.sequence;
   return {};
 }

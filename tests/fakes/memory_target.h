@@ -1,11 +1,11 @@
 // MemoryTarget: a target database in memory, and MemorySink over it. Progress and changes are one atomic step; a
-// crash of the database loses what was applied but not yet durable, as asynchronous commit does.
+// crash of the database loses what was applied but not yet durable, as asynchronous commit does. For the simulator, as
+// memory_database.h.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "os/mutex.h"
 #include "os/world.h"
 #include "sink/copy_sink.h"
 #include "sink/sink.h"
@@ -24,12 +24,10 @@ class MemoryTarget {
   void crash();  // back to what was durable
   std::vector<AppliedTransaction> applied() const;
   std::vector<std::string> violations() const;  // transactions out of order, twice, or with a gap in their records
-  bool wait_applied(std::size_t count, Deadline deadline);
+  std::size_t count() const { return applied_.size(); }
 
  private:
   friend class MemorySink;
-  mutable os::Mutex mutex_;
-  os::CondVar changed_;
   std::vector<AppliedTransaction> applied_;
   std::vector<std::string> violations_;
   Sequence through_, durable_;

@@ -1,0 +1,27 @@
+// `farshore check`, `grants` and where an agent's API is: answered from the configuration, with or without a running agent.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/agent.h"
+#include "cli/hooks.h"
+#include "config/config.h"
+#include "os/world.h"
+
+namespace farshore::daemon {
+
+// Findings of one stream, or of all when empty, at the sites of `region` (all regions when empty).
+Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config, const std::string& region,
+                                            const std::string& stream);
+// What the machine should be set to for the link; no findings when its kernel's buffers are large enough.
+std::vector<api::FindingView> check_kernel(Duration rtt);
+
+Result<std::string> grants(os::World& world, const config::Config& config, const std::string& site,
+                           api::GrantRole role);
+
+Result<std::string> check_text(const cli::CheckArguments& arguments);
+Result<std::string> grants_text(const cli::GrantsArguments& arguments);
+Result<cli::ApiEndpoint> api_endpoint(const std::string& config, const std::string& region);
+
+}  // namespace farshore::daemon

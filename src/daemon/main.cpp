@@ -1,0 +1,43 @@
+// farshore: one binary; the commands are in cli/, what they need of the other parts is bound here.
+#include <iostream>
+
+#include "api/views_json.h"
+#include "cli/command_line.h"
+#include "daemon/certificates.h"
+#include "daemon/check.h"
+#include "daemon/init.h"
+#include "daemon/run.h"
+#include "journal/inspect.h"
+#include "os/real/real_world.h"
+
+namespace farshore::daemon {
+namespace {
+
+int inspect(const cli::InspectArguments& arguments, cli::Output output) {
+  auto world = os::make_real_world(std::nullopt);
+  auto text = journal::inspect_file(world->files(), arguments.file, arguments.json);
+  if (!text.ok()) {
+    output.err << "farshore: " << text.error().what << "\n";
+    return cli::kRefused;
+  }
+  output.out << *text;
+  return cli::kDone;
+}
+
+cli::Hooks hooks() {
+  return {.version = FARSHORE_VERSION,
+          .build = fmt::format("g++ {}, C++20", __VERSION__),
+          .api_endpoint = api_endpoint,
+          .check = check_text,
+          .grants = grants_text,
+          .run = [](const cli::RunArguments& a, cli::Output o) { return run(a, o, FARSHORE_VERSION); },
+          .init = init,
+          .cert_show = show_certificates,
+          .cert_renew = renew_certificates,
+          .journal_inspect = inspect};
+}
+
+}  // namespace
+}  // namespace farshore::daemon
+
+int main(int argc, char** argv) { return farshore::cli::run(argc, argv, farshore::daemon::hooks()); }

@@ -1,0 +1,126 @@
+#include "regions.h"
+
+#include "link/link.h"
+#include "os/thread.h"
+
+namespace farshore::simtest {
+namespace {
+
+constexpr const char* kNear = "near";
+constexpr const char* kFar = "far";
+constexpr const char* kStream = "orders";
+constexpr const char* kSite = "orders-far";
+
+link::Options link_options(os::World& world, const std::string& own, const std::string& peer) {
+  return {.cluster = "sim",
+          .own_region = own,
+          .own_incarnation = Uuid::from_random(world.random().next(), world.random().next()).text(),
+          .own_version = "0",
+          .peer_region = peer,
+          .peer_address = peer + ":7432",
+          .connections_max = 4};
+}
+
+}  // namespace
+
+Regions::Regions(os::sim::Simulation& simulation)
+    : simulation_(simulation),
+      near_(simulation.add_host(kNear)),
+      far_(simulation.add_host(kFar)),
+      database_(simulation.driver().world()),
+      near_agent_(std::make_shared<NearAgent>()),
+      far_agent_(std::make_shared<FarAgent>()) {}
+
+journal::Options Regions::journal_options() {
+  journal::Options options;
+  options.segment_bytes = 1_MiB;
+  options.keep = 1h;
+  return options;
+}
+
+EventSink Regions::events(const std::string& who) {
+  return [this, who](Event event) {
+    if (std::getenv("FARSHORE_SIM_EVENTS") != nullptr)
+      fmt::print(stderr, "{:>10.3f} {} {} {}\n", seconds_of(simulation_.virtual_time()), who, event.name, event.message);
+  };
+}
+
+void Regions::start_near() {
+  near_agent_ = std::make_shared<NearAgent>();
+  near_.run("agent", [this, self = near_agent_, &world = near_.world()] { run_near(world, self); });
+}
+
+void Regions::start_far() {
+  far_agent_ = std::make_shared<FarAgent>();
+  far_.run("agent", [this, self = far_agent_, &world = far_.world()] { run_far(world, self); });
+}
+
+void Regions::run_near(os::World& world, std::shared_ptr<NearAgent> self) {
+  auto endpoint = link::Endpoint::make(world, "near:7432", events("near link"));
+  if (!endpoint.ok()) simulation_.fail("near endpoint: " + endpoint.error().what);
+  auto link = (*endpoint)->add_peer(link_options(world, kNear, kFar),
+                                    {.opened = [](std::string, link::Class, std::unique_ptr<link::Channel> c) { c->close(); },
+                                     .keepalive_payload = [] { return Bytes(); },
+                                     .keepalive_received = [](Bytes) {}});
+  if (!link.ok()) simulation_.fail("near link: " + link.error().what);
+  pipeline::SourceStream::Options options{
+      .name = kStream, .folder = "/data/source", .journal = journal_options(), .definition = "definition"};
+  options.targets.push_back({.site = kSite,
+                             .region = kFar,
+                             .dial = [l = *link](const std::string& name, link::Class klass,
+                                                 Deadline deadline) { return l->open(name, klass, deadline); }});
+  pipeline::SourceStream stream(
+      world, std::move(options),
+      [this, &world](const Uuid&) -> Result<pipeline::SourceParts> {
+        return pipeline::SourceParts{std::make_unique<fakes::MemorySource>(world, database_),
+                                     std::make_unique<fakes::NoTables>()};
+      },
+      events("near"));
+  self->stream = &stream;
+  {
+    os::Thread thread("stream", [&](std::stop_token stop) { stream.run(stop); });
+    while (!self->stop) fakes::pause(world, 20ms);
+  }
+  self->stream = nullptr;
+  (*endpoint)->close();
+  self->stopped = true;
+}
+
+void Regions::run_far(os::World& world, std::shared_ptr<FarAgent> self) {
+  fakes::MemorySink sink(world, target_);
+  sink.apply_twice = apply_twice;
+  fakes::NoCopy copy;
+  pipeline::TargetLeg leg(
+      world,
+      {.stream_name = kStream, .site = kSite, .folder = "/data/target", .journal = journal_options()}, sink, copy,
+      events("far"));
+  auto endpoint = link::Endpoint::make(world, "far:7432", events("far link"));
+  if (!endpoint.ok()) simulation_.fail("far endpoint: " + endpoint.error().what);
+  auto link = (*endpoint)->add_peer(
+      link_options(world, kFar, kNear),
+      {.opened = [&leg](std::string name, link::Class,
+                        std::unique_ptr<link::Channel> c) { leg.accept(name.substr(0, name.find('/')), std::move(c)); },
+       .keepalive_payload = [] { return Bytes(); },
+       .keepalive_received = [](Bytes) {}});
+  if (!link.ok()) simulation_.fail("far link: " + link.error().what);
+  self->leg = &leg;
+  {
+    os::Thread thread("leg", [&](std::stop_token stop) { leg.run(stop); });
+    while (!self->stop) fakes::pause(world, 20ms);
+  }
+  self->leg = nullptr;
+  (*endpoint)->close();
+  self->stopped = true;
+}
+
+void Regions::stop_near() {
+  near_agent_->stop = true;
+  while (!near_agent_->stopped && near_.up()) simulation_.sleep(10ms);
+}
+
+void Regions::stop_far() {
+  far_agent_->stop = true;
+  while (!far_agent_->stopped && far_.up()) simulation_.sleep(10ms);
+}
+
+}  // namespace farshore::simtest
