@@ -15,7 +15,13 @@ using testing::IsEmpty;
 
 constexpr const char* kWhole = R"(
 name: shop
-link: { connections: 4, window: 8MiB, compression: off, keepalive: 500ms, dead_after: 5s, connect_timeout: 3s }
+link:
+  connections: 4
+  window: 8MiB
+  compression: off
+  keepalive: 500ms
+  dead_after: 5s
+  connect_timeout: 3s
 regions:
   us-east-1:
     link: us-east.internal:7432
@@ -23,7 +29,11 @@ regions:
     api: "[::1]:7500"
     data: /var/lib/farshore
     tls: /etc/farshore/tls
-  eu-west-1: { link: eu-west.internal:7432, data: data, api: 0.0.0.0:7433, api_token_file: /etc/farshore/token }
+  eu-west-1:
+    link: eu-west.internal:7432
+    data: data
+    api: 0.0.0.0:7433
+    api_token_file: /etc/farshore/token
   ap-south-1: { link: "[fd00::1]:7432", data: /var/lib/farshore }
 sites:
   orders-us:
@@ -32,7 +42,11 @@ sites:
     dsn: "host=db.us-east.internal dbname=app user=farshore sslmode=verify-full"
     password_file: secrets/orders
     heartbeat: 500ms
-  orders-eu: { region: eu-west-1, engine: postgres, dsn: "postgresql://farshore@db.eu-west.internal/app?sslmode=verify-full", password_env: ORDERS_EU }
+  orders-eu:
+    region: eu-west-1
+    engine: postgres
+    dsn: "postgresql://farshore@db.eu-west.internal/app?sslmode=verify-full"
+    password_env: ORDERS_EU
   orders-ap: { region: ap-south-1, engine: postgres, dsn: "service=orders" }
 defaults:
   journal: { keep: 12h, segment: 16MiB }
@@ -130,8 +144,8 @@ TEST(Config, TablesCanBeDefaultsToo) {
 
 TEST(Config, MarksFallBackToTheNearestParent) {
   const Config config = parsed(kWhole);
-  EXPECT_EQ(config.mark("streams.orders.to[1]").line, 31);
-  EXPECT_EQ(config.mark("streams.orders.to[1].existing").line, 31);
+  EXPECT_EQ(config.mark("streams.orders.to[1]").line, 45);
+  EXPECT_EQ(config.mark("streams.orders.to[1].existing").line, 45);
   EXPECT_EQ(config.mark("streams.orders.protection.mode"), config.mark("streams.orders"));
   EXPECT_EQ(config.mark("nothing.of.it"), Mark{});
 }
@@ -221,6 +235,15 @@ TEST(Starter, IsValidAsItStands) {
     EXPECT_EQ(outcome.config.regions.size(), regions.size());
     ASSERT_EQ(outcome.config.streams.size(), 1U);
     EXPECT_EQ(outcome.config.streams[0].to.size(), regions.size() - 1);
+  }
+}
+
+TEST(Starter, TakesAnyTextAsItsName) {
+  for (const char* name :
+       {"", "...", ".farshore", "tmp.x1", "my shop-", "b\xc3\xbccher",
+        "a-name-that-is-much-longer-than-a-label-of-the-domain-name-system-can-be"}) {
+    const ParseOutcome outcome = parse(starter_yaml({.name = name}), "farshore.yaml");
+    EXPECT_THAT(outcome.errors, IsEmpty()) << text_of(outcome.errors, "farshore.yaml");
   }
 }
 

@@ -12,7 +12,10 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr const char* kFile = R"(name: shop
-regions: { us: { link: us:7432, data: /d }, eu: { link: eu:7432, data: /d }, ap: { link: ap:7432, data: /d } }
+regions:
+  us: { link: us:7432, data: /d }
+  eu: { link: eu:7432, data: /d }
+  ap: { link: ap:7432, data: /d }
 sites:
   a: { region: us, engine: postgres, dsn: "host=/run/postgresql dbname=a" }
   b: { region: eu, engine: postgres, dsn: "host=127.0.0.1 dbname=b" }

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
+
+#include "config/value.h"
+
 namespace farshore::config {
 namespace {
 
@@ -12,13 +16,15 @@ constexpr const char* kRegions = R"(# Farshore's configuration: the same file in
 name: {}
 
 # One agent runs in each region: farshore run --region NAME
-# link: where the other regions reach it; data: its journals. Keys and certificates lie in tls/ beside this file.
+# link: where the other regions reach it; data: its journals. Keys and certificates lie in tls/
+# beside this file.
 regions:
 )";
 
 constexpr const char* kSites = R"(
-# The databases. A dsn holds no password: it comes from password_file (mode 0600), password_env or ~/.pgpass,
-# and only its own region needs it. `farshore grants SITE` prints what its user must be allowed.
+# The databases. A dsn holds no password: it comes from password_file (mode 0600), password_env
+# or ~/.pgpass, and only its own region needs it. `farshore grants SITE` prints what its user
+# must be allowed.
 sites:
 )";
 
@@ -28,28 +34,43 @@ streams:
   app:
     from: app-{}
     to: [{}]
-    # The first rule that matches a table decides; what none matches is not replicated, and `farshore check` says so.
+    # The first rule that matches a table decides; what none matches is not replicated, and
+    # `farshore check` says so.
     tables:
       # - {{ match: "public.sessions", exclude: true }}
       # - {{ match: "public.events", identity: full }}   # a table without a primary key
       - {{ match: "public.*" }}
-    # Target tables that hold rows already: refuse, keep (copy nothing into them) or replace (empty them first).
+    # Target tables that hold rows already: refuse, keep (copy nothing into them) or replace
+    # (empty them first).
     existing: refuse
-    # Hold applying back, so that a DELETE without WHERE is not in all regions at once. The far journal stays current.
+    # Hold applying back, so that a DELETE without WHERE is not in all regions at once. The far
+    # journal stays current.
     # apply_delay: 1h
     journal:
       max: 50GiB           # on disk, in each region
       keep: 24h            # also after all targets have applied it
-      when_full: hold      # hold: capture waits; drop: the slowest target that is not required is overtaken
+      when_full: hold      # hold: capture waits; drop: a target that is not required is overtaken
     source:
       retain_max: 1GiB     # WAL the primary keeps for us in normal work
       wal_max: 20%         # WAL that may pile up while capture is held; then our slot is dropped
 )";
 
+// A folder's name, say, that the reader would refuse.
+std::string legal_name(std::string_view text) {
+  const auto is_alnum = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  std::string name;
+  for (const char c : text) {
+    const bool legal = is_alnum(c) || c == '-' || c == '_';
+    if (name.size() < kNameMax && (is_alnum(c) || !name.empty())) name += legal ? c : '-';
+  }
+  while (!name.empty() && !is_alnum(name.back())) name.pop_back();
+  return name.empty() ? "shop" : name;
+}
+
 }  // namespace
 
 std::string starter_yaml(const StarterChoices& choices) {
-  std::string text = fmt::format(fmt::runtime(kRegions), choices.name);
+  std::string text = fmt::format(fmt::runtime(kRegions), legal_name(choices.name));
   for (const std::string& region : choices.regions)
     text += fmt::format(
         "  {0}: {{ link: farshore.{0}.example.com:7432, data: /var/lib/farshore }}\n", region);

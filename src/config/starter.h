@@ -7,7 +7,7 @@
 namespace farshore::config {
 
 struct StarterChoices {
-  std::string name = "shop";
+  std::string name = "shop";                                   // what no name may hold becomes '-'
   std::vector<std::string> regions{"us-east-1", "eu-west-1"};  // the first is the source's
 };
 

@@ -13,7 +13,6 @@
 namespace farshore::config {
 namespace {
 
-constexpr std::size_t kNameMax = 63;  // a DNS label, and what fits a PostgreSQL name
 constexpr std::size_t kTextMax = 4096;
 constexpr std::size_t kPatternMax = 200;  // two names of 63 bytes, a dot, and room
 constexpr std::array<std::string_view, 1> kEngines{"postgres"};

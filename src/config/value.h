@@ -16,6 +16,8 @@
 
 namespace farshore::config {
 
+constexpr std::size_t kNameMax = 63;  // a DNS label, and what fits a PostgreSQL name
+
 // What a text must look like, beyond what its field's type says.
 enum class Form : std::uint8_t {
   value,  // nothing more: the field's type says all

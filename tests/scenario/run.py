@@ -43,9 +43,18 @@ def output_of(command, folder, binary):
     words = shlex.split(command)
     if words[0] == "farshore":
         words[0] = binary
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    done = subprocess.run(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=COMMAND_SECONDS_MAX, check=False)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env=environment | {"TZ": "UTC"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=COMMAND_SECONDS_MAX,
+        check=False,
+    )
     return [f"exit {done.returncode}"] + [line or "." for line in done.stdout.splitlines()]
 
 
@@ -71,7 +80,9 @@ def replay(scenario, binary):
             i = end + 1
             if write := re.fullmatch(r"write (\S+)(?: from (\S+))?", line):
                 name, base = write.groups()
-                text = changed((scenario.parent / base).read_text(), body) if base else "\n".join(body) + "\n"
+                text = "\n".join(body) + "\n"
+                if base:
+                    text = changed((scenario.parent / base).read_text(), body)
                 (folder / name).write_text(text)
                 (folder / name).chmod(0o600)
             elif line.startswith("run "):
@@ -86,8 +97,10 @@ def replay(scenario, binary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("binary", help="the farshore program")
-    parser.add_argument("--rewrite", action="store_true", help="write what the commands print now into the files")
-    parser.add_argument("scenarios", nargs="*", type=pathlib.Path, default=[HERE], help="files or folders")
+    parser.add_argument("--rewrite", action="store_true", help="update the expected output")
+    parser.add_argument(
+        "scenarios", nargs="*", type=pathlib.Path, default=[HERE], help="files or folders"
+    )
     arguments = parser.parse_args()
     binary = str(pathlib.Path(arguments.binary).resolve())
     files = []
@@ -110,8 +123,14 @@ def main():
             print(f"{scenario}: rewritten")
             continue
         failed += 1
-        sys.stdout.writelines(difflib.unified_diff(before.splitlines(True), after.splitlines(True),
-                                                   f"{scenario} expected", f"{scenario} printed"))
+        sys.stdout.writelines(
+            difflib.unified_diff(
+                before.splitlines(True),
+                after.splitlines(True),
+                f"{scenario} expected",
+                f"{scenario} printed",
+            )
+        )
     print(f"scenario: {len(files)} files, {failed} failed")
     return 1 if failed or not files else 0
 
