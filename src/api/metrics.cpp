@@ -15,8 +15,10 @@ double seconds_or_unknown(const std::optional<Duration>& d) {
   return d ? seconds_of(*d) : kUnknown;
 }
 
+// Milliseconds are enough, and a double holds them without a tail of digits.
 double timestamp(WallTime t) {
-  return seconds_of(t.time_since_epoch());
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch());
+  return static_cast<double>(ms.count()) / 1e3;
 }
 
 std::optional<double> seconds_if_known(const std::optional<Duration>& d) {

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <regex>
 #include <set>
 #include <sstream>
 
@@ -16,6 +15,27 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+
+// The names that follow `mark` at the start of a line, each up to `end`.
+std::set<std::string> names_after(const std::string& text, const std::string& mark, char end) {
+  std::set<std::string> names;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(mark))
+      names.insert(line.substr(mark.size(), line.find(end, mark.size()) - mark.size()));
+  return names;
+}
+
+std::string family_of(const std::string& sample) {
+  return sample.substr(0, sample.find_first_of("{ "));
+}
+
+bool is_number(const std::string& text) {
+  if (text == "NaN" || text == "+Inf" || text == "-Inf") return true;
+  std::size_t read = 0;
+  std::stod(text, &read);
+  return read == text.size();
+}
 
 TEST(MetricsText, WritesTheExpositionFormat) {
   MetricsText out;
@@ -75,16 +95,19 @@ TEST(Metrics, WhatIsNotKnownIsNeverZero) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     const bool zero = line.ends_with(" 0") && !line.starts_with("#");
-    const std::regex may(
-        "farshore_(ready|events_lost_total|connected|link_bytes_total|link_connections|"
-        "link_compression_level|state|start_timestamp_seconds)[ {].*");
-    EXPECT_TRUE(!zero || std::regex_match(line, may)) << line;
+    const std::set<std::string> may{"farshore_ready",
+                                    "farshore_events_lost_total",
+                                    "farshore_connected",
+                                    "farshore_link_bytes_total",
+                                    "farshore_link_connections",
+                                    "farshore_link_compression_level",
+                                    "farshore_state",
+                                    "farshore_start_timestamp_seconds"};
+    EXPECT_TRUE(!zero || may.contains(family_of(line))) << line;
   }
 }
 
 TEST(Metrics, EveryLineIsWellFormedAndEveryFamilyStandsOnce) {
-  const std::regex sample(
-      R"re([a-z_]+(\{([a-z_]+="([^"\\]|\\.)*",?)+\})? (NaN|[+-]?[0-9.e+-]+))re");
   std::istringstream lines(metrics_of(sample_view()));
   std::set<std::string> families;
   std::string family;
@@ -93,8 +116,10 @@ TEST(Metrics, EveryLineIsWellFormedAndEveryFamilyStandsOnce) {
       family = line.substr(7, line.find(' ', 7) - 7);
       EXPECT_TRUE(families.insert(family).second) << family;
     } else if (!line.starts_with("#")) {
-      EXPECT_TRUE(std::regex_match(line, sample)) << line;
-      EXPECT_TRUE(line.starts_with(family + "{") || line.starts_with(family + " ")) << line;
+      EXPECT_EQ(family_of(line), family);
+      EXPECT_TRUE(is_number(line.substr(line.rfind(' ') + 1))) << line;
+      const auto open = line.find('{'), close = line.find("} ");
+      EXPECT_EQ(open == std::string::npos, close == std::string::npos) << line;
     }
   }
 }
@@ -104,15 +129,7 @@ TEST(Metrics, TheDocumentNamesThemAllAndNoOther) {
   std::ifstream document(here.substr(0, here.rfind("src/api/")) + "docs/operating/metrics.md");
   ASSERT_TRUE(document) << "docs/operating/metrics.md";
   const std::string text((std::istreambuf_iterator<char>(document)), {});
-  const std::string metrics = metrics_of(sample_view());
-  std::set<std::string> written, documented;
-  const std::regex type("# TYPE (farshore_[a-z_]+) ");
-  for (std::sregex_iterator i(metrics.begin(), metrics.end(), type), end; i != end; ++i)
-    written.insert((*i)[1]);
-  const std::regex row("\\| `(farshore_[a-z_]+)` \\|");
-  for (std::sregex_iterator i(text.begin(), text.end(), row), end; i != end; ++i)
-    documented.insert((*i)[1]);
-  EXPECT_EQ(written, documented);
+  EXPECT_EQ(names_after(metrics_of(sample_view()), "# TYPE ", ' '), names_after(text, "| `", '`'));
 }
 
 }  // namespace

@@ -20,11 +20,7 @@ std::string golden(const std::string& name) {
   return std::string((std::istreambuf_iterator<char>(file)), {});
 }
 
-TEST(ViewsJson, AHealthyTargetReadsLikeThis) {
-  AgentView view = sample_view();
-  view.streams.resize(1);
-  view.streams[0].targets.resize(1);
-  EXPECT_EQ(to_json(view.streams[0]).dump(2), R"({
+constexpr const char* kHealthyStream = R"({
   "name": "orders",
   "id": "f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
   "engine": "postgres",
@@ -127,7 +123,13 @@ TEST(ViewsJson, AHealthyTargetReadsLikeThis) {
     "hours_to_bytes_max": 31.5,
     "hours_to_disk_full": null
   }
-})");
+})";
+
+TEST(ViewsJson, AHealthyTargetReadsLikeThis) {
+  AgentView view = sample_view();
+  view.streams.resize(1);
+  view.streams[0].targets.resize(1);
+  EXPECT_EQ(to_json(view.streams[0]).dump(2), kHealthyStream);
 }
 
 TEST(ViewsJson, WhatIsNotKnownIsNull) {

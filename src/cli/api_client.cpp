@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 
 #include "base/units.h"
 #include "cli/command_line.h"
+#include "os/real/real_world.h"
 #include "os/secret_file.h"
 
 namespace farshore::cli {
@@ -166,8 +166,10 @@ Result<std::unique_ptr<ApiClient>> ApiClient::make(const ApiEndpoint& endpoint) 
     FARSHORE_TRY_ASSIGN(const Bytes text, os::read_secret_file(endpoint.token_file));
     token = text.substr(0, text.find_first_of("\r\n"));
   }
-  if (https && !endpoint.ca.empty() && !std::ifstream(endpoint.ca))
-    return permanent(ErrorKind::not_found, "--ca '{}' cannot be read", endpoint.ca);
+  if (https && !endpoint.ca.empty()) {
+    const auto world = os::make_real_world(std::nullopt);
+    FARSHORE_TRY(world->files().open(endpoint.ca, os::OpenMode::read));
+  }
   return std::unique_ptr<ApiClient>(std::make_unique<HttpClient>(endpoint, std::move(token)));
 }
 

@@ -1,5 +1,6 @@
 #include "cli/command_line.h"
 
+#include <csignal>
 #include <ostream>
 
 #include "cli/command_table.h"
@@ -26,6 +27,8 @@ int run(const std::vector<std::string>& arguments, const Hooks& hooks, Terminal&
 }
 
 int run(int argc, const char* const* argv, const Hooks& hooks) {
+  std::signal(SIGPIPE,
+              SIG_IGN);  // a reader or an agent that has gone is an error of the write, not our end
   Terminal terminal = real_terminal();
   const int code =
       run(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc), hooks, terminal);
