@@ -50,7 +50,7 @@ std::uint64_t MemoryDatabase::begin_streamed() {
 
 void MemoryDatabase::change(std::uint64_t xid, std::string change, std::uint64_t sub_xid) {
   Entry& entry = append(EntryKind::change, xid);
-  entry.sub_xid = sub_xid;
+  entry.sub_xid = aborted_subs_[xid].contains(sub_xid) ? 0 : sub_xid;  // an aborted one writes no more
   entry.change = std::move(change);
 }
 
