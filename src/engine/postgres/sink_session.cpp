@@ -1,0 +1,246 @@
+#include "engine/postgres/sink_session.h"
+
+#include <algorithm>
+
+#include "engine/postgres/lsn.h"
+#include "engine/postgres/quoting.h"
+
+namespace farshore::postgres {
+namespace {
+
+// Settings that a server does not know are passed over. The planner's: a set of changes must find
+// its rows by the key, whatever the table's statistics say on the day the plan is made.
+constexpr const char* kSettings =
+    "SELECT pg_catalog.set_config(s.name, v.value, false) FROM (VALUES"
+    " ('synchronous_commit', 'off'), ('search_path', ''), ('row_security', 'off'), "
+    "('statement_timeout', '0'),"
+    " ('lock_timeout', '0'), ('idle_in_transaction_session_timeout', '0'), "
+    "('idle_session_timeout', '0'),"
+    " ('transaction_timeout', '0'), ('default_transaction_read_only', 'off'),"
+    " ('default_transaction_isolation', 'read committed'), ('client_connection_check_interval', "
+    "'1000'),"
+    " ('datestyle', 'ISO'), ('intervalstyle', 'postgres'), ('extra_float_digits', '3'), "
+    "('timezone', 'UTC'),"
+    " ('bytea_output', 'hex'), ('xmloption', 'content'), ('array_nulls', 'on'), "
+    "('client_min_messages', 'error'),"
+    " ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),"
+    " ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) v(name, value)"
+    " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name WHERE s.context = 'user'";
+
+constexpr const char* kOwnTables =
+    "CREATE SCHEMA IF NOT EXISTS farshore;"
+    "CREATE TABLE IF NOT EXISTS farshore.table_state (stream uuid, table_name text, state text NOT "
+    "NULL,"
+    " snapshot text, snapshot_lsn pg_lsn, rows bigint, at timestamptz NOT NULL DEFAULT "
+    "pg_catalog.now(),"
+    " PRIMARY KEY (stream, table_name));"
+    "CREATE TABLE IF NOT EXISTS farshore.skipped (stream uuid, epoch bigint, sequence bigint, xid "
+    "bigint,"
+    " changes bigint, commit_time timestamptz, at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
+    " PRIMARY KEY (stream, epoch, sequence))";
+
+std::string hex_of(const Uuid& stream) {
+  std::string text = stream.text();
+  std::erase(text, '-');
+  return text;
+}
+
+Error origin_denied(Error error) {
+  if (error.kind == ErrorKind::denied)
+    error.what +=
+        "; as a superuser run on the target: GRANT EXECUTE ON FUNCTION "
+        "pg_replication_origin_create(text), "
+        "pg_replication_origin_session_setup(text), pg_replication_origin_xact_setup(pg_lsn, "
+        "timestamptz), "
+        "pg_replication_origin_progress(text, boolean), pg_replication_origin_oid(text) TO <this "
+        "role> "
+        "(`farshore grants` prints all of it)";
+  return error;
+}
+
+// No two agents apply one stream, in whatever epoch.
+Result<void> lock_stream(Connection& connection, const Uuid& stream, Deadline deadline) {
+  std::int64_t key = 0;
+  std::memcpy(&key, stream.bytes.data(), sizeof key);
+  FARSHORE_TRY_ASSIGN(const Rows held,
+                      connection.query("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)",
+                                       {std::to_string(key)}, deadline));
+  if (held.text(0, 0) == "t") return {};
+  FARSHORE_TRY_ASSIGN(
+      const Rows holder,
+      connection.query(
+          "SELECT l.pid, a.application_name, a.client_addr FROM pg_catalog.pg_locks l"
+          " LEFT JOIN pg_catalog.pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND "
+          "l.granted"
+          " AND l.objsubid = 1 AND (l.classid::bigint << 32 | l.objid::bigint) = $1::bigint"
+          " AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = "
+          "current_database())",
+          {std::to_string(key)}, deadline));
+  if (holder.count() == 0)
+    return transient(ErrorKind::conflict, "{}: another session just held this stream",
+                     connection.server());
+  return transient(ErrorKind::conflict,
+                   "{}: this stream is applied by another session, pid {} ({} from {}): if its "
+                   "agent is gone, run there "
+                   "SELECT pg_terminate_backend({})",
+                   connection.server(), holder.text(0, 0), holder.text(0, 1), holder.text(0, 2),
+                   holder.text(0, 0));
+}
+
+std::string digits_after(const std::string& text, std::string_view words) {
+  const std::size_t at = text.find(words);
+  if (at == std::string::npos) return {};
+  const std::size_t from = at + words.size();
+  return text.substr(from, text.find_first_not_of("0123456789", from) - from);
+}
+
+}  // namespace
+
+std::string origin_name(const Uuid& stream, Epoch epoch) {
+  return fmt::format("farshore_{}_{}", hex_of(stream), epoch);
+}
+
+std::string copy_origin_name(const Uuid& stream) {
+  return fmt::format("farshore_{}_copy", hex_of(stream));
+}
+
+std::string sequence_lsn(Sequence sequence) {
+  return Lsn(sequence.value()).text();
+}
+
+Error error_of(const Failure& failure, std::string_view doing) {
+  const Classification is = classify(failure.sqlstate);
+  return {is.kind, is.retry,
+          fmt::format("{}: {}{}{} ({})", doing, failure.message, failure.detail.empty() ? "" : ": ",
+                      failure.detail, failure.sqlstate)};
+}
+
+Result<bool> prepare_writing_session(Connection& connection, Deadline deadline) {
+  FARSHORE_TRY(connection.query(kSettings, deadline));
+  FARSHORE_TRY_ASSIGN(const Rows recovery,
+                      connection.query("SELECT pg_catalog.pg_is_in_recovery()", deadline));
+  if (recovery.text(0, 0) == "t")
+    return transient(ErrorKind::conflict,
+                     "{} is a standby: nothing can be applied until it is promoted",
+                     connection.server());
+  auto replica = connection.query("SET session_replication_role = replica", deadline);
+  if (replica.ok()) return true;
+  if (connection.server_error().sqlstate == "42501") return false;
+  return std::move(replica).error();
+}
+
+Result<void> make_own_tables(Connection& connection, Deadline deadline) {
+  // Asked first, so that no right to create is needed once they are there.
+  FARSHORE_TRY_ASSIGN(
+      const Rows there,
+      connection.query("SELECT pg_catalog.to_regclass('farshore.table_state') IS NOT NULL AND"
+                       " pg_catalog.to_regclass('farshore.skipped') IS NOT NULL",
+                       deadline));
+  if (there.text(0, 0) == "t") return {};
+  auto made = connection.query(kOwnTables, deadline);
+  if (made.ok()) return {};
+  Error error = std::move(made).error();
+  // Two sessions made them at once.
+  if (connection.server_error().sqlstate == "23505" ||
+      connection.server_error().sqlstate == "42P07")
+    error.retry = Retry::yes;
+  if (error.kind == ErrorKind::denied)
+    error.what += "; run on the target: GRANT CREATE ON DATABASE <this database> TO <this role>";
+  return error;
+}
+
+Result<void> take_origin(Connection& connection, const std::string& name, Deadline deadline) {
+  auto made = connection.query(
+      "SELECT CASE WHEN pg_catalog.pg_replication_origin_oid($1) IS NULL"
+      " THEN pg_catalog.pg_replication_origin_create($1) END",
+      {name}, deadline);
+  if (!made.ok()) return origin_denied(std::move(made).error());
+  auto taken = connection.query("SELECT pg_catalog.pg_replication_origin_session_setup($1)", {name},
+                                deadline);
+  if (taken.ok()) return {};
+  const ServerError said = connection.server_error();
+  if (said.sqlstate != "55006") return origin_denied(std::move(taken).error());
+  const std::string pid = digits_after(said.message, "for PID ");
+  return transient(ErrorKind::conflict,
+                   "{}: the progress {} is held by another session, pid {}: if its agent is gone, "
+                   "run there SELECT "
+                   "pg_terminate_backend({})",
+                   connection.server(), name, pid, pid);
+}
+
+Result<std::unique_ptr<TargetSession>> TargetSession::open(os::World& world,
+                                                           const ConnectOptions& connect,
+                                                           const SinkOptions& options,
+                                                           const Uuid& stream, Epoch epoch,
+                                                           os::Waker& waker) {
+  FARSHORE_TRY_ASSIGN(auto connection,
+                      Connection::open(world, connect, world.after(options.connect_wait), &waker));
+  std::unique_ptr<TargetSession> session(new TargetSession(std::move(connection)));
+  Connection& server = *session->connection_;
+  const Deadline deadline = world.after(options.control_wait);
+  FARSHORE_TRY_ASSIGN(session->replica_role_, prepare_writing_session(server, deadline));
+  FARSHORE_TRY(lock_stream(server, stream, deadline));
+  FARSHORE_TRY(make_own_tables(server, deadline));
+  session->origin_ = origin_name(stream, epoch);
+  FARSHORE_TRY(take_origin(server, session->origin_, deadline));
+  FARSHORE_TRY_ASSIGN(const Rows progress,
+                      server.query("SELECT pg_catalog.pg_replication_origin_progress($1, true)",
+                                   {session->origin_}, deadline));
+  if (!progress.is_null(0, 0)) {
+    FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::parse(progress.text(0, 0)));
+    session->progress_ = Sequence(lsn.value());
+  }
+  FARSHORE_TRY_ASSIGN(session->pipeline_,
+                      Pipeline::start(server.raw(), waker, options.in_flight_max));
+  session->statements_ =
+      std::make_unique<PreparedStatements>(*session->pipeline_, options.statements_max);
+  return session;
+}
+
+Result<void> TargetSession::begin() {
+  if (in_transaction_) return {};
+  in_transaction_ = true;
+  FARSHORE_TRY(pipeline_->run("BEGIN"));
+  // Deferrable constraints hold between transactions, not between the rows of one.
+  return pipeline_->run("SET CONSTRAINTS ALL DEFERRED");
+}
+
+Result<std::optional<Failure>> TargetSession::commit(Sequence through, WallTime commit_time) {
+  FARSHORE_TRY(
+      pipeline_->run(fmt::format("SELECT pg_catalog.pg_replication_origin_xact_setup('{}', "
+                                 "timestamptz '2000-01-01 00:00:00+00' + interval '{} us')",
+                                 sequence_lsn(through), to_server_time(commit_time))));
+  FARSHORE_TRY_ASSIGN(std::optional<Failure> failure, pipeline_->settle());
+  if (!failure) {
+    FARSHORE_TRY(pipeline_->run("COMMIT"));
+    FARSHORE_TRY_ASSIGN(failure, pipeline_->settle());
+    if (!failure) {
+      in_transaction_ = false;
+      return failure;
+    }
+  }
+  FARSHORE_TRY(roll_back());
+  return failure;
+}
+
+Result<void> TargetSession::roll_back() {
+  FARSHORE_TRY(pipeline_->settle());
+  if (!in_transaction_) return {};
+  in_transaction_ = false;
+  FARSHORE_TRY(pipeline_->run("ROLLBACK"));
+  FARSHORE_TRY(statements_->forget_all());
+  FARSHORE_TRY_ASSIGN(const std::optional<Failure> failure, pipeline_->settle());
+  if (failure) return error_of(*failure, "roll back");
+  return {};
+}
+
+Result<Sequence> TargetSession::flush_progress() {
+  const std::string sql = fmt::format("SELECT pg_catalog.pg_replication_origin_progress({}, true)",
+                                      quote_literal(origin_));
+  FARSHORE_TRY_ASSIGN(const Answer answer, pipeline_->query(sql));
+  if (PQgetisnull(answer.get(), 0, 0) != 0) return Sequence(0);
+  FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::parse(PQgetvalue(answer.get(), 0, 0)));
+  return Sequence(lsn.value());
+}
+
+}  // namespace farshore::postgres

@@ -1,0 +1,79 @@
+// TargetSession: a session on the target that applies changes of one stream: its settings, the lock
+// that no other agent may hold, Farshore's own tables, and the replication origin in which the
+// progress lies.
+//
+// The origin is named by stream and epoch; its LSN field holds our sequence (design 4.1). It moves
+// in the transaction that it speaks of, so it is exact over a crash of either side. One thread; the
+// Waker ends a wait from outside.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/uuid.h"
+#include "change/place.h"
+#include "engine/postgres/connection.h"
+#include "engine/postgres/sink_options.h"
+#include "engine/postgres/sink_pipeline.h"
+#include "engine/postgres/sink_statements.h"
+
+namespace farshore::postgres {
+
+std::string origin_name(const Uuid& stream, Epoch epoch);
+std::string copy_origin_name(const Uuid& stream);
+// The progress as an origin's LSN and back: "0/2A".
+std::string sequence_lsn(Sequence sequence);
+
+// Settings of every session of ours that writes: synchronous_commit=off, no timeouts, applies as a
+// replica if it may. True: as a replica.
+Result<bool> prepare_writing_session(Connection& connection, Deadline deadline);
+// Makes the schema farshore and its tables where they are missing. denied: names the line to paste.
+Result<void> make_own_tables(Connection& connection, Deadline deadline);
+// Makes the origin if it is missing and takes it for this session. conflict: another session has
+// it; names its pid.
+Result<void> take_origin(Connection& connection, const std::string& name, Deadline deadline);
+
+class TargetSession {
+ public:
+  static Result<std::unique_ptr<TargetSession>> open(os::World& world,
+                                                     const ConnectOptions& connect,
+                                                     const SinkOptions& options, const Uuid& stream,
+                                                     Epoch epoch, os::Waker& waker);
+
+  Sequence progress_at_open() const { return progress_; }
+  bool replica_role() const { return replica_role_; }
+  Pipeline& pipeline() { return *pipeline_; }
+  PreparedStatements& statements() { return *statements_; }
+
+  // A transaction of ours. begin is sent with the first change; commit and roll_back settle the
+  // pipeline.
+  Result<void> begin();
+  bool in_transaction() const { return in_transaction_; }
+  // Moves the origin and commits. A Failure: it was rolled back.
+  Result<std::optional<Failure>> commit(Sequence through, WallTime commit_time);
+  Result<void> roll_back();
+  // The progress that survives a crash of the server; makes it so.
+  Result<Sequence> flush_progress();
+
+  bool usable() const { return connection_->usable(); }
+  const std::string& server() const { return connection_->server(); }
+
+ private:
+  explicit TargetSession(std::unique_ptr<Connection> connection)
+      : connection_(std::move(connection)) {}
+
+  std::unique_ptr<Connection> connection_;
+  std::unique_ptr<Pipeline> pipeline_;
+  std::unique_ptr<PreparedStatements> statements_;
+  std::string origin_;
+  Sequence progress_;
+  bool replica_role_ = false;
+  bool in_transaction_ = false;
+};
+
+// What a failed statement of ours means to the stream: classify(), and `what` without the
+// statement's text.
+Error error_of(const Failure& failure, std::string_view doing);
+
+}  // namespace farshore::postgres

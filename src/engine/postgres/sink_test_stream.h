@@ -1,0 +1,355 @@
+// For *_pgtest programs: a pair of databases and, between them, a stream whose records hold what
+// pgoutput really sent, read with pg_logical_slot_get_binary_changes. The cursor reads them from
+// memory.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/postgres/payload.h"
+#include "engine/postgres/pgoutput.h"
+#include "engine/postgres/sink.h"
+#include "engine/postgres/test_server.h"
+#include "os/real/real_world.h"
+
+namespace farshore::postgres {
+
+struct TestLog {
+  std::vector<PlacedRecord> records;
+  Epoch epoch{1};
+
+  void add(Record record) {
+    records.push_back(
+        {.place = {epoch, Sequence(records.size() + 1)}, .hash = 0, .record = std::move(record)});
+  }
+  Sequence last() const { return Sequence(records.size()); }
+};
+
+// Whole transactions of a TestLog from its beginning.
+class TestCursor final : public TransactionCursor {
+ public:
+  explicit TestCursor(const TestLog& log) : log_(log) {}
+
+  Result<std::optional<CursorItem>> next(Deadline) override {
+    while (at_ < log_.records.size()) {
+      const PlacedRecord& placed = log_.records[at_++];
+      const Record& record = placed.record;
+      if (record.kind == RecordKind::abort) {
+        if (record.sub_xid == 0)
+          open_.erase(record.xid);
+        else
+          open_[record.xid].aborted.insert(record.sub_xid);
+        continue;
+      }
+      if (record.kind != RecordKind::data) {
+        parts_ = {at_ - 1};
+        return item_of(placed, {}, 0);
+      }
+      Open& open = open_[record.xid];
+      if (record.flags.first) open = Open{};
+      open.parts.push_back(at_ - 1);
+      if (!record.flags.last) continue;
+      parts_ = open.parts;
+      auto item = item_of(placed, open.aborted, record.changes);
+      open_.erase(record.xid);
+      return item;
+    }
+    return std::optional<CursorItem>();
+  }
+  Result<std::optional<PlacedRecord>> next_record() override {
+    if (part_ >= parts_.size()) return std::optional<PlacedRecord>();
+    return std::optional(log_.records[parts_[part_++]]);
+  }
+  Result<void> rewind_item() override {
+    part_ = 0;
+    return {};
+  }
+  Sequence restart() const override { return Sequence(0); }
+
+ private:
+  struct Open {
+    std::vector<std::size_t> parts;
+    std::set<std::uint64_t> aborted;
+  };
+
+  std::optional<CursorItem> item_of(const PlacedRecord& placed,
+                                    const std::set<std::uint64_t>& aborted, std::uint64_t) {
+    part_ = 0;
+    CursorItem item{.kind = placed.record.kind,
+                    .place = placed.place,
+                    .first = log_.records[parts_.front()].place.sequence,
+                    .xid = placed.record.xid,
+                    .records = parts_.size(),
+                    .streamed = placed.record.flags.streamed,
+                    .commit_time = placed.record.commit_time,
+                    .position = placed.record.position,
+                    .aborted_sub_xids = {aborted.begin(), aborted.end()}};
+    for (const std::size_t part : parts_) {
+      item.bytes += log_.records[part].record.payload.size();
+      item.changes += log_.records[part].record.changes;
+    }
+    return item;
+  }
+
+  const TestLog& log_;
+  std::size_t at_ = 0, part_ = 0;
+  std::vector<std::size_t> parts_;
+  std::map<std::uint64_t, Open> open_;
+};
+
+// Puts pgoutput's messages into records as the source does.
+class TestRecorder {
+ public:
+  TestRecorder(TestLog& log, std::uint64_t payload_max) : log_(log), payload_max_(payload_max) {}
+
+  void message(ByteView bytes) {
+    auto decoded = decode(bytes, in_stream_);
+    ASSERT_TRUE(decoded.ok()) << decoded.error().what;
+    if (const auto* begin = std::get_if<Begin>(&*decoded))
+      current_ = begin->xid, open_.try_emplace(current_, payload_max_);
+    if (const auto* start = std::get_if<StreamStart>(&*decoded)) {
+      in_stream_ = true;
+      current_ = start->xid;
+      open_.try_emplace(current_, payload_max_).first->second.streamed = true;
+    }
+    if (const auto* abort = std::get_if<StreamAbort>(&*decoded)) {
+      const bool whole = abort->sub_xid == abort->xid;
+      log_.add(
+          {.kind = RecordKind::abort, .xid = abort->xid, .sub_xid = whole ? 0 : abort->sub_xid});
+      if (whole) open_.erase(abort->xid);
+      return;
+    }
+    if (const auto* commit = std::get_if<StreamCommit>(&*decoded)) current_ = commit->xid;
+    Open& open = open_.at(current_);
+    const bool row = std::holds_alternative<Insert>(*decoded) ||
+                     std::holds_alternative<Update>(*decoded) ||
+                     std::holds_alternative<Delete>(*decoded);
+    open.writer.add(bytes, row ? 1 : 0, [&](Bytes payload, std::uint32_t changes, bool continued) {
+      emit(open, std::move(payload), changes, {.continued = continued}, {}, {});
+    });
+    if (std::holds_alternative<StreamStop>(*decoded)) {
+      in_stream_ = false;
+      emit(open, open.writer.take_payload(), open.writer.take_changes(), {}, {}, {});
+    }
+    if (const auto* commit = std::get_if<Commit>(&*decoded))
+      finish(open, commit->end_lsn, commit->commit_time);
+    if (const auto* commit = std::get_if<StreamCommit>(&*decoded))
+      finish(open, commit->end_lsn, commit->commit_time);
+  }
+
+ private:
+  struct Open {
+    explicit Open(std::uint64_t payload_max) : writer(payload_max) {}
+    PayloadWriter writer;
+    bool streamed = false;
+    bool began = false;
+  };
+
+  void emit(Open& open, Bytes payload, std::uint32_t changes, RecordFlags flags, Lsn position,
+            WallTime time) {
+    flags.first = !std::exchange(open.began, true);
+    flags.streamed = open.streamed;
+    log_.add({.kind = RecordKind::data,
+              .flags = flags,
+              .xid = current_,
+              .changes = changes,
+              .commit_time = time,
+              .position = flags.last ? position.position() : Position{},
+              .payload = std::move(payload)});
+  }
+  void finish(Open& open, Lsn position, WallTime time) {
+    emit(open, open.writer.take_payload(), open.writer.take_changes(), {.last = true}, position,
+         time);
+    open_.erase(current_);
+  }
+
+  TestLog& log_;
+  const std::uint64_t payload_max_;
+  std::map<std::uint64_t, Open> open_;
+  std::uint64_t current_ = 0;
+  bool in_stream_ = false;
+};
+
+// Two databases, `source` published as a whole, and the stream between them.
+class TestPair {
+ public:
+  TestPair(TestServer& source_server, TestServer& target_server,
+           std::uint64_t payload_max = kRecordPayloadMax)
+      : world(os::make_real_world(std::nullopt)),
+        source_server_(source_server),
+        target_server_(target_server),
+        payload_max_(payload_max) {
+    source = fresh(source_server, "fs_s");
+    target = fresh(target_server, "fs_t");
+    stream = Uuid::from_random(world->random().next(), world->random().next());
+  }
+
+  // After the tables were made: what happens from here on is in the stream.
+  void start(const std::string& publication = "FOR ALL TABLES") {
+    run(*source, "CREATE PUBLICATION p " + publication);
+    run(*source, "SELECT pg_create_logical_replication_slot('fs', 'pgoutput')");
+  }
+  void both(const std::string& sql) {
+    run(*source, sql);
+    run(*target, sql);
+  }
+  void on_source(const std::string& sql) { run(*source, sql); }
+  void on_target(const std::string& sql) { run(*target, sql); }
+
+  // Reads what the source committed since the last call into the log.
+  void capture(bool streaming = false) {
+    auto rows = source->query(
+        std::string("SELECT encode(data, 'hex') FROM pg_logical_slot_get_binary_changes(") +
+            "'fs', NULL, NULL, 'proto_version', '2', 'publication_names', 'p', 'streaming', '" +
+            (streaming ? "on" : "off") + "')",
+        world->after(300s));
+    ASSERT_TRUE(rows.ok()) << rows.error().what;
+    TestRecorder recorder(log, payload_max_);
+    log.add({.kind = RecordKind::session});
+    for (int row = 0; row < rows->count(); ++row) recorder.message(from_hex(rows->text(row, 0)));
+  }
+
+  std::unique_ptr<PostgresSink> sink(SinkOptions options = {}) {
+    return std::make_unique<PostgresSink>(*world, connect_options(target_server_, "fs_t"), options);
+  }
+  // A new sink applies the log to its end.
+  Result<Applied> apply_all(SinkOptions options = {}) {
+    auto fresh = sink(options);
+    return apply_with(*fresh);
+  }
+  Result<Applied> apply_with(PostgresSink& by) {
+    FARSHORE_TRY(by.open(stream, log.epoch));
+    TestCursor cursor(log);
+    Applied sum;
+    for (;;) {
+      FARSHORE_TRY_ASSIGN(const Applied part, by.apply(cursor, world->after(20s)));
+      sum.transactions += part.transactions;
+      sum.changes += part.changes;
+      sum.durable = part.durable;
+      const bool moved = part.through != sum.through;
+      sum.through = part.through;
+      if (!moved) return sum;
+    }
+  }
+  void captured_and_applied(SinkOptions options = {}) {
+    capture();
+    auto applied = apply_all(options);
+    ASSERT_TRUE(applied.ok()) << applied.error().what;
+    EXPECT_EQ(applied->through, log.last());
+  }
+
+  std::string on_both(const std::string& sql) {
+    const std::string left = text(*source, sql), right = text(*target, sql);
+    return left == right ? std::string() : "source: " + left + "\ntarget: " + right;
+  }
+  // Every row of every table as text; empty: no difference.
+  void expect_same_tables() {
+    auto tables = source->query(
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables WHERE pubname = "
+        "'p'",
+        world->after(60s));
+    ASSERT_TRUE(tables.ok()) << tables.error().what;
+    ASSERT_GT(tables->count(), 0);
+    for (int i = 0; i < tables->count(); ++i) {
+      const std::string table(tables->text(i, 0));
+      EXPECT_EQ(on_both("SELECT count(*) || ' ' || coalesce(md5(string_agg(r, E'\\n' ORDER BY r "
+                        "COLLATE \"C\")), '')"
+                        " FROM (SELECT t::text AS r FROM " +
+                        table + " t) x"),
+                "")
+          << table;
+    }
+  }
+  std::string target_text(const std::string& sql) { return text(*target, sql); }
+  std::string source_text(const std::string& sql) { return text(*source, sql); }
+
+  static Bytes from_hex(std::string_view hex) {
+    const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+    Bytes bytes;
+    for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+      bytes += static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1]));
+    return bytes;
+  }
+  static ConnectOptions connect_options(const TestServer& server, const std::string& database) {
+    return {.conninfo = server.conninfo(database), .application_name = "farshore_test"};
+  }
+  std::unique_ptr<Connection> connect(const TestServer& server, const std::string& database) {
+    auto connection =
+        Connection::open(*world, connect_options(server, database), world->after(20s));
+    EXPECT_TRUE(connection.ok()) << (connection.ok() ? "" : connection.error().what);
+    return *std::move(connection);
+  }
+  std::unique_ptr<Connection> connect_target() { return connect(target_server_, "fs_t"); }
+  void reconnect_target() { target = connect_target(); }
+
+  void run(Connection& connection, const std::string& sql) {
+    auto done = connection.query(sql, world->after(120s));
+    ASSERT_TRUE(done.ok()) << sql << "\n" << done.error().what;
+  }
+  std::string text(Connection& connection, const std::string& sql) {
+    auto rows = connection.query(sql, world->after(120s));
+    EXPECT_TRUE(rows.ok()) << sql << "\n" << (rows.ok() ? "" : rows.error().what);
+    return rows.ok() && rows->count() > 0 ? std::string(rows->text(0, 0)) : std::string();
+  }
+
+  std::unique_ptr<os::World> world;
+  std::unique_ptr<Connection> source, target;
+  TestLog log;
+  Uuid stream;
+
+ private:
+  // The database of that name without anything in it: much faster than a new one for each test.
+  std::unique_ptr<Connection> fresh(TestServer& server, const std::string& database) {
+    auto admin = connect(server, "postgres");
+    if (text(*admin, "SELECT count(*) FROM pg_database WHERE datname = '" + database + "'") == "0")
+      run(*admin, "CREATE DATABASE " + database);
+    run(*admin, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '" +
+                    database + "'");
+    auto connection = connect(server, database);
+    run(*connection,
+        "DO $$ DECLARE s text; BEGIN"
+        " PERFORM pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = "
+        "current_database();"
+        " PERFORM pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname LIKE "
+        "'farshore%';"
+        " FOR s IN SELECT pubname FROM pg_publication LOOP EXECUTE format('DROP PUBLICATION %I', "
+        "s); END LOOP;"
+        " FOR s IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema)' "
+        "LOOP"
+        " EXECUTE format('DROP SCHEMA %I CASCADE', s); END LOOP; CREATE SCHEMA public; END $$");
+    return connection;
+  }
+
+  TestServer& source_server_;
+  TestServer& target_server_;
+  const std::uint64_t payload_max_;
+};
+
+// One server of each version for the whole program; each test has databases of its own.
+inline TestServer& shared_server(const std::string& bin) {
+  static std::map<std::string, std::unique_ptr<TestServer>> servers;
+  auto& server = servers[bin];
+  if (!server)
+    server = std::make_unique<TestServer>(TestServer::Options{
+        .bin = bin,
+        .port = 21300 + static_cast<int>(servers.size()),
+        .settings = {"logical_decoding_work_mem = 64kB", "max_replication_slots = 40"}});
+  return *server;
+}
+
+class OnEachServer : public testing::TestWithParam<std::string> {
+ protected:
+  OnEachServer() : pair(shared_server(GetParam()), shared_server(GetParam())) {}
+  TestPair pair;
+};
+
+inline std::string version_name(const testing::TestParamInfo<std::string>& info) {
+  return info.param.find("15") != std::string::npos ? "pg15" : "pg18";
+}
+
+}  // namespace farshore::postgres
