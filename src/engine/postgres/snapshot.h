@@ -2,8 +2,9 @@
 // (design 4.10). Table definitions are JSON (catalog.h); a mark is JSON {"version", "snapshot",
 // "lsn"}: pg_current_snapshot()'s text, and the end of the log after it was taken.
 //
-// Chunks: one byte 'b' or 't', then bytes of binary or text COPY in any pieces. Binary only when
-// all columns mean the same on every server (ColumnDefinition::binary_copy).
+// Chunks: the table's first byte is 'b' or 't', then come the bytes of binary or text COPY, in any
+// pieces (a link may cut a chunk). Binary only when all columns mean the same on every server
+// (ColumnDefinition::binary_copy).
 //
 // A copy holds a lock that stops ALTER TABLE and TRUNCATE of the application: when a session waits
 // for it, the copy gives way within about a second (`conflict`, may be tried again).

@@ -78,7 +78,8 @@ Result<Bytes> PostgresTableRows::next(Deadline deadline) {
       FARSHORE_TRY(connection_->query("COMMIT", deadline));  // its locks are no longer needed
       break;
     }
-    if (chunk_.empty()) chunk_ += binary_ ? 'b' : 't';
+    if (!format_told_) chunk_ += binary_ ? 'b' : 't';
+    format_told_ = true;
     chunk_.append((*message)->bytes());
     ++rows_;  // the server sends one message for a row; the true count comes with the last
   }

@@ -43,6 +43,7 @@ class PostgresTableRows final : public TableRows {
   const std::string name_;
   const bool binary_;
   Bytes mark_;
+  bool format_told_ = false;  // the table's first byte
   Bytes chunk_;
   std::uint64_t rows_ = 0;
   bool ended_ = false;
