@@ -85,6 +85,10 @@ Result<void> Agent::open() {
     options.key = fmt::format("{}/{}.key", region_.tls, region_.name);
   }
   FARSHORE_TRY_ASSIGN(server_, api::Server::start(world_, options, *this));
+  sampler_thread_ = os::Thread("rates", [this](std::stop_token stop) {
+    pipeline::Stopper stopper(world_);
+    while (stopper.wait(stop, 1s)) (void)view();
+  });
   sink_({.severity = Severity::info,
          .name = "agent.started",
          .message = fmt::format("farshore {} of region {}", version_, region_.name)});
@@ -93,6 +97,8 @@ Result<void> Agent::open() {
 
 Agent::~Agent() {
   server_.reset();
+  sampler_thread_.request_stop();
+  sampler_thread_.join();
   for (auto& heartbeat : heartbeats_) heartbeat->thread.request_stop();
   for (auto& source : sources_) source->thread.request_stop();
   for (auto& target : targets_) target->thread.request_stop();

@@ -110,6 +110,7 @@ class Agent final : public api::Agent {
   std::vector<std::unique_ptr<TargetEntry>> targets_;
   std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
   std::unique_ptr<api::Server> server_;
+  os::Thread sampler_thread_;  // looks at the counters once a second, so that rates are known when somebody asks
 
   os::Mutex routes_mutex_;  // legs are added before channels may come to them
   bool routes_ready_ = false;

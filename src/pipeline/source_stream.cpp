@@ -8,6 +8,8 @@ namespace farshore::pipeline {
 namespace {
 
 constexpr Duration kAskWait = 10s;
+constexpr Duration kAskEvery = 500ms;
+constexpr Duration kPatience = 10s;  // for a region that has not been reached yet
 constexpr Duration kVerbWait = 60s;
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
@@ -142,9 +144,11 @@ Result<std::optional<Welcome>> SourceStream::most_advanced(std::stop_token stop)
   for (const Target& target : options_.targets) {
     board_.set(State::starting, fmt::format("asks {} what it holds of this stream", target.site));
     auto welcome = ask_target(target);
+    const MonotonicTime asked = world_.now();
     while (!welcome.ok() && welcome.error().retry == Retry::yes && !stop.stop_requested()) {
-      board_.retrying(welcome.error(), world_.now() + 1s);
-      stopper_.wait(stop, 1s);
+      // Both agents start at about the same time: not being there yet is no news.
+      if (world_.now() - asked > kPatience) board_.retrying(welcome.error(), world_.now() + kAskEvery);
+      stopper_.wait(stop, kAskEvery);
       welcome = ask_target(target);
     }
     if (!welcome.ok()) return std::move(welcome).error();
