@@ -1,10 +1,11 @@
-// Link: the transport between two regions. Ordered, flow-controlled channels over 1..16 connections per direction, four
-// priority classes, compression, keepalives. It knows no journal and no engine; the messages of a channel are opaque.
-// Wire format: docs/formats/link.md.
+// Link: the transport between two regions. Ordered, flow-controlled channels over 1..16 connections
+// per direction, four priority classes, compression, keepalives. It knows no journal and no engine;
+// the messages of a channel are opaque. Wire format: docs/formats/link.md.
 //
-// A Link object is one region's end towards one peer region. It dials and accepts; the pair of ends forms a session.
-// Any cut ends the session: every open channel answers `unavailable`, the Link reconnects by itself with backoff, and the
-// streams open new channels and resume by place and hash. Nothing is delivered twice or out of order within a channel.
+// A Link object is one region's end towards one peer region. It dials and accepts; the pair of ends
+// forms a session. Any cut ends the session: every open channel answers `unavailable`, the Link
+// reconnects by itself with backoff, and the streams open new channels and resume by place and
+// hash. Nothing is delivered twice or out of order within a channel.
 #pragma once
 
 #include <functional>
@@ -20,7 +21,12 @@
 
 namespace farshore::link {
 
-enum class Class : std::uint8_t { control = 0, waiting = 1, stream = 2, copy = 3 };  // lower goes first
+enum class Class : std::uint8_t {
+  control = 0,
+  waiting = 1,
+  stream = 2,
+  copy = 3
+};  // lower goes first
 
 constexpr std::uint64_t kMessageMax = 4_MiB;  // longer ones are refused at send
 
@@ -32,32 +38,35 @@ struct Channel : Port {
   virtual Result<Bytes> receive(Deadline deadline) = 0;
   virtual void set_class(Class klass) = 0;  // e.g. stream -> waiting while commits wait
   virtual void close() = 0;
-  virtual std::uint64_t queued_bytes() const = 0;  // accepted by send, not yet written to a connection
+  virtual std::uint64_t queued_bytes()
+      const = 0;  // accepted by send, not yet written to a connection
 };
 
 struct PeerFacts {
   bool connected = false;
-  std::string state;                 // "connected", or why not: "handshake refused: protocol 2.1, we speak 1.0 to 1.1"
-  std::string version;               // the peer's Farshore version
-  std::string incarnation;           // of the peer's agent: changes when it restarts
-  Duration rtt{};                    // smoothed, from keepalives; zero: unknown
-  Duration clock_offset{};           // peer's wall clock minus ours
-  Duration clock_offset_bound{};     // error bound of it (half the round trip); zero: never measured
-  MonotonicTime heard_at{};          // last frame of any kind
+  std::string
+      state;  // "connected", or why not: "handshake refused: protocol 2.1, we speak 1.0 to 1.1"
+  std::string version;            // the peer's Farshore version
+  std::string incarnation;        // of the peer's agent: changes when it restarts
+  Duration rtt{};                 // smoothed, from keepalives; zero: unknown
+  Duration clock_offset{};        // peer's wall clock minus ours
+  Duration clock_offset_bound{};  // error bound of it (half the round trip); zero: never measured
+  MonotonicTime heard_at{};       // last frame of any kind
   std::uint64_t wire_bytes_sent = 0, plain_bytes_sent = 0;
   std::uint64_t wire_bytes_received = 0, plain_bytes_received = 0;
-  int connections = 0;               // outgoing
+  int connections = 0;  // outgoing
   int compression_level = 0;
-  std::string compression_why;       // "WAN is scarce: 10 Mbit/s" | "CPU is scarce: 96 % busy"
+  std::string compression_why;  // "WAN is scarce: 10 Mbit/s" | "CPU is scarce: 96 % busy"
 };
 
-using ChannelOpened = std::function<void(std::string name, Class klass, std::unique_ptr<Channel> channel)>;
+using ChannelOpened =
+    std::function<void(std::string name, Class klass, std::unique_ptr<Channel> channel)>;
 
 class Link {
  public:
   // `opened` is called from a link thread for each channel that the peer opens; it must not block.
-  // `keepalive_payload` is asked before each keepalive (<= 64 KiB, totals of design 4.12); `keepalive_received` gets the
-  // peer's. Starts its threads at once.
+  // `keepalive_payload` is asked before each keepalive (<= 64 KiB, totals of design 4.12);
+  // `keepalive_received` gets the peer's. Starts its threads at once.
   struct Callbacks {
     ChannelOpened opened;
     std::function<Bytes()> keepalive_payload;
@@ -65,18 +74,21 @@ class Link {
   };
   virtual ~Link() = default;
 
-  // Opens a channel; `name` says what for ("ship <stream uuid>"). unavailable when no session stands.
-  virtual Result<std::unique_ptr<Channel>> open(const std::string& name, Class klass, Deadline deadline) = 0;
+  // Opens a channel; `name` says what for ("ship <stream uuid>"). unavailable when no session
+  // stands.
+  virtual Result<std::unique_ptr<Channel>> open(const std::string& name, Class klass,
+                                                Deadline deadline) = 0;
   virtual Result<void> wait_connected(Deadline deadline) = 0;
   virtual PeerFacts facts() const = 0;
   virtual void close() = 0;
 };
 
-// The agent's one listener and its links: accepted connections say hello and go to the link of the region that their
-// certificate names. Owns the links; they live as long as it does.
+// The agent's one listener and its links: accepted connections say hello and go to the link of the
+// region that their certificate names. Owns the links; they live as long as it does.
 class Endpoint {
  public:
-  static Result<std::unique_ptr<Endpoint>> make(os::World& world, const std::string& listen_address, EventSink events);
+  static Result<std::unique_ptr<Endpoint>> make(os::World& world, const std::string& listen_address,
+                                                EventSink events);
   virtual ~Endpoint() = default;
   // Starts dialling and accepting for this peer at once.
   virtual Result<Link*> add_peer(const Options& options, Link::Callbacks callbacks) = 0;

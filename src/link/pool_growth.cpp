@@ -1,0 +1,38 @@
+#include "link/pool_growth.h"
+
+#include <algorithm>
+
+namespace farshore::link {
+
+double PoolGrowth::rate(MonotonicTime now, std::uint64_t sent_bytes_total) const {
+  return static_cast<double>(sent_bytes_total - sent_since_) /
+         std::max(seconds_of(now - queued_since_), 1e-3);
+}
+
+bool PoolGrowth::look(MonotonicTime now, std::uint64_t queued_bytes,
+                      std::uint64_t sent_bytes_total) {
+  if (queued_bytes <= kQueued) {
+    queued_since_ = MonotonicTime::max();
+    return false;
+  }
+  if (queued_since_ == MonotonicTime::max()) {
+    queued_since_ = now;
+    sent_since_ = sent_bytes_total;
+  }
+  const bool judging = grown_at_ != MonotonicTime::min();
+  if (now < paused_until_ || now - queued_since_ < (judging ? kJudgeAfter : kPatience))
+    return false;
+  const double rate_now = rate(now, sent_bytes_total);
+  if (judging && rate_now < rate_before_ * kGain) {
+    grown_at_ = MonotonicTime::min();
+    paused_until_ = now + kPause;
+    return false;
+  }
+  rate_before_ = rate_now;
+  grown_at_ = now;
+  queued_since_ = now;
+  sent_since_ = sent_bytes_total;
+  return true;
+}
+
+}  // namespace farshore::link

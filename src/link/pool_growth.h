@@ -1,0 +1,34 @@
+// PoolGrowth: when a session should have one more connection. It grows while much waits to be sent,
+// and stops growing when the last connection made nothing faster. Pure.
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/units.h"
+
+namespace farshore::link {
+
+class PoolGrowth {
+ public:
+  // At regular times. True: add one connection.
+  bool look(MonotonicTime now, std::uint64_t queued_bytes, std::uint64_t sent_bytes_total);
+
+  static constexpr std::uint64_t kQueued = 1_MiB;
+  static constexpr Duration kPatience = 300ms;  // the queue must have been that long for so long
+  static constexpr Duration kJudgeAfter =
+      2s;  // a new connection needs some round trips to find its rate
+  static constexpr Duration kPause = 60s;  // after one that did not help
+  static constexpr double kGain = 1.1;
+
+ private:
+  double rate(MonotonicTime now, std::uint64_t sent_bytes_total) const;
+
+  MonotonicTime queued_since_ = MonotonicTime::max();
+  std::uint64_t sent_since_ = 0;  // total at queued_since_
+  MonotonicTime grown_at_ = MonotonicTime::min();
+  double rate_before_ = 0;
+  MonotonicTime paused_until_ = MonotonicTime::min();
+};
+
+}  // namespace farshore::link
