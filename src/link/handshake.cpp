@@ -42,34 +42,38 @@ Decision decide_join(const Self& self, const std::optional<Standing>& standing, 
     return refuse(self, RefuseCode::full, "the session has its {} connections",
                   standing->connections);
   accept.session = standing->number;
-  return Accepted{std::move(accept), false};
+  return accept;
+}
+
+// The newest number of ours that the peer says has ended there; never one that was not given out.
+std::uint64_t ended_at_peer(const Self& self, const Hello& hello) {
+  return hello.owner == self.incarnation ? std::min(hello.ended, self.candidate) : 0;
 }
 
 // The peer has, or had, the session that stands here. Only the owner's numbers say which.
 Decision decide_again(const Self& self, const Standing& standing, const Hello& hello,
                       Accept accept) {
   if (self.owns()) {
-    const bool ended = hello.owner == self.incarnation && hello.ended >= standing.number;
-    accept.session = ended ? std::max(self.candidate, hello.ended + 1) : standing.number;
-    if (ended) return Accepted{std::move(accept), true};
+    const bool ended = ended_at_peer(self, hello) >= standing.number;
+    accept.session = ended ? std::max(self.candidate, standing.number + 1) : standing.number;
+    if (ended) return accept;
   } else {
     if (hello.session < standing.number)
       return refuse(self, RefuseCode::stale_session, "session {} is over, {} stands", hello.session,
                     standing.number);
     accept.session = hello.session;
-    if (hello.session > standing.number) return Accepted{std::move(accept), true};
+    if (hello.session > standing.number) return accept;
   }
   if (standing.connections >= self.connections_max)  // both dialled at once
     return refuse(self, RefuseCode::full, "the session has its {} connections",
                   standing.connections);
-  return Accepted{std::move(accept), false};
+  return accept;
 }
 
 Decision decide_new(const Self& self, const Hello& hello, Accept accept) {
   if (self.owns()) {
-    accept.session = self.candidate;
-    if (hello.owner == self.incarnation) accept.session = std::max(accept.session, hello.ended + 1);
-    return Accepted{std::move(accept), false};
+    accept.session = std::max(self.candidate, ended_at_peer(self, hello) + 1);
+    return accept;
   }
   if (hello.session == 0)
     return refuse(self, RefuseCode::identity, "region '{}' owns the session and offers none",
@@ -77,7 +81,7 @@ Decision decide_new(const Self& self, const Hello& hello, Accept accept) {
   if (self.ended_owner == hello.incarnation && hello.session <= self.ended)
     return refuse(self, RefuseCode::stale_session, "session {} has ended here", hello.session);
   accept.session = hello.session;
-  return Accepted{std::move(accept), false};
+  return accept;
 }
 
 }  // namespace
@@ -112,7 +116,8 @@ Decision decide(const Self& self, const std::optional<Standing>& standing, const
                   "region '{}' is held by agent {} at {}: stop that one first, or this one",
                   hello.region, standing->peer_incarnation, standing->peer_address);
   Decision decision = decide_new(self, hello, std::move(accept));
-  if (auto* accepted = std::get_if<Accepted>(&decision)) accepted->ends_standing = true;
+  if (auto* newer = std::get_if<Accept>(&decision); newer != nullptr && self.owns())
+    newer->session = std::max(newer->session, standing->number + 1);
   return decision;
 }
 
@@ -153,12 +158,14 @@ Result<void> check_accept(const Self& self, const Accept& accept, const std::str
 }
 
 Attach attach_of(const Self& self, const std::optional<Standing>& standing, std::uint64_t number,
-                 const std::string& owner) {
+                 const std::string& owner, const std::string& peer_incarnation) {
   if (self.ended_owner == owner && number <= self.ended) return Attach::drop;
   if (!standing) return Attach::starts;
-  if (standing->owner == owner && standing->number == number) return Attach::joins;
-  if (standing->owner == owner && number < standing->number) return Attach::drop;
-  return Attach::replaces;
+  if (standing->owner != owner) return Attach::replaces;
+  if (number > standing->number) return Attach::replaces;
+  return number == standing->number && standing->peer_incarnation == peer_incarnation
+             ? Attach::joins
+             : Attach::drop;
 }
 
 }  // namespace farshore::link

@@ -37,16 +37,12 @@ struct Standing {
 // What a ping of the standing session has shown, asked when another agent claims the peer's region.
 enum class Liveness { not_asked, alive, silent };
 
-struct Accepted {
-  Accept accept;
-  bool ends_standing = false;  // the standing session is dead and makes room
-};
 struct PingFirst {};  // ask the standing session whether it lives, then decide again
 
-using Decision = std::variant<Accepted, Refuse, PingFirst>;
+using Decision = std::variant<Accept, Refuse, PingFirst>;
 
-// The acceptor's answer. `peer_name`: the certificate's; empty on plain TCP, where Hello's word is
-// taken.
+// The acceptor's answer. An Accept of a newer number than the standing session's ends that one.
+// `peer_name`: the certificate's; empty on plain TCP, where Hello's word is taken.
 Decision decide(const Self& self, const std::optional<Standing>& standing, const Hello& hello,
                 const std::string& peer_name, Liveness liveness);
 
@@ -58,13 +54,9 @@ Hello make_hello(const Self& self, const std::optional<Standing>& join);
 // The dialler's check of the answer. invalid: names what differs.
 Result<void> check_accept(const Self& self, const Accept& accept, const std::string& peer_name);
 
-enum class Attach {
-  starts,
-  joins,
-  replaces,
-  drop
-};  // what a connection of `number` means to this side, once confirmed
+// What a connection means to this side once it is confirmed.
+enum class Attach { starts, joins, replaces, drop };
 Attach attach_of(const Self& self, const std::optional<Standing>& standing, std::uint64_t number,
-                 const std::string& owner);
+                 const std::string& owner, const std::string& peer_incarnation);
 
 }  // namespace farshore::link

@@ -79,8 +79,8 @@ TEST(Handshake, NeighbouringMinorsTalkWithTheLower) {
     hello.protocol = theirs;
     const Decision decision = ask(owner(), std::nullopt, hello);
     if (talked) {
-      ASSERT_TRUE(std::holds_alternative<Accepted>(decision)) << int{theirs.minor};
-      EXPECT_EQ(std::get<Accepted>(decision).accept.protocol, *talked);
+      ASSERT_TRUE(std::holds_alternative<Accept>(decision)) << int{theirs.minor};
+      EXPECT_EQ(std::get<Accept>(decision).protocol, *talked);
     } else {
       EXPECT_EQ(refusal(decision).code, RefuseCode::protocol);
       EXPECT_THAT(refusal(decision).words,
@@ -122,22 +122,20 @@ TEST(Handshake, RefusesWhoeverIsNotThePeer) {
 
 TEST(Handshake, TheOwnerNumbersTheSessionWhoeverDials) {
   const auto taken =
-      std::get<Accepted>(ask(owner(), std::nullopt, make_hello(other(), std::nullopt)));
-  EXPECT_EQ(taken.accept.session, 5U);
+      std::get<Accept>(ask(owner(), std::nullopt, make_hello(other(), std::nullopt)));
+  EXPECT_EQ(taken.session, 5U);
   const auto given =
-      std::get<Accepted>(ask(other(), std::nullopt, make_hello(owner(), std::nullopt)));
-  EXPECT_EQ(given.accept.session, 5U);
+      std::get<Accept>(ask(other(), std::nullopt, make_hello(owner(), std::nullopt)));
+  EXPECT_EQ(given.session, 5U);
 }
 
 TEST(Handshake, BothDiallingAtOnceLandInOneSession) {
   const auto second =
-      std::get<Accepted>(ask(owner(), standing_at_owner(), make_hello(other(), std::nullopt)));
-  EXPECT_EQ(second.accept.session, 5U);
-  EXPECT_FALSE(second.ends_standing);
+      std::get<Accept>(ask(owner(), standing_at_owner(), make_hello(other(), std::nullopt)));
+  EXPECT_EQ(second.session, 5U);
   const auto first =
-      std::get<Accepted>(ask(other(), standing_at_other(), make_hello(owner(), std::nullopt)));
-  EXPECT_EQ(first.accept.session, 5U);
-  EXPECT_FALSE(first.ends_standing);
+      std::get<Accept>(ask(other(), standing_at_other(), make_hello(owner(), std::nullopt)));
+  EXPECT_EQ(first.session, 5U);
 }
 
 TEST(Handshake, APeerThatLostTheSessionEndsItHereToo) {
@@ -145,17 +143,15 @@ TEST(Handshake, APeerThatLostTheSessionEndsItHereToo) {
   lost.ended = 5;
   lost.ended_owner = "eu-1";
   const auto renewed =
-      std::get<Accepted>(ask(owner(), standing_at_owner(), make_hello(lost, std::nullopt)));
-  EXPECT_TRUE(renewed.ends_standing);
-  EXPECT_EQ(renewed.accept.session, 6U);
+      std::get<Accept>(ask(owner(), standing_at_owner(), make_hello(lost, std::nullopt)));
+  EXPECT_EQ(renewed.session, 6U);
   Self lost_owner = owner();
   lost_owner.candidate = 6;
   lost_owner.ended = 5;
   lost_owner.ended_owner = "eu-1";
   const auto moved =
-      std::get<Accepted>(ask(other(), standing_at_other(), make_hello(lost_owner, std::nullopt)));
-  EXPECT_TRUE(moved.ends_standing);
-  EXPECT_EQ(moved.accept.session, 6U);
+      std::get<Accept>(ask(other(), standing_at_other(), make_hello(lost_owner, std::nullopt)));
+  EXPECT_EQ(moved.session, 6U);
 }
 
 TEST(Handshake, AnEndedNumberIsNeverUsedAgain) {
@@ -164,17 +160,17 @@ TEST(Handshake, AnEndedNumberIsNeverUsedAgain) {
   self.ended_owner = "eu-1";
   EXPECT_EQ(refusal(ask(self, std::nullopt, make_hello(owner(), std::nullopt))).code,
             RefuseCode::stale_session);
-  EXPECT_EQ(attach_of(self, std::nullopt, 5, "eu-1"), Attach::drop);
-  EXPECT_EQ(attach_of(self, std::nullopt, 6, "eu-1"), Attach::starts);
-  EXPECT_EQ(attach_of(self, std::nullopt, 1, "eu-2"), Attach::starts);
+  EXPECT_EQ(attach_of(self, std::nullopt, 5, "eu-1", "eu-1"), Attach::drop);
+  EXPECT_EQ(attach_of(self, std::nullopt, 6, "eu-1", "eu-1"), Attach::starts);
+  EXPECT_EQ(attach_of(self, std::nullopt, 1, "eu-2", "eu-2"), Attach::starts);
   Standing newer = standing_at_other();
   newer.number = 7;
   EXPECT_EQ(refusal(ask(self, newer, make_hello(owner(), std::nullopt))).code,
             RefuseCode::stale_session);
-  EXPECT_EQ(attach_of(self, newer, 6, "eu-1"), Attach::drop);
-  EXPECT_EQ(attach_of(self, newer, 7, "eu-1"), Attach::joins);
-  EXPECT_EQ(attach_of(self, newer, 8, "eu-1"), Attach::replaces);
-  EXPECT_EQ(attach_of(self, newer, 1, "eu-2"), Attach::replaces);
+  EXPECT_EQ(attach_of(self, newer, 6, "eu-1", "eu-1"), Attach::drop);
+  EXPECT_EQ(attach_of(self, newer, 7, "eu-1", "eu-1"), Attach::joins);
+  EXPECT_EQ(attach_of(self, newer, 8, "eu-1", "eu-1"), Attach::replaces);
+  EXPECT_EQ(attach_of(self, newer, 1, "eu-2", "eu-2"), Attach::replaces);
 }
 
 TEST(Handshake, ASecondAgentIsRefusedWhileTheFirstLives) {
@@ -185,13 +181,23 @@ TEST(Handshake, ASecondAgentIsRefusedWhileTheFirstLives) {
   const Decision refused = ask(owner(), standing_at_owner(), hello, "", Liveness::alive);
   EXPECT_EQ(refusal(refused).code, RefuseCode::second_agent);
   EXPECT_THAT(refusal(refused).words, HasSubstr("held by agent us-1 at 10.0.0.2:7400"));
-  EXPECT_TRUE(std::get<Accepted>(ask(owner(), standing_at_owner(), hello, "", Liveness::silent))
-                  .ends_standing);
+  const auto newer =
+      std::get<Accept>(ask(owner(), standing_at_owner(), hello, "", Liveness::silent));
+  EXPECT_EQ(newer.session, 6U);
+  EXPECT_EQ(attach_of(owner(), standing_at_owner(), 6, "eu-1", "us-2"), Attach::replaces);
+  EXPECT_EQ(attach_of(owner(), standing_at_owner(), 5, "eu-1", "us-2"), Attach::drop);
+}
+
+TEST(Handshake, APeerCannotUseUpTheNumbers) {
+  Hello hello = make_hello(other(), std::nullopt);
+  hello.owner = "eu-1";
+  hello.ended = ~std::uint64_t{0};
+  EXPECT_EQ(std::get<Accept>(ask(owner(), std::nullopt, hello)).session, 6U);
 }
 
 TEST(Handshake, OnlyTheSessionsOwnAgentsAddConnections) {
   const Hello join = make_hello(other(), standing_at_other());
-  EXPECT_EQ(std::get<Accepted>(ask(owner(), standing_at_owner(), join)).accept.session, 5U);
+  EXPECT_EQ(std::get<Accept>(ask(owner(), standing_at_owner(), join)).session, 5U);
   Standing full = standing_at_owner();
   full.connections = 16;
   EXPECT_EQ(refusal(ask(owner(), full, join)).code, RefuseCode::full);

@@ -145,7 +145,7 @@ Result<void> RegionLink::attach(std::shared_ptr<os::Connection> connection,
   os::Lock lock(mutex_);
   if (closing_) return permanent(ErrorKind::closed, "the link was closed");
   const auto stands = standing();
-  switch (attach_of(self_, stands, identity.number, identity.owner)) {
+  switch (attach_of(self_, stands, identity.number, identity.owner, identity.peer_incarnation)) {
     case Attach::drop:
       return transient(ErrorKind::conflict, "session {} has ended", identity.number);
     case Attach::joins:

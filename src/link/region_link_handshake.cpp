@@ -123,6 +123,8 @@ std::optional<Decision> RegionLink::decide_answer(const os::Connection& connecti
       const auto stands = standing();
       if (session_ != pinged) liveness = Liveness::not_asked;
       Decision decision = decide(self_, stands, hello, connection.peer_name(), liveness);
+      if (const auto* accepted = std::get_if<Accept>(&decision); accepted && self_.owns())
+        self_.candidate = std::max(self_.candidate, accepted->session);
       if (!std::holds_alternative<PingFirst>(decision)) return decision;
       pinged = session_;
     }
@@ -137,7 +139,7 @@ void RegionLink::answer(std::shared_ptr<os::Connection> connection, const Hello&
     return refuse(*connection,
                   {self_.protocol, RefuseCode::closing, "the agent stops or is busy: try again"});
   if (const auto* refusal = std::get_if<Refuse>(&*decision)) return refuse(*connection, *refusal);
-  const Accept& accept = std::get<Accepted>(*decision).accept;
+  const Accept& accept = std::get<Accept>(*decision);
   const Deadline deadline = world_.after(options_.connect_timeout);
   if (!send_single(*connection, FrameType::accept, encode(accept), deadline).ok()) return;
   const auto confirm = receive_single(*connection, 0, deadline);
