@@ -21,12 +21,12 @@ std::uint64_t network_number(ByteView bytes) {
 }  // namespace
 
 CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> connection,
-                               Options options, Lsn after)
+                               Options options)
     : world_(world),
       connection_(std::move(connection)),
       assembler_(std::move(options.own_origin_prefix)),
       feedback_(options.retain_max) {
-  feedback_.start(after);
+  feedback_.start(options.after, options.confirmed);
   sent_at_ = heard_at_ = placed_at_ = world_.now();
 }
 
@@ -134,7 +134,8 @@ Result<void> CaptureSession::send(bool reply_requested) {
   return {};
 }
 
-bool CaptureSession::acknowledge(const Acknowledgement& acknowledgement, os::Waker& waker) {
+std::optional<bool> CaptureSession::acknowledge(const Acknowledgement& acknowledgement,
+                                                os::Waker& waker) {
   auto lsn = [](const Position& position) {
     auto parsed = Lsn::from(position);
     return parsed.ok() ? *parsed : Lsn();

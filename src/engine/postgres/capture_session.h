@@ -20,18 +20,19 @@ class CaptureSession {
   struct Options {
     std::string own_origin_prefix;
     std::uint64_t retain_max = 0;
+    Lsn after;      // where the session begins
+    Lsn confirmed;  // what the slot was released up to
   };
 
-  CaptureSession(os::World& world, std::unique_ptr<Connection> connection, Options options,
-                 Lsn after);
+  CaptureSession(os::World& world, std::unique_ptr<Connection> connection, Options options);
 
   // Records that are here or come before the deadline; empty: none came, or `waker` woke.
   Result<std::vector<Record>> receive(Deadline deadline, os::Waker& waker);
   std::vector<Bytes> preamble() const { return assembler_.preamble(); }
 
-  // Reports at once when it changes what the server may know. True: the slot had to be released
+  // Reports at once when it changes what the server may know. Whether the slot had to be released
   // beyond what is durable far.
-  bool acknowledge(const Acknowledgement& acknowledgement, os::Waker& waker);
+  std::optional<bool> acknowledge(const Acknowledgement& acknowledgement, os::Waker& waker);
   // Each second: reports, so that the server does not take us for dead while nobody receives.
   void report(os::Waker& waker);
   // From now on receive fails with this.

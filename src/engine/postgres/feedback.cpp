@@ -11,10 +11,11 @@ void put_network_order(Bytes& out, std::uint64_t value) {
 
 }  // namespace
 
-void Feedback::start(Lsn after) {
+void Feedback::start(Lsn after, Lsn confirmed) {
   emitted_ = after;
   passed_ = near_ = far_ = released_ = Lsn();
-  write_ = flush_ = apply_ = Lsn();
+  write_ = apply_ = Lsn();
+  flush_ = confirmed_ = confirmed;
   settle();
 }
 
@@ -41,6 +42,11 @@ void Feedback::settle() {
   apply_ = std::max(apply_, level(far_));
   const Lsn bounded(near_.value() > retain_max_ ? near_.value() - retain_max_ : 0);
   flush_ = std::max({flush_, std::min(released_, near_), bounded});
+}
+
+std::optional<bool> Feedback::released_early() const {
+  if (released_ > Lsn()) return flush_ > released_;
+  return flush_ > confirmed_ ? std::optional(true) : std::nullopt;
 }
 
 std::optional<Lsn> Feedback::place_due() const {

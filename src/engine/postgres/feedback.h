@@ -25,9 +25,11 @@ class Feedback {
  public:
   explicit Feedback(std::uint64_t retain_max) : retain_max_(retain_max) {}
 
-  // A session begins that delivers what committed after `after`. Acknowledgements of the session
-  // before are forgotten: the server may be another one.
-  void start(Lsn after);
+  // A session begins that delivers what committed after `after`, from a slot that was released up
+  // to `confirmed`: that is reported as flush from the start, since a walsender that never reported
+  // one counts for no synchronous commit (syncrep.c). Acknowledgements of the session before are
+  // forgotten: the server may be another one.
+  void start(Lsn after, Lsn confirmed);
   // A record with this position was given out (or waits to be). False: not newer than the last.
   bool emitted(Lsn position);
   // All that committed up to here was given out, or held nothing for us: a keepalive's walEnd, the
@@ -39,8 +41,8 @@ class Feedback {
   Reply reply() const { return {write_, flush_, apply_}; }
   // Set while keepalives are ahead of the last record.
   std::optional<Lsn> place_due() const;
-  // `flush` has gone past what is durable far, because of retain_max.
-  bool released_early() const { return flush_ > released_; }
+  // `flush` has gone past what is durable far, because of retain_max; nullopt: not known yet.
+  std::optional<bool> released_early() const;
 
  private:
   void settle();
@@ -50,7 +52,7 @@ class Feedback {
 
   const std::uint64_t retain_max_;
   Lsn emitted_, passed_;
-  Lsn near_, far_, released_;
+  Lsn near_, far_, released_, confirmed_;
   Lsn write_, flush_, apply_;
 };
 

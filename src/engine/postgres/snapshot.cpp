@@ -160,19 +160,23 @@ Result<std::unique_ptr<TableRows>> PostgresSnapshotSource::open(const SourceTabl
 }
 
 // A commit may be decoded, journaled and applied already and not be visible yet, as while it waits
-// for a standby. A snapshot taken then lacks its rows, and its changes may lie before the place from
-// which the table's changes are applied.
+// for a standby. A snapshot taken then lacks its rows, and its changes may lie before the place
+// from which the table's changes are applied.
 Result<void> PostgresSnapshotSource::wait_for_older(Connection& connection,
                                                     const std::string& table, Deadline deadline) {
-  auto snapshot_bound = [&](const char* function) -> Result<std::uint64_t> {
-    FARSHORE_TRY_ASSIGN(
-        const Rows rows,
-        connection.query(fmt::format("SELECT {}(pg_current_snapshot())", function), deadline));
+  auto number = [&](const char* sql) -> Result<std::uint64_t> {
+    FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(sql, deadline));
     return std::strtoull(std::string(rows.text(0, 0)).c_str(), nullptr, 10);
   };
-  FARSHORE_TRY_ASSIGN(const std::uint64_t bound, snapshot_bound("pg_snapshot_xmax"));
+  // Every transaction that runs now and has written has a lower id than one that is given out now.
+  // (pg_snapshot_xmax is only one more than the newest that ended.)
+  FARSHORE_TRY_ASSIGN(
+      const std::uint64_t bound,
+      number("SELECT CASE WHEN pg_is_in_recovery() THEN "
+             "pg_snapshot_xmax(pg_current_snapshot()) ELSE pg_current_xact_id() END"));
   for (;;) {
-    FARSHORE_TRY_ASSIGN(const std::uint64_t oldest, snapshot_bound("pg_snapshot_xmin"));
+    FARSHORE_TRY_ASSIGN(const std::uint64_t oldest,
+                        number("SELECT pg_snapshot_xmin(pg_current_snapshot())"));
     if (oldest >= bound) return {};
     if (deadline.reached(world_.now())) {
       const std::string who = oldest_transaction(connection, bound, world_.after(kCatalogWait));

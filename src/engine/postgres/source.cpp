@@ -106,7 +106,10 @@ Result<SourceIdentity> PostgresSource::open_session(Lsn after) {
                                             world_.after(options_.connect_wait)));
   auto session = std::make_shared<CaptureSession>(
       world_, std::move(replication),
-      CaptureSession::Options{options_.own_origin_prefix, options_.retain_max}, after);
+      CaptureSession::Options{.own_origin_prefix = options_.own_origin_prefix,
+                              .retain_max = options_.retain_max,
+                              .after = after,
+                              .confirmed = slot.confirmed});
   {
     os::Lock lock(mutex_);
     session_ = session;
@@ -218,12 +221,12 @@ std::vector<Bytes> PostgresSource::preamble() const {
 void PostgresSource::acknowledge(const Acknowledgement& acknowledgement) {
   const auto session = this->session();
   if (!session) return;
-  const bool early = session->acknowledge(acknowledgement, waker_);
+  const std::optional<bool> early = session->acknowledge(acknowledgement, waker_);
   {
     os::Lock lock(mutex_);
-    if (std::exchange(released_early_, early) == early) return;
+    if (!early || std::exchange(released_early_, *early) == *early) return;
   }
-  if (early)
+  if (*early)
     tell(Severity::warning, "source.released_early",
          fmt::format(
              "the far side is more than {} of log behind: the slot lets go of what is only in "

@@ -61,29 +61,40 @@ Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline dea
 }
 
 Result<Bytes> PostgresTableRows::next(Deadline deadline) {
-  while (!ended_ && chunk_.size() < kChunkBytes) {
+  while (!ended_ && unread_.empty() && chunk_.size() < kChunkBytes) {
     auto message = connection_->copy_next(deadline);
-    if (!message.ok()) {
-      if (message.error().kind == ErrorKind::timeout && chunk_.size() > 1) break;
-      os::Lock lock(mutex_);
-      if (!gave_way_to_.empty())
-        return transient(ErrorKind::conflict,
-                         "table {}: {} waits for a lock on it: the copy gave way and starts again",
-                         name_, gave_way_to_);
-      return within("table " + name_, std::move(message).error());
-    }
+    if (!message.ok() && message.error().kind == ErrorKind::timeout && !chunk_.empty()) break;
+    if (!message.ok()) return failed(std::move(message).error());
     if (!*message) {
       ended_ = true;
       rows_ = connection_->copied_rows();
       FARSHORE_TRY(connection_->query("COMMIT", deadline));  // its locks are no longer needed
       break;
     }
-    if (!format_told_) chunk_ += binary_ ? 'b' : 't';
-    format_told_ = true;
-    chunk_.append((*message)->bytes());
+    row_.emplace(*std::move(*message));
+    unread_ = row_->bytes();
     ++rows_;  // the server sends one message for a row; the true count comes with the last
+    take_unread();
   }
+  take_unread();
   return std::exchange(chunk_, {});
+}
+
+// COPY may be cut anywhere: a large row goes in several chunks.
+void PostgresTableRows::take_unread() {
+  if (unread_.empty()) return;
+  if (!std::exchange(format_told_, true)) chunk_ += binary_ ? 'b' : 't';
+  const ByteView part = unread_.substr(0, kChunkBytes - chunk_.size());
+  chunk_.append(part);
+  unread_.remove_prefix(part.size());
+}
+
+Error PostgresTableRows::failed(Error error) {
+  os::Lock lock(mutex_);
+  if (gave_way_to_.empty()) return within("table " + name_, std::move(error));
+  return transient(ErrorKind::conflict,
+                   "table {}: {} waits for a lock on it: the copy gave way and starts again", name_,
+                   gave_way_to_);
 }
 
 void PostgresTableRows::watch(const SourceOptions& options, std::stop_token stop) {

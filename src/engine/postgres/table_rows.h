@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/postgres/catalog.h"
@@ -35,6 +36,8 @@ class PostgresTableRows final : public TableRows {
         binary_(table.binary_copy()) {}
 
   Result<void> begin(const TableDefinition& table, Deadline deadline);
+  void take_unread();
+  Error failed(Error error);
   void watch(const SourceOptions& options, std::stop_token stop);
   Result<bool> give_way(Connection& watcher);
 
@@ -45,6 +48,8 @@ class PostgresTableRows final : public TableRows {
   Bytes mark_;
   bool format_told_ = false;  // the table's first byte
   Bytes chunk_;
+  std::optional<CopyMessage> row_;
+  ByteView unread_;  // of row_
   std::uint64_t rows_ = 0;
   bool ended_ = false;
 
