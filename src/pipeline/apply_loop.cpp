@@ -76,7 +76,8 @@ void ApplyLoop::show_waiting() {
 Result<void> ApplyLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
   const auto places = journal_.consumer(kConsumer);
-  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(places ? places->restart : Sequence(0), through));
+  // The sink passes over what it holds: it learns from it what relations later changes name.
+  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(places ? places->restart : Sequence(0), Sequence(0)));
   Hold hold{.delay = options_.delay};
   {
     os::Lock lock(mutex_);

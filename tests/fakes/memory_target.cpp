@@ -51,7 +51,7 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
     if (!item) break;
     applied.through = item->place.sequence;
     applied.commit_time = std::max(applied.commit_time, item->commit_time);
-    if (item->kind != RecordKind::data) continue;
+    if (item->kind != RecordKind::data || item->place.sequence <= target_.through_) continue;
     FARSHORE_TRY_ASSIGN(AppliedTransaction transaction, read(cursor, *item));
     group.push_back(std::move(transaction));
   }
