@@ -129,7 +129,9 @@ void run_syncer(Log& log) {
       log.durable_changed.wait(lock);
     } else if (log.write_blocked) {
       if (log.phase != Phase::open) return;
-      log.syncer_wakeup.wait(lock, log.world.after(kDiskFullRetry));
+      log.syncer_wakeup.wait(lock, log.world.after(kDiskFullRetry),
+                             [&] { return log.retry_write || log.phase != Phase::open; });
+      log.retry_write = false;
       if (!log.pending.empty() && !log.flushing) flush_batch(log, lock);
     } else if (must_flush_now(log)) {
       flush_batch(log, lock);

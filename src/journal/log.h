@@ -80,6 +80,7 @@ struct Log {
   std::vector<Damage> damages;   // found and not yet repaired
   std::string full;              // not empty: appends wait, for this reason
   bool write_blocked = false;    // the disk was full under a write, which is tried again
+  bool retry_write = false;      // space was freed since
   EpochHistory history;
   ConsumerTable consumers;
   bool consumers_changed = false;   // since they were saved

@@ -127,25 +127,29 @@ Result<void> LogFrames::advance_to_position() {
     auto frame = reader_->next(limit_);
     if (frame && *frame) continue;
     if (frame) frame = reader_->damaged("the file ends before its last record");
-    if (frame.error().kind != ErrorKind::corrupt) return explain(frame.error());
+    if (frame.error().kind != ErrorKind::corrupt) return frame.error();
+    const std::size_t cuts = cuts_seen_;
     FARSHORE_TRY_ASSIGN(const Damage damage, pass_damage(*reader_, limit_, segment_last_));
-    if (damage.last >= position_) {
-      reader_.reset();
-      FARSHORE_TRY(refresh());
-      log_->report(damage);
-      return permanent(ErrorKind::corrupt, "{}", text_of(damage));
-    }
+    if (damage.last < position_) continue;
+    reader_.reset();
+    FARSHORE_TRY(check_same_files(cuts));
+    log_->report(damage);
+    return permanent(ErrorKind::corrupt, "{}", text_of(damage));
   }
   return {};
 }
 
+// What looks like damage is none when the files were changed under us.
+Result<void> LogFrames::check_same_files(std::size_t cuts) {
+  FARSHORE_TRY(refresh());
+  if (cuts == cuts_seen_) return {};
+  return transient(ErrorKind::conflict, "journal {} was cut while it was read: read again",
+                   log_->folder);
+}
+
 Error LogFrames::explain(Error error) {
   if (error.kind != ErrorKind::corrupt) return error;
-  const std::size_t cuts = cuts_seen_;
-  if (const auto state = refresh(); !state) return state.error();  // the file was changed under us
-  if (cuts != cuts_seen_)
-    return transient(ErrorKind::conflict, "journal {} was cut while it was read: read again",
-                     log_->folder);
+  if (auto same = check_same_files(cuts_seen_); !same) return std::move(same).error();
   if (const auto damage = pass_damage(*reader_, limit_, segment_last_)) log_->report(*damage);
   reader_.reset();
   return error;

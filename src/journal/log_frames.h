@@ -31,6 +31,7 @@ class LogFrames {
   Result<void> check_state();  // caller holds the log's lock
   Result<void> enter();
   Result<void> advance_to_position();
+  Result<void> check_same_files(std::size_t cuts);
   Error explain(Error error);
 
   LogPtr log_;

@@ -89,6 +89,21 @@ Result<SegmentPtr> newest_segment(Log& log, const FoundSegment& found, SegmentSc
   return segment;
 }
 
+// A segment that was begun and got no record before another epoch began at the same sequence.
+Result<void> drop_superseded(os::Files& files, std::vector<FoundSegment>& found) {
+  for (std::size_t i = 0; i + 1 < found.size();) {
+    const bool empty = found[i].size == found[i].header.bytes();
+    if (!empty || found[i].header.first != found[i + 1].header.first) {
+      ++i;
+      continue;
+    }
+    (void)files.remove(index_path(found[i].path));
+    FARSHORE_TRY(files.remove(found[i].path));
+    found.erase(found.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<FoundSegment>> find_segments(os::Files& files, const std::string& folder) {
@@ -108,7 +123,8 @@ Result<void> recover(Log& log) {
   FARSHORE_TRY_ASSIGN(EpochHistory history, load_history(files, log.folder));
   FARSHORE_TRY_ASSIGN(ConsumerTable consumers, load_consumers(files, log.folder));
   if (history.cut) FARSHORE_TRY(finish_cut(files, log.folder, history));
-  FARSHORE_TRY_ASSIGN(const auto found, find_segments(files, log.folder));
+  FARSHORE_TRY_ASSIGN(auto found, find_segments(files, log.folder));
+  FARSHORE_TRY(drop_superseded(files, found));
 
   std::deque<SegmentPtr> segments;
   for (std::size_t i = 0; i + 1 < found.size(); ++i) {

@@ -12,8 +12,8 @@ namespace {
 
 struct Target {
   SegmentPtr segment;
-  Sequence last;            // newest durable record of the segment
-  std::uint64_t limit = 0;  // where it ends
+  std::uint64_t limit = 0;  // where its durable frames end
+  bool closed = false;      // a closed one that shrank may be written behind its limit
 };
 
 Result<Target> target_of(Log& log, Place place) {
@@ -21,8 +21,8 @@ Result<Target> target_of(Log& log, Place place) {
   if (place.sequence < log.first()) return log.overtaken_error(place.sequence);
   Target target;
   target.segment = log.segment_of(place.sequence);
-  target.last = std::min(target.segment->last, log.durable.place.sequence);
   target.limit = target.segment->durable_end;
+  target.closed = target.segment != log.segments.back();
   if (target.segment->header.epoch != place.epoch)
     return permanent(ErrorKind::conflict,
                      "journal {} holds sequence {} in epoch {}, record {} does not belong there",
@@ -30,7 +30,8 @@ Result<Target> target_of(Log& log, Place place) {
   return target;
 }
 
-// The reader stands at the record, and knows the hash before it.
+// The reader stands at the record, and knows the hash before it unless the record before is
+// damaged.
 Result<void> stand_at(Log& log, SegmentReader& reader, const Target& target, Sequence sequence) {
   IndexEntry entry{target.segment->header.first, target.segment->header.bytes()};
   if (sequence > entry.sequence) {
@@ -43,23 +44,27 @@ Result<void> stand_at(Log& log, SegmentReader& reader, const Target& target, Seq
     const auto frame = reader.next(target.limit);
     if (frame && *frame) continue;
     if (!frame && frame.error().kind != ErrorKind::corrupt) return frame.error();
-    return permanent(ErrorKind::conflict, "records before {} are damaged too: repair from {} on",
-                     Place{reader.epoch(), sequence}, Place{reader.epoch(), reader.expected()});
+    const Sequence damaged = reader.expected();
+    if (frame) (void)reader.damaged("the file ends before its last record");
+    FARSHORE_TRY(pass_damage(reader, target.limit, target.segment->last));
+    if (reader.expected() > sequence)
+      return permanent(ErrorKind::conflict, "records before {} are damaged too: repair from {} on",
+                       Place{reader.epoch(), sequence}, Place{reader.epoch(), damaged});
   }
   return {};
 }
 
-Result<void> write_record(SegmentReader& reader, const Target& target, const PlacedRecord& placed,
-                          os::Files& files) {
+Result<void> write_record(Log& log, SegmentReader& reader, const Target& target,
+                          const PlacedRecord& placed) {
   Bytes encoded;
   encode_record(placed.record, encoded);
   if (!reader.hash_before() || chain_hash(*reader.hash_before(), encoded) != placed.hash)
     return permanent(ErrorKind::conflict,
                      "record {} does not continue the running hash of the record before it: it is "
-                     "not what journal file "
-                     "{} held",
+                     "not what journal file {} held",
                      placed.place, target.segment->path);
-  if (reader.offset() + frame_bytes(encoded.size()) > target.limit)
+  const std::uint64_t end = reader.offset() + frame_bytes(encoded.size());
+  if (!target.closed && end > target.limit)
     return permanent(ErrorKind::conflict, "record {} does not fit at offset {} of {}", placed.place,
                      reader.offset(), target.segment->path);
   FrameHeader header;
@@ -68,9 +73,14 @@ Result<void> write_record(SegmentReader& reader, const Target& target, const Pla
   header.appended = target.segment->header.created;
   Bytes frame;
   append_frame(header, encoded, frame);
-  FARSHORE_TRY_ASSIGN(auto file, files.open(target.segment->path, os::OpenMode::write));
+  FARSHORE_TRY_ASSIGN(auto file, log.world.files().open(target.segment->path, os::OpenMode::write));
   FARSHORE_TRY(file->write_at(reader.offset(), frame));
-  return file->sync();
+  FARSHORE_TRY(file->sync());
+  if (end <= target.limit) return {};
+  const os::Lock lock(log.mutex);
+  log.total_bytes += end - target.segment->durable_end;
+  target.segment->durable_end = target.segment->planned_end = end;
+  return {};
 }
 
 Result<void> repair_record(Log& log, const Target& target, const PlacedRecord& placed) {
@@ -84,7 +94,7 @@ Result<void> repair_record(Log& log, const Target& target, const PlacedRecord& p
                      placed.place);
   }
   if (!frame && frame.error().kind != ErrorKind::corrupt) return frame.error();
-  const auto written = write_record(reader, target, placed, log.world.files());
+  const auto written = write_record(log, reader, target, placed);
   if (!written && written.error().kind == ErrorKind::io) log.fail(written.error());
   return written;
 }

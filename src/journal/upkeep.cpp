@@ -112,7 +112,6 @@ void set_full(Log& log, const std::string& full) {
     was = !log.full.empty();
     log.full = full;
     log.room_changed.notify_all();
-    if (log.write_blocked) log.syncer_wakeup.notify_all();
   }
   if (!was && !full.empty())
     log.emit(Severity::error, "journal.full",
@@ -154,6 +153,9 @@ Result<void> trim_log(Log& log) {
       return saved.error();
     tell_keep(log, decision.keep_shortened, first_kept);
     FARSHORE_TRY(remove_oldest(log, decision.remove));
+    const os::Lock lock(log.mutex);
+    log.retry_write = log.write_blocked;
+    log.syncer_wakeup.notify_all();
   }
   set_full(log, decision.full);
   return {};

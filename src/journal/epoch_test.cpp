@@ -1,0 +1,220 @@
+#include "journal/epoch_history.h"
+
+#include "journal/inspect.h"
+#include "journal/journal_fixture.h"
+
+namespace farshore::journal {
+namespace {
+
+TEST(EpochHistory, SaysWhichEpochASequenceBelongsTo) {
+  EpochHistory history;
+  ASSERT_TRUE(history.begin({Epoch(1), Sequence(1), "a"}).ok());
+  ASSERT_TRUE(history.begin({Epoch(3), Sequence(991), "b"}).ok());
+  EXPECT_EQ(history.epoch_at(Sequence(0)), Epoch(0));
+  EXPECT_EQ(history.epoch_at(Sequence(990)), Epoch(1));
+  EXPECT_EQ(history.epoch_at(Sequence(991)), Epoch(3));
+  EXPECT_EQ(history.promised, Epoch(3));
+}
+
+TEST(EpochHistory, RefusesStaleEpochsAndTakesAKnownEntryTwice) {
+  EpochHistory history;
+  const EpochEntry second{Epoch(2), Sequence(10), "b"};
+  ASSERT_TRUE(history.begin(second).ok());
+  EXPECT_TRUE(history.begin(second).ok());
+  EXPECT_EQ(history.begin({Epoch(2), Sequence(11), "b"}).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(history.begin({Epoch(1), Sequence(20), "b"}).error().kind, ErrorKind::conflict);
+  history.promised = Epoch(5);
+  EXPECT_EQ(history.begin({Epoch(4), Sequence(20), "b"}).error().kind, ErrorKind::conflict);
+}
+
+TEST(EpochHistory, DropsEntriesThatHoldNothingAnyMore) {
+  EpochHistory history;
+  ASSERT_TRUE(history.begin({Epoch(1), Sequence(1), "a"}).ok());
+  ASSERT_TRUE(history.begin({Epoch(2), Sequence(50), "b"}).ok());
+  ASSERT_TRUE(history.begin({Epoch(3), Sequence(40), "c"}).ok());
+  ASSERT_EQ(history.entries.size(), 2U);
+  EXPECT_EQ(history.epoch_at(Sequence(45)), Epoch(3));
+}
+
+class JournalEpoch : public JournalFixture {
+ protected:
+  EpochEntry entry(std::uint64_t epoch, std::uint64_t first) {
+    return {Epoch(epoch), Sequence(first), "db"};
+  }
+  std::vector<std::string> salvaged() {
+    std::vector<std::string> paths;
+    for (const std::string& path : world.disk.paths())
+      if (path.starts_with(kFolder + "/salvage/")) paths.push_back(path);
+    return paths;
+  }
+};
+
+TEST_F(JournalEpoch, PromisesAndHistorySurviveReopening) {
+  open();
+  ASSERT_TRUE(journal->begin_epoch(entry(1, 1)).ok());
+  ASSERT_TRUE(journal->promise(Epoch(4)).ok());
+  EXPECT_EQ(journal->promise(Epoch(3)).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(journal->begin_epoch(entry(3, 1)).error().kind, ErrorKind::conflict);
+  reopen();
+  EXPECT_EQ(journal->promised(), Epoch(4));
+  EXPECT_EQ(journal->history(), (std::vector<EpochEntry>{entry(1, 1)}));
+}
+
+TEST_F(JournalEpoch, ANewEpochAtTheEndGoesOnInASegmentOfItsOwn) {
+  open();
+  commit_many(10);
+  ASSERT_TRUE(journal->begin_epoch(entry(2, 11)).ok());
+  EXPECT_EQ(commit(data_record(1, "x")), (Place{Epoch(2), Sequence(11)}));
+  EXPECT_EQ(segment_paths().size(), 2U);
+  reopen();
+  EXPECT_EQ(commit(data_record(1, "y")), (Place{Epoch(2), Sequence(12)}));
+  const auto all = read_all();
+  EXPECT_EQ(all[9].place.epoch, Epoch(1));
+  EXPECT_EQ(all[10].place.epoch, Epoch(2));
+  EXPECT_TRUE(salvaged().empty());
+}
+
+TEST_F(JournalEpoch, ATailThatLostIsSetAsideWholeAndTheLogGoesOnBeforeIt) {
+  open();
+  commit_many(2000);
+  commit(record_of(RecordKind::preamble));
+  const auto before = read_all();
+  const auto hash = *journal->hash_at(Sequence(500));
+  ASSERT_TRUE(journal->set_consumer("eu", {Sequence(900), Sequence(901)}).ok());
+  auto behind = *journal->reader(Sequence(700));
+  auto ahead = *journal->reader(Sequence(400));
+  ASSERT_EQ(behind->next(1, soon())->size(), 1U);
+  ASSERT_EQ(ahead->next(1, soon())->size(), 1U);
+
+  ASSERT_TRUE(journal->begin_epoch(entry(2, 501)).ok());
+  EXPECT_EQ(journal->status().written, (Place{Epoch(1), Sequence(500)}));
+  EXPECT_EQ(journal->status().hash, hash);
+  EXPECT_EQ(journal->tail().position, before[499].record.position);
+  EXPECT_EQ(count_events("journal.tail_set_aside"), 1U);
+  EXPECT_EQ(journal->consumer("eu")->applied, Sequence(500));
+  EXPECT_EQ(behind->next(1, soon()).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(commit(data_record(1, "new")), (Place{Epoch(2), Sequence(501)}));
+  for (const bool reopened : {false, true}) {
+    if (reopened) reopen();
+    const auto after = read_all();
+    ASSERT_EQ(after.size(), 501U);
+    EXPECT_EQ(after[499].hash, before[499].hash);
+    EXPECT_EQ(after[500].record.payload, "new");
+    EXPECT_EQ(journal->status().health, Health::good);
+  }
+  std::uint64_t set_aside = 0;
+  for (const std::string& path : salvaged()) {
+    const auto shown = inspect_file(world.disk, path, false);
+    ASSERT_TRUE(shown.ok());
+    EXPECT_NE(shown->find("no damage"), std::string::npos) << *shown;
+    std::size_t at = shown->find(" records, ");
+    set_aside += std::stoull(shown->substr(shown->rfind('\n', at) + 1));
+  }
+  EXPECT_EQ(set_aside, 2001U - 500U);
+  const auto shown = inspect_file(world.disk, kFolder + "/history", false);
+  EXPECT_NE(shown->find("set aside: 1:501 to 1:2001, replaced by epoch 2"), std::string::npos)
+      << *shown;
+}
+
+TEST_F(JournalEpoch, AReaderBeforeTheCutReadsOnIntoTheNewEpoch) {
+  open();
+  commit_many(100);
+  auto reader = *journal->reader(Sequence(1));
+  ASSERT_EQ(reader->next(1, soon())->size(), 1U);
+  ASSERT_TRUE(journal->begin_epoch(entry(2, 51)).ok());
+  commit(data_record(1, "new"));
+  std::vector<PlacedRecord> records;
+  while (records.size() < 50) {
+    auto next = reader->next(1_MiB, soon());
+    ASSERT_TRUE(next.ok()) << next.error().what;
+    records.insert(records.end(), next->begin(), next->end());
+  }
+  EXPECT_EQ(records.back().place, (Place{Epoch(2), Sequence(51)}));
+}
+
+TEST_F(JournalEpoch, TheWholeLogMayBeSetAsideButNotMoreThanThat) {
+  open();
+  commit_many(2000);
+  ASSERT_TRUE(journal->set_consumer("eu", {Sequence(2000), Sequence(2001)}).ok());
+  ASSERT_TRUE(journal->trim().ok());
+  const Sequence first = journal->status().first.sequence;
+  ASSERT_GT(first, Sequence(1));
+  EXPECT_EQ(journal->begin_epoch({Epoch(2), first.previous(), "db"}).error().kind,
+            ErrorKind::overtaken);
+  const auto hash = *journal->hash_at(first.previous());
+  ASSERT_TRUE(journal->begin_epoch({Epoch(3), first, "db"}).ok());
+  EXPECT_EQ(journal->status().durable.sequence, first.previous());
+  EXPECT_EQ(journal->status().hash, hash);
+  reopen();
+  EXPECT_EQ(journal->status().hash, hash);
+  EXPECT_EQ(commit(data_record(1, "x")), (Place{Epoch(3), first}));
+}
+
+TEST_F(JournalEpoch, SettingAsideIsFinishedAfterACrashAtAnyWrite) {
+  open();
+  commit_many(1200);
+  journal.reset();
+  const auto before = world.disk.paths();
+  std::map<std::string, Bytes> contents;
+  for (const std::string& path : before) contents[path] = world.disk.read(path);
+  int failures = 0;
+  for (int step = 0; step < 60; ++step) {
+    MemoryWorld own;
+    for (const auto& [path, bytes] : contents) {
+      ASSERT_TRUE((*own.disk.open(path, os::OpenMode::create))->sync().ok());
+      own.disk.change(path, [&](Bytes& b) { b = bytes; });
+    }
+    ASSERT_TRUE(own.disk.sync_folder(kFolder).ok());
+    auto log = *Journal::open(own, kFolder, options, {});
+    own.disk.set({.writes_until_failure = step});
+    const bool done = log->begin_epoch(entry(2, 501)).ok();
+    failures += done ? 0 : 1;
+    log.reset();
+    own.disk.set({});
+    own.disk.crash(static_cast<std::uint64_t>(step));
+    auto again = Journal::open(own, kFolder, options, {});
+    ASSERT_TRUE(again.ok()) << step << ": " << again.error().what;
+    const auto history = (*again)->history();
+    const std::uint64_t end = (*again)->status().durable.sequence.value();
+    EXPECT_EQ(end, history.back().epoch == Epoch(2) ? 500U : 1200U) << step;
+    EXPECT_TRUE(!done || end == 500U) << step;
+    EXPECT_EQ((*again)->status().health, Health::good) << step;
+  }
+  EXPECT_GT(failures, 5);
+}
+
+TEST_F(JournalEpoch, AnEpochAheadOfTheEndMeansThatRecordsAreMissing) {
+  open();
+  commit_many(10);
+  ASSERT_TRUE(journal->begin_epoch(entry(2, 20)).ok());
+  const Record record = data_record(1, "x");
+  EXPECT_EQ(journal->append(std::span(&record, 1), soon()).error().kind, ErrorKind::conflict);
+}
+
+TEST_F(JournalEpoch, StartsAnywhereWhenEmpty) {
+  open();
+  const Tail tail{{"position"}, WallTime(5s), 9};
+  const std::vector<EpochEntry> history{entry(1, 1), entry(2, 900)};
+  EXPECT_EQ(journal->start_at({Epoch(1), Sequence(1000)}, 77, history, tail).error().kind,
+            ErrorKind::invalid);
+  ASSERT_TRUE(journal->start_at({Epoch(2), Sequence(1000)}, 77, history, tail).ok());
+  for (const bool reopened : {false, true}) {
+    if (reopened) reopen();
+    EXPECT_EQ(journal->status().written, (Place{Epoch(2), Sequence(999)}));
+    EXPECT_EQ(journal->status().first, (Place{Epoch(2), Sequence(1000)}));
+    EXPECT_EQ(journal->status().hash, 77U);
+    EXPECT_EQ(*journal->hash_at(Sequence(999)), 77U);
+    EXPECT_EQ(journal->tail().position.bytes, "position");
+    EXPECT_EQ(journal->tail().session, 9U);
+    EXPECT_EQ(journal->history(), history);
+  }
+  ASSERT_TRUE(
+      journal->start_at({Epoch(2), Sequence(2000)}, 78, history, tail).ok());  // still empty
+  EXPECT_EQ(commit(data_record(1, "x")), (Place{Epoch(2), Sequence(2000)}));
+  EXPECT_EQ(journal->start_at({Epoch(2), Sequence(3000)}, 79, history, tail).error().kind,
+            ErrorKind::conflict);
+  EXPECT_EQ(journal->hash_at(Sequence(10)).error().kind, ErrorKind::overtaken);
+}
+
+}  // namespace
+}  // namespace farshore::journal

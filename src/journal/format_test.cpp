@@ -1,0 +1,245 @@
+#include <fstream>
+
+#include "base/checksum.h"
+#include "change/record_codec.h"
+#include "journal/consumers.h"
+#include "journal/epoch_history.h"
+#include "journal/inspect.h"
+#include "journal/journal_fixture.h"
+#include "journal/segment_format.h"
+#include "journal/segment_index.h"
+#include "os/real/real_world.h"
+
+namespace farshore::journal {
+namespace {
+
+SegmentHeader sample_header() {
+  return {Epoch(2),
+          Sequence(991),
+          0x1122334455667788,
+          WallTime(1'700'000'000s),
+          Sequence(980),
+          true,
+          {{"\x01\x02\x03"}, WallTime(1'600'000'000s), 7}};
+}
+
+TEST(SegmentFormat, ReadsTheHeaderItWritesAndNoOther) {
+  const Bytes bytes = encode_segment_header(sample_header());
+  EXPECT_EQ(bytes.size() % 8, 0U);
+  EXPECT_EQ(bytes.size(), sample_header().bytes());
+  const auto read = decode_segment_header(bytes + "frames behind it");
+  ASSERT_TRUE(read.ok()) << read.error().what;
+  EXPECT_EQ(encode_segment_header(*read), bytes);
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(decode_segment_header(ByteView(bytes).substr(0, size)).ok());
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    Bytes changed = bytes;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    EXPECT_FALSE(decode_segment_header(changed).ok()) << at;
+  }
+}
+
+TEST(SegmentFormat, NamesSortBySequence) {
+  EXPECT_EQ(segment_name(Sequence(991), Epoch(2)), "00000000000000000991-0000000002.segment");
+  const auto name = parse_segment_name("00000000000000000991-0000000002.segment");
+  ASSERT_TRUE(name);
+  EXPECT_EQ(name->first, Sequence(991));
+  EXPECT_EQ(name->epoch, Epoch(2));
+  for (const char* other :
+       {"consumers", "history", "lock", "00000000000000000991-0000000002.index",
+        "00000000000000000991-0000000002.segment.new", "x0000000000000000991-0000000002.segment",
+        "99999999999999999999-0000000002.segment"})
+    EXPECT_FALSE(parse_segment_name(other)) << other;
+}
+
+TEST(SegmentFormat, IndexHistoryAndConsumersReadWhatTheyWriteAndNothingElse) {
+  SegmentIndex index;
+  index.add(Sequence(1), 80);
+  index.add(Sequence(2), 100);  // too near
+  index.add(Sequence(3), 80 + kIndexIntervalBytes);
+  index.add_preamble(Sequence(2));
+  EXPECT_EQ(index.entries().size(), 2U);
+  EXPECT_EQ(index.find(Sequence(2)).offset, 80U);
+  EXPECT_EQ(index.preamble_at_or_before(Sequence(1)), Sequence(0));
+  EXPECT_EQ(index.preamble_at_or_before(Sequence(3)), Sequence(2));
+  EXPECT_EQ(*decode_segment_index(encode_segment_index(index)), index);
+
+  EpochHistory history;
+  history.promised = Epoch(5);
+  history.entries = {{Epoch(1), Sequence(1), "system=1"}, {Epoch(4), Sequence(70), "system=2"}};
+  history.set_aside = {{Epoch(1), Sequence(70), Sequence(99), Epoch(4)}};
+  history.cut = Sequence(70);
+  EXPECT_EQ(*decode_history(encode_history(history)), history);
+
+  ConsumerTable table;
+  table["eu"] = {{Sequence(10), Sequence(4), true}, false};
+  table["ap"] = {{Sequence(3), Sequence(3), false}, true};
+  EXPECT_EQ(*decode_consumers(encode_consumers(table)), table);
+
+  for (const Bytes& bytes :
+       {encode_segment_index(index), encode_history(history), encode_consumers(table)})
+    for (std::size_t at = 0; at < bytes.size(); ++at) {
+      Bytes changed = bytes;
+      changed[at] = static_cast<char>(changed[at] ^ 1);
+      for (const ByteView bad : {ByteView(changed), ByteView(bytes).substr(0, at)}) {
+        EXPECT_FALSE(decode_segment_index(bad).ok());
+        EXPECT_FALSE(decode_history(bad).ok());
+        EXPECT_FALSE(decode_consumers(bad).ok());
+      }
+    }
+}
+
+// --- golden files: what version 0.1 wrote must open for ever
+
+Bytes golden(const std::string& name) {
+  std::ifstream in(std::string(FARSHORE_GOLDEN) + "/journal/0.1/" + name, std::ios::binary);
+  EXPECT_TRUE(in.good()) << name;
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+const std::vector<std::string> kGoldenFiles{"00000000000000000001-0000000001.segment",
+                                            "00000000000000000011-0000000002.segment", "consumers",
+                                            "history"};
+
+std::vector<Record> golden_records() {
+  std::vector<Record> records{record_of(RecordKind::session, "system=7 timeline=1"),
+                              record_of(RecordKind::preamble, "relations"),
+                              data_record(100, "one")};
+  for (int i = 0; i < 3; ++i) {
+    Record part = data_record(101, "part " + std::to_string(i), i == 0, i == 2);
+    part.flags.streamed = true;
+    records.push_back(part);
+  }
+  Record aborted = record_of(RecordKind::abort);
+  aborted.xid = 102;
+  aborted.sub_xid = 103;
+  records.push_back(aborted);
+  Record heartbeat = record_of(RecordKind::heartbeat);
+  heartbeat.commit_time = WallTime(1'700'000'000s);
+  heartbeat.position.bytes = "00000200";
+  records.push_back(heartbeat);
+  records.push_back(record_of(RecordKind::definition, "{}"));
+  records.push_back(record_of(RecordKind::table, "mark"));
+  return records;
+}
+
+class JournalGolden : public JournalFixture {};
+
+// FARSHORE_REWRITE_GOLDEN=1 writes them anew: only before a format is released.
+TEST_F(JournalGolden, FilesOfEachReleaseOpen) {
+  if (std::getenv("FARSHORE_REWRITE_GOLDEN") != nullptr) {
+    open();
+    ASSERT_TRUE(journal->begin_epoch({Epoch(1), Sequence(1), "system=7"}).ok());
+    const auto records = golden_records();
+    ASSERT_TRUE(journal->append(records, soon()).ok());
+    ASSERT_TRUE(journal->begin_epoch({Epoch(2), Sequence(11), "system=8"}).ok());
+    commit(data_record(104, "in epoch two"));
+    ASSERT_TRUE(journal->set_consumer("eu", {Sequence(6), Sequence(4), true}).ok());
+    journal.reset();
+    for (const std::string& name : kGoldenFiles)
+      std::ofstream(std::string(FARSHORE_GOLDEN) + "/journal/0.1/" + name, std::ios::binary)
+          << world.disk.read(kFolder + "/" + name);
+  }
+  events.clear();
+  MemoryWorld old;
+  for (const std::string& name : kGoldenFiles) {
+    const Bytes bytes = golden(name);
+    const std::string path = kFolder + "/" + name;
+    ASSERT_TRUE(old.disk.open(path, os::OpenMode::create).ok());
+    old.disk.change(path, [&](Bytes& content) { content = bytes; });
+  }
+  auto opened = Journal::open(old, kFolder, options, sink());
+  ASSERT_TRUE(opened.ok()) << opened.error().what;
+  EXPECT_TRUE(events.empty());
+  auto reader = *(*opened)->reader(Sequence(1));
+  std::vector<Record> records;
+  while (records.size() < 11) {
+    const auto next = reader->next(1_MiB, soon());
+    ASSERT_TRUE(next.ok() && !next->empty());
+    for (const PlacedRecord& placed : *next) records.push_back(placed.record);
+  }
+  auto expected = golden_records();
+  expected.push_back(data_record(104, "in epoch two"));
+  EXPECT_EQ(records, expected);
+  EXPECT_EQ((*opened)->status().durable, (Place{Epoch(2), Sequence(11)}));
+  EXPECT_EQ((*opened)->status().hash, 4308298110006835549ULL);
+  EXPECT_EQ(*(*opened)->consumer("eu"), (ConsumerPlaces{Sequence(6), Sequence(4), true}));
+  EXPECT_EQ((*opened)->history().back().identity, "system=8");
+}
+
+// --- inspect
+
+class JournalInspect : public JournalFixture {};
+
+TEST_F(JournalInspect, ShowsEveryRecordButNoPayload) {
+  open();
+  commit(record_of(RecordKind::session, "identity"));
+  commit(data_record(4711, "SECRET"));
+  const std::string path = segment_paths().at(0);
+  for (const bool json : {false, true}) {
+    const auto shown = inspect_file(world.disk, path, json);
+    ASSERT_TRUE(shown.ok());
+    EXPECT_NE(shown->find("4711"), std::string::npos);
+    EXPECT_NE(shown->find("first,last"), std::string::npos);
+    EXPECT_NE(shown->find("session"), std::string::npos);
+    EXPECT_EQ(shown->find("SECRET"), std::string::npos);
+    EXPECT_EQ(shown->find("identity"), std::string::npos);
+  }
+  EXPECT_NE(inspect_file(world.disk, path, false)->find("2 records, 1 transactions end here"),
+            std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, true)->find(R"("records":2,"transactions":1)"),
+            std::string::npos);
+}
+
+TEST_F(JournalInspect, ShowsDamageAndTornTails) {
+  open();
+  for (std::uint64_t i = 1; i <= 5; ++i) commit(data_record(i, "payload"));
+  journal.reset();
+  const std::string path = segment_paths().at(0);
+  const Bytes whole = world.disk.read(path);
+  world.disk.change(path, [](Bytes& bytes) { bytes[200] ^= 1; });
+  EXPECT_NE(inspect_file(world.disk, path, false)->find("DAMAGE: "), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, true)->find(R"({"damage":)"), std::string::npos);
+  world.disk.change(path, [&](Bytes& bytes) { bytes = whole.substr(0, whole.size() - 3); });
+  EXPECT_NE(inspect_file(world.disk, path, false)->find("TORN: "), std::string::npos);
+  world.disk.change(path, [&](Bytes& bytes) { bytes[9] ^= 1; });
+  EXPECT_NE(inspect_file(world.disk, path, false)->find("DAMAGE: offset 0"), std::string::npos);
+}
+
+TEST_F(JournalInspect, KnowsTheOtherFilesAndRefusesForeignOnes) {
+  open();
+  commit_many(10);
+  ASSERT_TRUE(journal->set_consumer("eu", {Sequence(6), Sequence(4), true}).ok());
+  journal.reset();
+  EXPECT_NE(inspect_file(world.disk, kFolder + "/consumers", false)
+                ->find("eu: applied 6, restart 4, required"),
+            std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, kFolder + "/history", true)->find(R"("epoch":1,"first":1)"),
+            std::string::npos);
+  ASSERT_TRUE(os::replace_file(world.disk, kFolder + "/other", "hello").ok());
+  EXPECT_EQ(inspect_file(world.disk, kFolder + "/other", false).error().kind, ErrorKind::invalid);
+  EXPECT_EQ(inspect_file(world.disk, kFolder + "/nothing", false).error().kind,
+            ErrorKind::not_found);
+}
+
+TEST(JournalOnARealDisk, WritesReadsAndReopens) {
+  auto world = os::make_real_world(std::nullopt);
+  std::string folder = ::testing::TempDir() + "farshore-journal-XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  for (std::uint64_t life = 0; life < 3; ++life) {
+    auto journal = *Journal::open(*world, folder, Options{}, {});
+    EXPECT_EQ(journal->status().durable.sequence, Sequence(life));
+    const Record record = data_record(life, "x");
+    const auto place = journal->append(std::span(&record, 1), Deadline::never());
+    EXPECT_EQ(journal->wait_durable(place->sequence, Deadline::never())->sequence,
+              Sequence(life + 1));
+    EXPECT_EQ(Journal::open(*world, folder, Options{}, {}).error().kind, ErrorKind::conflict);
+  }
+  const auto names = *world->files().list(folder);
+  for (const std::string& name : names)
+    EXPECT_TRUE(world->files().remove(folder + "/" + name).ok());
+  EXPECT_TRUE(world->files().remove(folder).ok());
+}
+
+}  // namespace
+}  // namespace farshore::journal

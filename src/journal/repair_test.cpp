@@ -1,0 +1,151 @@
+#include "journal/journal_fixture.h"
+
+namespace farshore::journal {
+namespace {
+
+class JournalRepair : public JournalFixture {
+ protected:
+  void SetUp() override {
+    open();
+    for (int i = 0; i < 1500; ++i)
+      append(data_record(++xid, Bytes(100, static_cast<char>('a' + i % 26))));
+    ASSERT_TRUE(journal->wait_durable(Sequence(1500), soon()).ok());
+    for (int i = 0; i < 10; ++i) commit(data_record(++xid, "newest"));
+    good = read_all();
+  }
+  // Flips a byte inside the payloads of these records.
+  void damage(std::initializer_list<std::uint64_t> sequences) {
+    for (const std::uint64_t sequence : sequences) {
+      Bytes needle = fmt::format("{:08}", sequence);  // the position in the record
+      for (const std::string& path : segment_paths())
+        world.disk.change(path, [&](Bytes& bytes) {
+          if (const auto at = bytes.rfind(needle); at != Bytes::npos && at > 100) bytes[at] = '#';
+        });
+    }
+  }
+  std::span<const PlacedRecord> good_ones(std::size_t first, std::size_t last) {
+    return std::span(good).subspan(first - 1, last - first + 1);
+  }
+  Sequence read_until_damage() {
+    auto reader = *journal->reader(Sequence(1));
+    for (;;) {
+      const auto records = reader->next(1_MiB, now());
+      if (records && !records->empty()) continue;
+      EXPECT_TRUE(records.ok() || records.error().kind == ErrorKind::corrupt);
+      return reader->position();
+    }
+  }
+  std::vector<PlacedRecord> good;
+};
+
+TEST_F(JournalRepair, PutsRecordsOfTheOtherRegionIntoTheirPlaces) {
+  damage({700, 701, 702});
+  EXPECT_EQ(read_until_damage(), Sequence(700));
+  EXPECT_EQ(journal->status().damaged_first, Sequence(700));
+  EXPECT_EQ(journal->status().damaged_last, Sequence(702));
+  ASSERT_TRUE(journal->repair(good_ones(700, 702)).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(count_events("journal.repaired"), 1U);
+  for (const bool reopened : {false, true}) {
+    if (reopened) reopen();
+    const auto after = read_all();
+    ASSERT_EQ(after.size(), good.size());
+    for (std::size_t i = 0; i < good.size(); ++i) EXPECT_EQ(after[i].record, good[i].record);
+  }
+}
+
+TEST_F(JournalRepair, OneByOneToo) {
+  damage({700, 701});
+  EXPECT_EQ(read_until_damage(), Sequence(700));
+  ASSERT_TRUE(journal->repair(good_ones(700, 700)).ok());
+  EXPECT_EQ(journal->status().health, Health::damaged);
+  EXPECT_EQ(read_until_damage(), Sequence(701));
+  EXPECT_EQ(journal->repair(good_ones(702, 702)).ok(), true);  // not damaged: passed over
+  ASSERT_TRUE(journal->repair(good_ones(701, 760)).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+}
+
+TEST_F(JournalRepair, TakesNothingThatDoesNotFit) {
+  damage({700, 701});
+  EXPECT_EQ(read_until_damage(), Sequence(700));
+  PlacedRecord wrong = good[699];
+  wrong.record.payload[0] = '!';
+  EXPECT_EQ(journal->repair(std::span(&wrong, 1)).error().kind, ErrorKind::conflict);
+  wrong = good[699];
+  wrong.hash ^= 1;
+  EXPECT_EQ(journal->repair(std::span(&wrong, 1)).error().kind, ErrorKind::conflict);
+  wrong = good[699];
+  wrong.place.epoch = Epoch(2);
+  EXPECT_EQ(journal->repair(std::span(&wrong, 1)).error().kind, ErrorKind::conflict);
+  EXPECT_EQ(journal->repair(good_ones(701, 701)).error().kind,
+            ErrorKind::conflict);  // 700 comes first
+  EXPECT_EQ(journal->status().health, Health::damaged);
+  EXPECT_EQ(read_until_damage(), Sequence(700));
+}
+
+TEST_F(JournalRepair, RepairsTheFirstAndTheLastRecordOfAClosedSegment) {
+  std::uint64_t second = 0;
+  ASSERT_EQ(std::sscanf(segment_paths().at(1).c_str(), "/journal/%lu-", &second), 1);
+  damage({second - 1, second});
+  EXPECT_EQ(read_until_damage(), Sequence(second - 1));
+  ASSERT_TRUE(journal->repair(good_ones(second - 1, second)).ok());
+  EXPECT_EQ(read_until_damage(), Sequence(good.size() + 1));
+}
+
+TEST_F(JournalRepair, RepairsASegmentThatLostItsEnd) {
+  journal.reset();
+  world.disk.change(segment_paths().at(0), [](Bytes& bytes) { bytes.resize(bytes.size() - 1000); });
+  open();
+  const Sequence damaged = read_until_damage();
+  EXPECT_LT(damaged, Sequence(1500));
+  // Its size is not known any more, so the records behind decide.
+  std::uint64_t second = 0;
+  ASSERT_EQ(std::sscanf(segment_paths().at(1).c_str(), "/journal/%lu-", &second), 1);
+  ASSERT_TRUE(journal->repair(good_ones(damaged.value(), second - 1)).ok());
+  EXPECT_EQ(read_until_damage(), Sequence(good.size() + 1));
+}
+
+TEST_F(JournalRepair, RepairsDamageFoundWhenOpening) {
+  damage({1503});
+  reopen();
+  EXPECT_EQ(journal->status().damaged_first, Sequence(1503));
+  ASSERT_TRUE(journal->repair(good_ones(1503, 1503)).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(read_all().size(), good.size());
+}
+
+TEST_F(JournalRepair, TheScrubFindsDamageThatNobodyReadsAndSaysHowFarItIs) {
+  damage({300, 1200});
+  options.scrub_interval = 1s;
+  reopen();
+  EXPECT_TRUE(eventually([&] { return count_events("journal.damaged") == 2; }));
+  EXPECT_EQ(journal->status().health, Health::damaged);
+  EXPECT_EQ(journal->status().damaged_first, Sequence(300));
+  EXPECT_NE(event_text("journal.damaged").find("(place 1:300)"), std::string::npos);
+  EXPECT_TRUE(eventually([&] { return journal->status().scrubbed == Sequence(1510); }));
+  ASSERT_TRUE(journal->repair(good_ones(300, 300)).ok());
+  ASSERT_TRUE(journal->repair(good_ones(1200, 1200)).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+}
+
+TEST_F(JournalRepair, TheScrubFindsADamagedHeaderAndRepairPutsItBack) {
+  options.scrub_interval = 1s;
+  reopen();
+  world.disk.change(segment_paths().at(1), [](Bytes& bytes) { bytes[30] ^= 1; });
+  EXPECT_TRUE(eventually([&] { return count_events("journal.damaged") == 1; }));
+  const auto first = journal->status().damaged_first->value();
+  ASSERT_TRUE(journal->repair(good_ones(first, first)).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+  reopen();
+  EXPECT_EQ(read_all().size(), good.size());
+}
+
+TEST_F(JournalRepair, TheScrubIsPaced) {
+  options.scrub_interval = 1h;
+  reopen();
+  const auto read = world.disk.counts().bytes_read;
+  EXPECT_FALSE(eventually([&] { return world.disk.counts().bytes_read > read + 300_KiB; }, 50));
+}
+
+}  // namespace
+}  // namespace farshore::journal
