@@ -57,6 +57,7 @@ class LabTest(unittest.TestCase):
     expected_in_log = ()
 
     def setUp(self):
+        self.programs = farshore_program(), wan_program()
         self.ports = Ports()
         name = self.id().split(".")[-1].removeprefix("test_")[:24]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work_folder()))
@@ -94,9 +95,7 @@ class LabTest(unittest.TestCase):
     def deploy(self, *servers, start=True, wait=True, **options):
         """A deployment of regions r1, r2, … with these servers; r1 holds the source."""
         regions = [(f"r{i}", server) for i, server in enumerate(servers, 1)]
-        deployment = Deployment(
-            farshore_program(), wan_program(), self.folder, self.ports, regions, **options
-        )
+        deployment = Deployment(*self.programs, self.folder, self.ports, regions, **options)
         self.deployments.append(deployment)
         return deployment.start(wait=wait) if start else deployment
 

@@ -94,6 +94,7 @@ class Deployment:
         plain = {"from": self.regions[0].site, "to": to, "tables": [{"match": "public.*"}]}
         self.streams = streams or {"app": {**plain, **(stream or {})}}
         self.agents = {}
+        self.prepared = False
 
     def _make_wans(self, wan_program, ports, rtt, rate):
         for i, near in enumerate(self.regions):
@@ -150,6 +151,9 @@ class Deployment:
 
     def prepare(self):
         """Keys, certificates and configuration."""
+        if self.prepared:
+            return
+        self.prepared = True
         names = [word for region in self.regions for word in ("--regions", region.name)]
         self.farshore("init", self.folder, "--name", "shop", *names, config=False)
         (self.folder / "farshore.yaml").unlink(missing_ok=True)
