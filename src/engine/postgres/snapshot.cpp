@@ -10,6 +10,7 @@ namespace farshore::postgres {
 namespace {
 
 constexpr Duration kCatalogWait = 60s;
+constexpr Duration kQuestionWait = 15s;
 constexpr Duration kPollEvery = 50ms;  // for transactions that must end first
 
 // The tables that the publication lists, all partitions below them, and all partitioned tables
@@ -156,7 +157,8 @@ Result<std::unique_ptr<TableRows>> PostgresSnapshotSource::open(const SourceTabl
   FARSHORE_TRY_ASSIGN(const TableDefinition definition, table_from_json(table.definition));
   FARSHORE_TRY_ASSIGN(auto connection, connect(deadline));
   FARSHORE_TRY(wait_for_older(*connection, table.name, deadline));
-  return PostgresTableRows::open(world_, options_, std::move(connection), definition, deadline);
+  return PostgresTableRows::open(world_, options_, std::move(connection), definition,
+                                 world_.after(kQuestionWait));
 }
 
 // A commit may be decoded, journaled and applied already and not be visible yet, as while it waits
@@ -165,7 +167,7 @@ Result<std::unique_ptr<TableRows>> PostgresSnapshotSource::open(const SourceTabl
 Result<void> PostgresSnapshotSource::wait_for_older(Connection& connection,
                                                     const std::string& table, Deadline deadline) {
   auto number = [&](const char* sql) -> Result<std::uint64_t> {
-    FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(sql, deadline));
+    FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(sql, world_.after(kQuestionWait)));
     return std::strtoull(std::string(rows.text(0, 0)).c_str(), nullptr, 10);
   };
   // Every transaction that runs now and has written has a lower id than one that is given out now.
@@ -179,7 +181,7 @@ Result<void> PostgresSnapshotSource::wait_for_older(Connection& connection,
                         number("SELECT pg_snapshot_xmin(pg_current_snapshot())"));
     if (oldest >= bound) return {};
     if (deadline.reached(world_.now())) {
-      const std::string who = oldest_transaction(connection, bound, world_.after(kCatalogWait));
+      const std::string who = oldest_transaction(connection, bound, world_.after(kQuestionWait));
       return transient(ErrorKind::timeout,
                        "table {} waits with its copy until all transactions that began before have "
                        "ended; the oldest is {}",

@@ -1,0 +1,180 @@
+// Which tables are published, on real servers: no statement of the application fails or waits.
+#include <gmock/gmock.h>
+
+#include "engine/postgres/publication.h"
+#include "engine/postgres/test_database.h"
+
+namespace farshore::postgres {
+namespace {
+
+using testing::ElementsAre;
+using testing::UnorderedElementsAre;
+
+class PublicationOnServer : public testing::TestWithParam<std::string> {
+ protected:
+  std::vector<std::string> published(const TestStream& stream) {
+    TestSession session(database_.conninfo());
+    auto names = read_published(session.connection(), stream.options.stream, soon());
+    std::vector<std::string> out;
+    for (const TableName& name : *names) out.push_back(name.quoted());
+    return out;
+  }
+  bool becomes_published(const TestStream& stream, const std::string& table, bool wanted = true) {
+    return eventually([&] {
+      const auto names = published(stream);
+      return (std::ranges::find(names, table) != names.end()) == wanted;
+    });
+  }
+
+  TestServer& server_ = shared_server(GetParam(), 21200);
+  TestDatabase database_{server_};
+};
+
+INSTANTIATE_TEST_SUITE_P(Servers, PublicationOnServer, testing::ValuesIn(server_bin_folders()),
+                         [](const auto& info) {
+                           return info.param.find("18") != std::string::npos ? "pg18" : "pg15";
+                         });
+
+TEST_P(PublicationOnServer, AKeylessTableStaysOutAndCanStillBeUpdated) {
+  database_.run(
+      "CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE keyless (id int);"
+      "CREATE UNLOGGED TABLE unlogged (id int PRIMARY KEY);"
+      "CREATE TABLE late_key (id int, PRIMARY KEY (id) DEFERRABLE)");
+  TestStream stream(database_);
+  stream.start();
+  EXPECT_THAT(published(stream), ElementsAre("public.keyed"));
+  EXPECT_TRUE(stream.told("source.table_keyless", "public.keyless"));
+  EXPECT_TRUE(stream.told("source.table_keyless", "public.late_key"));
+  EXPECT_TRUE(stream.told("source.table_unlogged", "public.unlogged"));
+  for (const char* table : {"keyed", "keyless", "unlogged", "late_key"})
+    database_.run(
+        fmt::format("INSERT INTO {0} VALUES (1); UPDATE {0} SET id = 2; DELETE FROM {0}", table));
+}
+
+TEST_P(PublicationOnServer, TheFirstRuleThatMatchesDecides) {
+  database_.run(
+      "CREATE TABLE sessions (id int PRIMARY KEY); CREATE TABLE orders (id int PRIMARY KEY);"
+      "CREATE SCHEMA \"Other\"; CREATE TABLE \"Other\".\"T x\" (id int PRIMARY KEY);"
+      "CREATE SCHEMA farshore; CREATE TABLE farshore.state (id int PRIMARY KEY)");
+  TestStream stream(
+      database_,
+      {{.match = "public.sess*", .exclude = true}, {.match = "public.*"}, {.match = "Other.T ?"}});
+  stream.start();
+  EXPECT_THAT(published(stream), ElementsAre("\"Other\".\"T x\"", "public.orders"));
+}
+
+TEST_P(PublicationOnServer, ATableMadeLaterIsPublishedAndOneThatLosesItsKeyIsNoLonger) {
+  TestStream stream(database_);
+  stream.start();
+  EXPECT_TRUE(published(stream).empty());
+  database_.run("CREATE TABLE later (id int CONSTRAINT k PRIMARY KEY)");
+  EXPECT_TRUE(becomes_published(stream, "public.later"));
+  database_.run("INSERT INTO later VALUES (1)");
+  EXPECT_EQ(letters_of(stream.read_transactions(1)), "BRIC");
+  EXPECT_TRUE(eventually([&] { return stream.told("source.table_published", "public.later"); }));
+  database_.run("ALTER TABLE later DROP CONSTRAINT k");
+  EXPECT_TRUE(becomes_published(stream, "public.later", false));
+  EXPECT_TRUE(eventually([&] { return stream.told("source.table_unpublished", "public.later"); }));
+  database_.run("UPDATE later SET id = 2");
+}
+
+TEST_P(PublicationOnServer, IdentityFullIsSetOnKeylessTablesAndNotOnOthers) {
+  database_.run("CREATE TABLE keyed (id int PRIMARY KEY); CREATE TABLE keyless (id int)");
+  TestStream stream(database_, {{.match = "*", .identity_full = true}});
+  stream.start();
+  EXPECT_THAT(published(stream), ElementsAre("public.keyed", "public.keyless"));
+  EXPECT_EQ(database_.value("SELECT relreplident FROM pg_class WHERE relname = 'keyless'"), "f");
+  EXPECT_EQ(database_.value("SELECT relreplident FROM pg_class WHERE relname = 'keyed'"), "d");
+  database_.run("INSERT INTO keyless VALUES (1); UPDATE keyless SET id = 2");
+}
+
+TEST_P(PublicationOnServer, ALockedTableIsNeverQueuedForAndComesLater) {
+  database_.run("CREATE TABLE keyless (id int); CREATE TABLE locked (id int PRIMARY KEY)");
+  TestSession holder(database_.conninfo());
+  holder.run(
+      "BEGIN; LOCK TABLE locked IN SHARE UPDATE EXCLUSIVE MODE; INSERT INTO keyless VALUES (1)");
+  TestStream stream(database_, {{.match = "*", .identity_full = true}});
+  TestSession application(database_.conninfo());
+  {
+    // Not the whole source: a slot would wait for the open transaction.
+    Publication publication(stream.options);
+    TestSession ours(database_.conninfo());
+    ASSERT_TRUE(publication.refresh(ours.connection(), soon()).ok());
+    EXPECT_TRUE(published(stream).empty());
+    application.run(
+        "SET lock_timeout = '50ms'; INSERT INTO keyless VALUES (2); INSERT INTO locked VALUES (1)");
+    holder.run("COMMIT");
+    ASSERT_TRUE(publication.refresh(ours.connection(), soon()).ok());
+  }
+  EXPECT_THAT(published(stream), ElementsAre("public.keyless", "public.locked"));
+}
+
+TEST_P(PublicationOnServer, APartitionedTableIsPublishedWholeOrPartByPart) {
+  database_.run(
+      "CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE whole_1 PARTITION OF whole FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE parts (id int) PARTITION BY RANGE (id);"
+      "CREATE TABLE parts_1 PARTITION OF parts (PRIMARY KEY (id)) FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20)");
+  TestStream stream(database_, {{.match = "public.whole"}, {.match = "public.parts"}});
+  stream.start();
+  EXPECT_THAT(published(stream), UnorderedElementsAre("public.whole", "public.parts_1"));
+  database_.run(
+      "INSERT INTO parts VALUES (1), (11); UPDATE parts SET id = id + 1;"
+      "CREATE TABLE whole_2 PARTITION OF whole FOR VALUES FROM (10) TO (20);"
+      "INSERT INTO whole VALUES (1), (11); UPDATE whole SET id = id + 1");
+}
+
+TEST_P(PublicationOnServer, InheritanceDoesNotPublishChildren) {
+  database_.run(
+      "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent)");
+  TestStream stream(database_);
+  stream.start();
+  EXPECT_THAT(published(stream), ElementsAre("public.parent"));
+  database_.run("INSERT INTO child VALUES (1); UPDATE parent SET id = 2");
+}
+
+TEST_P(PublicationOnServer, ATableOfAnotherOwnerIsToldAndTheOthersArePublished) {
+  database_.run("CREATE TABLE theirs (id int PRIMARY KEY)");
+  const std::string role = "plain_" + database_.name();
+  database_.run("CREATE ROLE " + role + " LOGIN REPLICATION; GRANT CREATE ON DATABASE " +
+                database_.name() + " TO " + role + "; GRANT CREATE ON SCHEMA public TO " + role);
+  std::string conninfo = database_.conninfo();
+  conninfo.replace(conninfo.find("user=postgres"), 13, "user=" + role);
+  TestSession(conninfo).run("CREATE TABLE ours (id int PRIMARY KEY)");
+  TestStream stream(database_);
+  stream.options.conninfo = conninfo;
+  stream.start();
+  EXPECT_THAT(published(stream), ElementsAre("public.ours"));
+  EXPECT_TRUE(stream.told("source.table_refused", "ALTER PUBLICATION"));
+}
+
+TEST_P(PublicationOnServer, ASourceThatIsItselfANativeSubscriberPassesOnWhatItReceives) {
+  TestDatabase upstream(server_);
+  upstream.run("CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION up FOR TABLE t");
+  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
+  TestStream stream(database_, {{.match = "public.t"}});
+  stream.start();
+  const std::string slot = "native_" + database_.name();
+  upstream.run("SELECT pg_create_logical_replication_slot('" + slot + "', 'pgoutput')");
+  database_.run("CREATE SUBSCRIPTION native CONNECTION '" + upstream.conninfo() +
+                "' PUBLICATION up WITH (create_slot = false, copy_data = false, slot_name = '" +
+                slot + "')");
+  upstream.run("INSERT INTO t VALUES (1)");
+  database_.run("INSERT INTO t VALUES (2)");
+  const auto records = stream.read_transactions(2);
+  std::size_t changes = 0;
+  for (const Record& record : records) changes += record.changes;
+  EXPECT_EQ(changes, 2u);
+  database_.run("ALTER SUBSCRIPTION native DISABLE");
+  database_.run("ALTER SUBSCRIPTION native SET (slot_name = NONE)");
+  database_.run("DROP SUBSCRIPTION native");
+  EXPECT_TRUE(eventually([&] {
+    return upstream.value("SELECT active FROM pg_replication_slots WHERE slot_name = '" + slot +
+                          "'") == "f";
+  }));
+  upstream.run("SELECT pg_drop_replication_slot('" + slot + "')");
+}
+
+}  // namespace
+}  // namespace farshore::postgres

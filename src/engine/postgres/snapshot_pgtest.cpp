@@ -1,0 +1,345 @@
+// The initial copy's reader on real servers.
+#include <gmock/gmock.h>
+
+#include <atomic>
+#include <nlohmann/json.hpp>
+
+#include "engine/postgres/catalog.h"
+#include "engine/postgres/snapshot.h"
+#include "engine/postgres/test_database.h"
+#include "os/thread.h"
+
+namespace farshore::postgres {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class SnapshotOnServer : public testing::TestWithParam<std::string> {
+ protected:
+  SnapshotSource& snapshot(const TestStream& stream) {
+    snapshot_ = make_snapshot_source(test_world(), stream.options);
+    return *snapshot_;
+  }
+  std::vector<SourceTable> tables(SnapshotSource& source) {
+    auto tables = source.tables();
+    FARSHORE_CHECK(tables.ok(), "{}", tables.error().what);
+    return *tables;
+  }
+  std::unique_ptr<TableRows> open(SnapshotSource& source, const SourceTable& table) {
+    auto rows = source.open(table, soon());
+    FARSHORE_CHECK(rows.ok(), "{}", rows.error().what);
+    return *std::move(rows);
+  }
+  Bytes read_all(TableRows& rows) {
+    Bytes all;
+    for (;;) {
+      auto chunk = rows.next(soon());
+      FARSHORE_CHECK(chunk.ok(), "{}", chunk.error().what);
+      if (chunk->empty()) return all;
+      all += *chunk;
+    }
+  }
+  std::vector<std::string> names(const std::vector<SourceTable>& tables) {
+    std::vector<std::string> out;
+    for (const SourceTable& table : tables) out.push_back(table.name);
+    return out;
+  }
+
+  TestServer& server_ = shared_server(GetParam(), 21200);
+  TestDatabase database_{server_};
+  std::unique_ptr<SnapshotSource> snapshot_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Servers, SnapshotOnServer, testing::ValuesIn(server_bin_folders()),
+                         [](const auto& info) {
+                           return info.param.find("18") != std::string::npos ? "pg18" : "pg15";
+                         });
+
+TEST_P(SnapshotOnServer, BeforeTheStreamStartedThereIsNothingToCopyYet) {
+  TestStream stream(database_);
+  auto tables = snapshot(stream).tables();
+  ASSERT_FALSE(tables.ok());
+  EXPECT_EQ(tables.error().kind, ErrorKind::not_found);
+  EXPECT_EQ(tables.error().retry, Retry::yes);
+}
+
+TEST_P(SnapshotOnServer, RowsComeAsTextOrBinaryWithoutGeneratedColumns) {
+  database_.run(
+      "CREATE TYPE mood AS ENUM ('sad', 'glad');"
+      "CREATE TABLE a (id int PRIMARY KEY, m mood, g int GENERATED ALWAYS AS (id * 2) STORED);"
+      "CREATE TABLE b (id int PRIMARY KEY, v text);"
+      "INSERT INTO a VALUES (1, 'glad'), (2, NULL); INSERT INTO b VALUES (1, 'x'), (2, 'y')");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  const auto all = tables(source);
+  ASSERT_THAT(names(all), ElementsAre("public.a", "public.b"));
+  auto rows = open(source, all[0]);
+  EXPECT_EQ(read_all(*rows), "t1\tglad\n2\t\\N\n");
+  EXPECT_EQ(rows->rows_read(), 2u);
+  rows = open(source, all[1]);
+  const Bytes binary = read_all(*rows);
+  EXPECT_EQ(binary.substr(0, 12), ByteView("bPGCOPY\n\377\r\n\0", 12));
+  EXPECT_EQ(rows->rows_read(), 2u);
+}
+
+TEST_P(SnapshotOnServer, ALargeTableComesInChunksAndMayTimeOutInBetween) {
+  database_.run(
+      "CREATE TABLE t (id int PRIMARY KEY, v text);"
+      "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  auto rows = open(source, tables(source)[0]);
+  std::uint64_t bytes = 0, chunks = 0;
+  for (;;) {
+    auto chunk = rows->next(Deadline::passed());
+    if (!chunk.ok()) {
+      ASSERT_EQ(chunk.error().kind, ErrorKind::timeout);
+      os::poll_fd(-1, false, false, soon(1ms));
+      continue;
+    }
+    if (chunk->empty()) break;
+    EXPECT_TRUE(chunks > 0 || chunk->front() == 'b');
+    EXPECT_LE(chunk->size(), 256_KiB);
+    bytes += chunk->size();
+    ++chunks;
+  }
+  EXPECT_EQ(rows->rows_read(), 5000u);
+  EXPECT_EQ(bytes, 1 + 21u + 5000u * (2 + 4 + 4 + 4 + 1000));
+  EXPECT_GT(chunks, 10u);
+}
+
+TEST_P(SnapshotOnServer, TheMarkNamesExactlyTheTransactionsWhoseRowsWereCopied) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  auto rows = open(source, tables(source)[0]);
+  database_.run("INSERT INTO t VALUES (2)");
+  const std::string later = database_.value("SELECT xmin FROM t WHERE id = 2");
+  const std::string earlier = database_.value("SELECT xmin FROM t WHERE id = 1");
+  const auto mark = nlohmann::json::parse(rows->mark());
+  const std::string text = mark["snapshot"];
+  auto visible = [&](const std::string& xid) {
+    return database_.value("SELECT pg_visible_in_snapshot('" + xid + "'::xid8, '" + text +
+                           "'::pg_snapshot)");
+  };
+  EXPECT_EQ(visible(earlier), "t");
+  EXPECT_EQ(visible(later), "f");
+  EXPECT_EQ(
+      database_.value("SELECT '" + std::string(mark["lsn"]) + "'::pg_lsn <= pg_current_wal_lsn()"),
+      "t");
+  // Binary COPY of one int: 21 of header and trailer, 10 of the row.
+  EXPECT_EQ(read_all(*rows).size(), 1 + 21 + 10u);
+}
+
+TEST_P(SnapshotOnServer, WaitsForTransactionsThatRanAndNamesTheOneItWaitsFor) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  const auto all = tables(source);
+  TestSession running(database_.conninfo());
+  running.run("BEGIN; INSERT INTO t VALUES (1)");
+  auto rows = source.open(all[0], soon(500ms));
+  ASSERT_FALSE(rows.ok());
+  EXPECT_EQ(rows.error().kind, ErrorKind::timeout);
+  EXPECT_THAT(rows.error().what, HasSubstr("pid " + running.value("SELECT pg_backend_pid()")));
+  EXPECT_THAT(rows.error().what, HasSubstr("since 20"));
+  running.run("COMMIT");
+  auto opened = open(source, all[0]);
+  read_all(*opened);
+  EXPECT_EQ(opened->rows_read(), 1u);
+}
+
+TEST_P(SnapshotOnServer, APreparedTransactionIsNamed) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  const auto all = tables(source);
+  TestSession session(database_.conninfo());
+  session.run("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'forgotten'");
+  auto rows = source.open(all[0], soon(300ms));
+  session.run("ROLLBACK PREPARED 'forgotten'");
+  ASSERT_FALSE(rows.ok());
+  EXPECT_THAT(rows.error().what, HasSubstr("'forgotten'"));
+}
+
+TEST_P(SnapshotOnServer, ACommitThatHangsInASynchronousWaitIsWaitedFor) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  const auto all = tables(source);
+  TestSession admin(server_.conninfo());
+  admin.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  admin.run("SELECT pg_reload_conf()");
+  std::atomic<int> pid = 0;
+  os::Thread commit("commit", [&](std::stop_token) {
+    TestSession session(database_.conninfo());
+    eventually([&] { return session.value("SHOW synchronous_standby_names") == "nobody"; });
+    pid = std::stoi(session.value("SELECT pg_backend_pid()"));
+    session.run("SET synchronous_commit = on; INSERT INTO t VALUES (1)");
+  });
+  ASSERT_TRUE(eventually([&] {
+    return database_.value("SELECT wait_event FROM pg_stat_activity WHERE pid = " +
+                           std::to_string(pid)) == "SyncRep";
+  }));
+  // Decoded already, and not yet visible.
+  EXPECT_EQ(letters_of(stream.read_transactions(1)), "BRIC");
+  EXPECT_EQ(database_.value("SELECT count(*) FROM t"), "0");
+  auto rows = source.open(all[0], soon(500ms));
+  admin.run("ALTER SYSTEM RESET synchronous_standby_names");
+  admin.run("SELECT pg_reload_conf()");
+  ASSERT_FALSE(rows.ok());
+  EXPECT_THAT(rows.error().what, HasSubstr("waits for SyncRep"));
+  auto opened = open(source, all[0]);
+  read_all(*opened);
+  EXPECT_EQ(opened->rows_read(), 1u);
+}
+
+TEST_P(SnapshotOnServer, TheCopyGivesWayToTheApplicationsLocks) {
+  database_.run(
+      "CREATE TABLE t (id int PRIMARY KEY, v text);"
+      "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  auto rows = open(source, tables(source)[0]);
+  ASSERT_TRUE(rows->next(soon()).ok());
+  database_.run("SET lock_timeout = '10s'; TRUNCATE t");
+  for (;;) {
+    auto chunk = rows->next(soon());
+    if (chunk.ok()) {
+      ASSERT_FALSE(chunk->empty());
+      continue;
+    }
+    EXPECT_EQ(chunk.error().kind, ErrorKind::conflict) << chunk.error().what;
+    EXPECT_EQ(chunk.error().retry, Retry::yes);
+    break;
+  }
+}
+
+TEST_P(SnapshotOnServer, PartitionsAreCopiedUnderTheirOwnNamesOrThroughTheirRoot) {
+  database_.run(
+      "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE p_2 PARTITION OF p FOR VALUES FROM (10) TO (20);"
+      "INSERT INTO p VALUES (1), (2), (11)");
+  {
+    TestStream leaves(database_);
+    leaves.start();
+    auto& source = snapshot(leaves);
+    const auto all = tables(source);
+    ASSERT_THAT(names(all), ElementsAre("public.p", "public.p_1", "public.p_2"));
+    std::vector<std::uint64_t> counts;
+    for (const SourceTable& table : all) {
+      auto rows = open(source, table);
+      read_all(*rows);
+      counts.push_back(rows->rows_read());
+    }
+    EXPECT_THAT(counts, ElementsAre(0u, 2u, 1u));
+    const auto part = *table_from_json(all[1].definition);
+    EXPECT_EQ(part.parent_name, "p");
+    EXPECT_EQ(part.partition_bound, "FOR VALUES FROM (0) TO (10)");
+    EXPECT_EQ(table_from_json(all[0].definition)->partition_by, "RANGE (id)");
+  }
+  TestStream root(database_);
+  root.options.publish_via_partition_root = true;
+  root.start();
+  auto& source = snapshot(root);
+  const auto all = tables(source);
+  ASSERT_THAT(names(all), ElementsAre("public.p"));
+  EXPECT_EQ(table_from_json(all[0].definition)->partitions.size(), 2u);
+  auto rows = open(source, all[0]);
+  read_all(*rows);
+  EXPECT_EQ(rows->rows_read(), 3u);
+}
+
+TEST_P(SnapshotOnServer, RowsThatAPolicyHidesAreAnErrorAndNeverLeftOut) {
+  const std::string role = "reader_" + database_.name();
+  database_.run(
+      "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2);"
+      "ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+      "CREATE POLICY p ON t USING (id = 1);"
+      "CREATE ROLE " +
+      role + " LOGIN; GRANT SELECT ON t TO " + role);
+  TestStream stream(database_);
+  stream.start();
+  TestStream reader(database_);
+  reader.options.stream = stream.options.stream;
+  std::string& conninfo = reader.options.conninfo;
+  conninfo.replace(conninfo.find("user=postgres"), 13, "user=" + role);
+  auto& source = snapshot(reader);
+  auto rows = source.open(tables(source)[0], soon());
+  ASSERT_FALSE(rows.ok());
+  EXPECT_THAT(rows.error().what, HasSubstr("row-level security"));
+}
+
+TEST_P(SnapshotOnServer, DefinitionsSayAllThatATargetTableIsMadeFrom) {
+  database_.run(
+      "CREATE SCHEMA shop; CREATE TYPE shop.mood AS ENUM ('sad', 'glad \"x\"');"
+      "CREATE DOMAIN shop.positive AS int CHECK (VALUE > 0);"
+      "CREATE TYPE shop.pair AS (a shop.positive, b shop.mood[]);"
+      "CREATE TYPE shop.span AS RANGE (subtype = float8);"
+      "CREATE SEQUENCE shop.loose; CREATE TABLE shop.parent (id int PRIMARY KEY);"
+      "CREATE TABLE shop.\"T\" (id bigint GENERATED ALWAYS AS IDENTITY, n numeric(10,2) NOT NULL "
+      "DEFAULT 1.5,"
+      " s serial, l int DEFAULT nextval('shop.loose'), p shop.pair, r shop.span, m shop.mood[],"
+      " c text COLLATE \"C\", g int GENERATED ALWAYS AS (s * 2) STORED, f int REFERENCES "
+      "shop.parent,"
+      " PRIMARY KEY (id), UNIQUE (s, n), CHECK (n > 0)) WITH (fillfactor = 70);"
+      "CREATE INDEX by_c ON shop.\"T\" (lower(c)) WHERE l > 0");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  const auto all = tables(source);
+  ASSERT_THAT(names(all), ElementsAre("shop.\"T\"", "shop.parent"));
+  auto parsed = table_from_json(all[0].definition);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().what;
+  const TableDefinition& t = *parsed;
+  EXPECT_EQ(t.column("id")->identity, "a");
+  EXPECT_EQ(t.column("n")->type, "numeric(10,2)");
+  EXPECT_TRUE(t.column("n")->not_null);
+  EXPECT_EQ(t.column("n")->default_expression, "1.5");
+  EXPECT_EQ(t.column("l")->default_expression, "nextval('shop.loose'::regclass)");
+  EXPECT_EQ(t.column("p")->type, "shop.pair");
+  EXPECT_EQ(t.column("m")->type, "shop.mood[]");
+  EXPECT_EQ(t.column("c")->collation, "pg_catalog.\"C\"");
+  EXPECT_EQ(t.column("g")->generated, "s");
+  EXPECT_TRUE(t.column("n")->binary_copy);
+  EXPECT_FALSE(t.column("m")->binary_copy);
+  EXPECT_EQ(t.storage_parameters, "fillfactor=70");
+  EXPECT_THAT(t.identity_columns, ElementsAre("id"));
+  ASSERT_EQ(t.constraints.size(), 3u);
+  EXPECT_EQ(t.constraints[0].definition, "PRIMARY KEY (id)");
+  EXPECT_EQ(t.constraints[1].definition, "UNIQUE (s, n)");
+  EXPECT_EQ(t.constraints[2].kind, 'c');
+  ASSERT_EQ(t.foreign_keys.size(), 1u);
+  EXPECT_EQ(t.foreign_keys[0].referenced_table, "parent");
+  ASSERT_EQ(t.indexes.size(), 1u);
+  EXPECT_THAT(t.indexes[0].definition,
+              HasSubstr("ON shop.\"T\" USING btree (lower(c)) WHERE (l > 0)"));
+  ASSERT_EQ(t.sequences.size(), 3u);
+  EXPECT_EQ(to_json(t), std::string(all[0].definition));
+
+  auto shared = shared_from_json(*source.shared_definitions());
+  ASSERT_TRUE(shared.ok());
+  EXPECT_THAT(shared->schemas, ElementsAre("shop"));
+  std::vector<std::string> order;
+  for (const TypeDefinition& type : shared->types) order.push_back(type.name);
+  ASSERT_EQ(order.size(), 4u);
+  auto at = [&](const char* name) { return std::ranges::find(order, name) - order.begin(); };
+  EXPECT_LT(at("positive"), at("pair"));
+  EXPECT_LT(at("mood"), at("pair"));
+  EXPECT_THAT(shared->types[at("mood")].labels, ElementsAre("sad", "glad \"x\""));
+  EXPECT_EQ(shared->types[at("positive")].checks.at(0).definition, "CHECK ((VALUE > 0))");
+  EXPECT_EQ(shared->types[at("pair")].attributes.at(1).type, "shop.mood[]");
+  EXPECT_EQ(shared->types[at("span")].base_type, "double precision");
+}
+
+}  // namespace
+}  // namespace farshore::postgres
