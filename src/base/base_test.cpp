@@ -12,11 +12,17 @@
 namespace farshore {
 namespace {
 
-TEST(Checksum, KnowsTheCheckValueOfRfc3720) { EXPECT_EQ(crc32c("123456789"), 0xe3069283U); }
+TEST(Checksum, KnowsTheCheckValueOfRfc3720) {
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283U);
+}
 
-TEST(Checksum, ContinuesOverParts) { EXPECT_EQ(crc32c("6789", crc32c("12345")), crc32c("123456789")); }
+TEST(Checksum, ContinuesOverParts) {
+  EXPECT_EQ(crc32c("6789", crc32c("12345")), crc32c("123456789"));
+}
 
-TEST(Checksum, ChainDependsOnThePast) { EXPECT_NE(chain_hash(1, "a"), chain_hash(2, "a")); }
+TEST(Checksum, ChainDependsOnThePast) {
+  EXPECT_NE(chain_hash(1, "a"), chain_hash(2, "a"));
+}
 
 TEST(Bytes, ReaderStopsAtTheEndAndSaysSo) {
   Bytes out;
@@ -73,7 +79,9 @@ TEST(Nearest, FindsATypoAndNotAStranger) {
 }
 
 TEST(Result, CarriesTheErrorOn) {
-  auto inner = []() -> Result<int> { return permanent(ErrorKind::invalid, "table '{}' has no key", "t"); };
+  auto inner = []() -> Result<int> {
+    return permanent(ErrorKind::invalid, "table '{}' has no key", "t");
+  };
   auto outer = [&]() -> Result<void> {
     FARSHORE_TRY_ASSIGN(int value, inner());
     (void)value;

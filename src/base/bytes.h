@@ -1,5 +1,6 @@
-// Bytes: an owned run of bytes; ByteView: a borrowed one. ByteWriter and ByteReader are the twins by which every
-// on-disk and wire format is written and read: fixed-width little-endian numbers, length-prefixed strings.
+// Bytes: an owned run of bytes; ByteView: a borrowed one. ByteWriter and ByteReader are the twins
+// by which every on-disk and wire format is written and read: fixed-width little-endian numbers,
+// length-prefixed strings.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +14,15 @@ namespace farshore {
 using Bytes = std::string;
 using ByteView = std::string_view;
 
-constexpr std::uint64_t operator""_KiB(unsigned long long n) { return n << 10; }
-constexpr std::uint64_t operator""_MiB(unsigned long long n) { return n << 20; }
-constexpr std::uint64_t operator""_GiB(unsigned long long n) { return n << 30; }
+constexpr std::uint64_t operator""_KiB(unsigned long long n) {
+  return n << 10;
+}
+constexpr std::uint64_t operator""_MiB(unsigned long long n) {
+  return n << 20;
+}
+constexpr std::uint64_t operator""_GiB(unsigned long long n) {
+  return n << 30;
+}
 
 class ByteWriter {
  public:
@@ -30,14 +37,19 @@ class ByteWriter {
     return *this;
   }
   ByteWriter& raw(ByteView bytes) { return out_.append(bytes), *this; }
-  ByteWriter& string16(ByteView text) { return number(static_cast<std::uint16_t>(text.size())).raw(text); }
-  ByteWriter& string32(ByteView text) { return number(static_cast<std::uint32_t>(text.size())).raw(text); }
+  ByteWriter& string16(ByteView text) {
+    return number(static_cast<std::uint16_t>(text.size())).raw(text);
+  }
+  ByteWriter& string32(ByteView text) {
+    return number(static_cast<std::uint32_t>(text.size())).raw(text);
+  }
 
  private:
   Bytes& out_;
 };
 
-// Reads never pass the end: a short input gives zeros and sets failed(), which the caller asks once at the end.
+// Reads never pass the end: a short input gives zeros and sets failed(), which the caller asks once
+// at the end.
 class ByteReader {
  public:
   explicit ByteReader(ByteView in) : in_(in) {}

@@ -1,5 +1,5 @@
-// Deadline: the moment by which a blocking call must have answered. Calls that block take one; none blocks for ever
-// unless it is given Deadline::never().
+// Deadline: the moment by which a blocking call must have answered. Calls that block take one; none
+// blocks for ever unless it is given Deadline::never().
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,9 @@ class Deadline {
     if (is_never()) return Duration::max();
     return reached(now) ? Duration::zero() : time_ - now;
   }
-  friend constexpr Deadline earlier(Deadline a, Deadline b) { return Deadline(std::min(a.time_, b.time_)); }
+  friend constexpr Deadline earlier(Deadline a, Deadline b) {
+    return Deadline(std::min(a.time_, b.time_));
+  }
 
  private:
   constexpr explicit Deadline(MonotonicTime t) : time_(t) {}

@@ -28,7 +28,8 @@ std::string nearest_word(std::string_view typed, std::span<const std::string_vie
   std::string_view best;
   std::size_t best_distance = std::max<std::size_t>(2, typed.size() / 3) + 1;
   for (std::string_view word : known) {
-    if (const std::size_t d = edit_distance(typed, word); d < best_distance) best = word, best_distance = d;
+    if (const std::size_t d = edit_distance(typed, word); d < best_distance)
+      best = word, best_distance = d;
   }
   return std::string(best);
 }

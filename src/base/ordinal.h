@@ -1,5 +1,5 @@
-// Ordinal<Tag>: a strong 64-bit number with no way back by accident. The difference of two ordinals is a count;
-// their sum does not compile.
+// Ordinal<Tag>: a strong 64-bit number with no way back by accident. The difference of two ordinals
+// is a count; their sum does not compile.
 #pragma once
 
 #include <fmt/format.h>

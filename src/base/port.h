@@ -1,4 +1,5 @@
-// Port: the base of every interface that has more than one implementation. Ports have 2 to 8 verbs and a contract test.
+// Port: the base of every interface that has more than one implementation. Ports have 2 to 8 verbs
+// and a contract test.
 #pragma once
 
 namespace farshore {

@@ -1,8 +1,9 @@
-// Result<T>: a value or an Error. The one error style of Farshore: no exception crosses a module's border.
+// Result<T>: a value or an Error. The one error style of Farshore: no exception crosses a module's
+// border.
 //
-// An Error's `what` names the object, the value and the remedy ("slot 'farshore_orders' lost WAL before 0/5A1:
-// run `farshore stream resnapshot orders`"). A kind exists only because some caller branches on it. Errors are
-// logged where they are handled, never where they are passed on.
+// An Error's `what` names the object, the value and the remedy ("slot 'farshore_orders' lost WAL
+// before 0/5A1: run `farshore stream resnapshot orders`"). A kind exists only because some caller
+// branches on it. Errors are logged where they are handled, never where they are passed on.
 #pragma once
 
 #include <fmt/format.h>
@@ -31,7 +32,10 @@ enum class ErrorKind {
   not_found,
 };
 
-enum class Retry { no, yes };  // yes: the same call may succeed later without anybody changing anything
+enum class Retry {
+  no,
+  yes
+};  // yes: the same call may succeed later without anybody changing anything
 
 struct [[nodiscard]] Error {
   ErrorKind kind = ErrorKind::invalid;
@@ -60,8 +64,10 @@ inline Error within(std::string_view context, Error error) {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -111,13 +117,13 @@ class [[nodiscard]] Result<void> {
 
 // FARSHORE_TRY(call());               passes an error on
 // FARSHORE_TRY_ASSIGN(auto x, call()) passes an error on, else assigns the value
-#define FARSHORE_TRY(expression)                                          \
-  do {                                                                    \
+#define FARSHORE_TRY(expression)                                                       \
+  do {                                                                                 \
     if (auto result_ = (expression); !result_.ok()) return std::move(result_).error(); \
   } while (false)
-#define FARSHORE_TRY_ASSIGN_(name, target, expression)      \
-  auto name = (expression);                                 \
-  if (!name.ok()) return std::move(name).error();           \
+#define FARSHORE_TRY_ASSIGN_(name, target, expression) \
+  auto name = (expression);                            \
+  if (!name.ok()) return std::move(name).error();      \
   target = *std::move(name)
 #define FARSHORE_TRY_ASSIGN(target, expression) \
   FARSHORE_TRY_ASSIGN_(FARSHORE_JOIN(result_, __LINE__), target, expression)

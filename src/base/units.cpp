@@ -12,14 +12,27 @@ namespace {
 
 using Unit = std::pair<std::string_view, double>;
 
-constexpr std::array<Unit, 8> kDurationUnits{{{"ns", 1.0}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9},
-                                              {"m", 60e9}, {"h", 3600e9}, {"d", 86400e9}, {"w", 604800e9}}};
-constexpr std::array<Unit, 9> kByteUnits{{{"B", 1.0}, {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0},
-                                          {"TiB", 1099511627776.0}, {"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9},
+constexpr std::array<Unit, 8> kDurationUnits{{{"ns", 1.0},
+                                              {"us", 1e3},
+                                              {"ms", 1e6},
+                                              {"s", 1e9},
+                                              {"m", 60e9},
+                                              {"h", 3600e9},
+                                              {"d", 86400e9},
+                                              {"w", 604800e9}}};
+constexpr std::array<Unit, 9> kByteUnits{{{"B", 1.0},
+                                          {"KiB", 1024.0},
+                                          {"MiB", 1048576.0},
+                                          {"GiB", 1073741824.0},
+                                          {"TiB", 1099511627776.0},
+                                          {"kB", 1e3},
+                                          {"MB", 1e6},
+                                          {"GB", 1e9},
                                           {"TB", 1e12}}};
 
 template <std::size_t N>
-Result<double> parse_with_unit(std::string_view text, const std::array<Unit, N>& units, std::string_view example) {
+Result<double> parse_with_unit(std::string_view text, const std::array<Unit, N>& units,
+                               std::string_view example) {
   double number = 0;
   auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
   std::string_view suffix(end, static_cast<std::size_t>(text.data() + text.size() - end));
@@ -28,7 +41,8 @@ Result<double> parse_with_unit(std::string_view text, const std::array<Unit, N>&
     for (const auto& [name, factor] : units)
       if (suffix == name && number * factor < 9.2e18) return number * factor;
   }
-  return permanent(ErrorKind::invalid, "'{}' is not understood: write a number and a unit, like {}", text, example);
+  return permanent(ErrorKind::invalid, "'{}' is not understood: write a number and a unit, like {}",
+                   text, example);
 }
 
 }  // namespace
@@ -52,7 +66,8 @@ std::string format_bytes(std::uint64_t bytes) {
   std::size_t unit = 0;
   while (value >= 1024 && unit + 1 < names.size()) value /= 1024, ++unit;
   const bool whole = value >= 100 || value == std::floor(value);
-  return whole ? fmt::format("{:.0f}{}", value, names[unit]) : fmt::format("{:.1f}{}", value, names[unit]);
+  return whole ? fmt::format("{:.0f}{}", value, names[unit])
+               : fmt::format("{:.1f}{}", value, names[unit]);
 }
 
 std::string format_time(WallTime t) {
@@ -67,7 +82,8 @@ std::string format_time(WallTime t) {
 }
 
 Result<Duration> parse_duration(std::string_view text) {
-  FARSHORE_TRY_ASSIGN(double nanoseconds, parse_with_unit(text, kDurationUnits, "500ms, 10s or 24h"));
+  FARSHORE_TRY_ASSIGN(double nanoseconds,
+                      parse_with_unit(text, kDurationUnits, "500ms, 10s or 24h"));
   return Duration(static_cast<std::int64_t>(std::llround(nanoseconds)));
 }
 
@@ -81,7 +97,8 @@ Result<WallTime> parse_time(std::string_view text) {
   std::tm parts{};
   const char* rest = strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
   if (rest == nullptr) rest = strptime(copy.c_str(), "%Y-%m-%d %H:%M:%S", &parts);
-  const Error bad = permanent(ErrorKind::invalid, "'{}' is not a time: write 2026-11-24T16:17:12Z", text);
+  const Error bad =
+      permanent(ErrorKind::invalid, "'{}' is not a time: write 2026-11-24T16:17:12Z", text);
   if (rest == nullptr) return bad;
   double fraction = 0;
   if (*rest == '.') {
@@ -91,7 +108,8 @@ Result<WallTime> parse_time(std::string_view text) {
   }
   int hours = 0, minutes = 0;
   char sign = '+';
-  if (std::string_view(rest) != "Z" && std::sscanf(rest, "%c%2d:%2d", &sign, &hours, &minutes) != 3) return bad;
+  if (std::string_view(rest) != "Z" && std::sscanf(rest, "%c%2d:%2d", &sign, &hours, &minutes) != 3)
+    return bad;
   const auto offset = (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
   const std::int64_t seconds = timegm(&parts) - offset;
   return WallTime(std::chrono::seconds(seconds) + Duration(std::llround(fraction * 1e9)));

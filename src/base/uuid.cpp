@@ -40,6 +40,8 @@ std::string Uuid::text() const {
   return out;
 }
 
-std::string Uuid::short_text() const { return text().substr(0, 8); }
+std::string Uuid::short_text() const {
+  return text().substr(0, 8);
+}
 
 }  // namespace farshore

@@ -17,7 +17,7 @@ struct Uuid {
   static Uuid from_random(std::uint64_t high, std::uint64_t low);  // version 4
   static Result<Uuid> parse(std::string_view text);                // with or without dashes
   std::string text() const;                                        // 8-4-4-4-12, lower case
-  std::string short_text() const;                                  // first 8 hex digits: for names of slots and files
+  std::string short_text() const;  // first 8 hex digits: for names of slots and files
   bool is_nil() const { return *this == Uuid{}; }
   friend auto operator<=>(const Uuid&, const Uuid&) = default;
 };

@@ -1,5 +1,6 @@
-// Event: something that happened and that an operator may ask about later: a transition, a degrade, a skip, a limit.
-// Modules report events to the EventSink they were given; the daemon keeps them (`farshore events`).
+// Event: something that happened and that an operator may ask about later: a transition, a degrade,
+// a skip, a limit. Modules report events to the EventSink they were given; the daemon keeps them
+// (`farshore events`).
 #pragma once
 
 #include <functional>

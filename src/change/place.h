@@ -1,5 +1,6 @@
-// Where something is. A Sequence numbers the records of one stream's journal densely from 1; an Epoch is the fencing
-// generation of the stream's primary. After a failover numbers alone are ambiguous, a Place is not.
+// Where something is. A Sequence numbers the records of one stream's journal densely from 1; an
+// Epoch is the fencing generation of the stream's primary. After a failover numbers alone are
+// ambiguous, a Place is not.
 #pragma once
 
 #include <compare>
@@ -18,7 +19,8 @@ struct Place {
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 
-// A place in a source's own terms: an LSN, a GTID set, offsets. Opaque outside the engine that made it; empty: none.
+// A place in a source's own terms: an LSN, a GTID set, offsets. Opaque outside the engine that made
+// it; empty: none.
 struct Position {
   Bytes bytes;
   bool empty() const { return bytes.empty(); }

@@ -7,14 +7,17 @@ constexpr std::uint8_t kFirst = 1, kLast = 2, kStreamed = 4, kContinued = 8;
 
 std::uint8_t bits_of(const RecordFlags& flags) {
   return static_cast<std::uint8_t>((flags.first ? kFirst : 0) | (flags.last ? kLast : 0) |
-                                   (flags.streamed ? kStreamed : 0) | (flags.continued ? kContinued : 0));
+                                   (flags.streamed ? kStreamed : 0) |
+                                   (flags.continued ? kContinued : 0));
 }
 
 }  // namespace
 
 void encode_record(const Record& record, Bytes& out) {
-  FARSHORE_CHECK(record.payload.size() <= kRecordPayloadMax, "payload of {} bytes", record.payload.size());
-  FARSHORE_CHECK(record.position.bytes.size() <= kPositionMax, "position of {} bytes", record.position.bytes.size());
+  FARSHORE_CHECK(record.payload.size() <= kRecordPayloadMax, "payload of {} bytes",
+                 record.payload.size());
+  FARSHORE_CHECK(record.position.bytes.size() <= kPositionMax, "position of {} bytes",
+                 record.position.bytes.size());
   ByteWriter(out)
       .number(kRecordVersion)
       .number(record.kind)
@@ -36,12 +39,16 @@ Result<Record> decode_record(ByteView bytes) {
   const auto flags = in.number<std::uint8_t>();
   const auto reserved = in.number<std::uint8_t>();
   if (version != kRecordVersion)
-    return permanent(ErrorKind::corrupt, "record has version {}, this build reads {}", version, kRecordVersion);
-  if (kind < 1 || kind > 7) return permanent(ErrorKind::corrupt, "record has the unknown kind {}", kind);
-  if (flags > 15 || reserved != 0) return permanent(ErrorKind::corrupt, "record has unknown flags {:#x}", flags);
+    return permanent(ErrorKind::corrupt, "record has version {}, this build reads {}", version,
+                     kRecordVersion);
+  if (kind < 1 || kind > 7)
+    return permanent(ErrorKind::corrupt, "record has the unknown kind {}", kind);
+  if (flags > 15 || reserved != 0)
+    return permanent(ErrorKind::corrupt, "record has unknown flags {:#x}", flags);
   Record record;
   record.kind = static_cast<RecordKind>(kind);
-  record.flags = {(flags & kFirst) != 0, (flags & kLast) != 0, (flags & kStreamed) != 0, (flags & kContinued) != 0};
+  record.flags = {(flags & kFirst) != 0, (flags & kLast) != 0, (flags & kStreamed) != 0,
+                  (flags & kContinued) != 0};
   record.session = in.number<std::uint32_t>();
   record.xid = in.number<std::uint64_t>();
   record.sub_xid = in.number<std::uint64_t>();
@@ -49,7 +56,9 @@ Result<Record> decode_record(ByteView bytes) {
   record.commit_time = WallTime(Duration(in.number<std::int64_t>()));
   record.position.bytes = in.string16();
   const ByteView payload = in.string32();
-  if (!in.finished()) return permanent(ErrorKind::corrupt, "record of {} bytes does not end where it says", bytes.size());
+  if (!in.finished())
+    return permanent(ErrorKind::corrupt, "record of {} bytes does not end where it says",
+                     bytes.size());
   if (record.position.bytes.size() > kPositionMax || payload.size() > kRecordPayloadMax)
     return permanent(ErrorKind::corrupt, "record of {} bytes is over its limits", bytes.size());
   record.payload = payload;

@@ -1,5 +1,6 @@
-// The bytes of a record: what the running hash is taken over, what a journal stores and a link ships. Twins:
-// encode_record and decode_record. Format: docs/formats/record.md, version kRecordVersion.
+// The bytes of a record: what the running hash is taken over, what a journal stores and a link
+// ships. Twins: encode_record and decode_record. Format: docs/formats/record.md, version
+// kRecordVersion.
 #pragma once
 
 #include "base/result.h"
@@ -10,6 +11,6 @@ namespace farshore {
 constexpr std::uint8_t kRecordVersion = 1;
 
 void encode_record(const Record& record, Bytes& out);  // appends
-Result<Record> decode_record(ByteView bytes);          // corrupt: names the field; takes exactly all bytes
+Result<Record> decode_record(ByteView bytes);  // corrupt: names the field; takes exactly all bytes
 
 }  // namespace farshore

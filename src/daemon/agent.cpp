@@ -13,20 +13,26 @@ namespace {
 
 constexpr Duration kVerbWait = 60s;
 
-std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream, const std::string& site) {
-  return fmt::format("{}/streams/{}/{}", region.data, stream.name, site.empty() ? "source" : "to-" + site);
+std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
+                      const std::string& site) {
+  return fmt::format("{}/streams/{}/{}", region.data, stream.name,
+                     site.empty() ? "source" : "to-" + site);
 }
 
 ExistingRows existing_of(config::Existing existing) {
   switch (existing) {
-    case config::Existing::refuse: return ExistingRows::refuse;
-    case config::Existing::keep: return ExistingRows::keep;
-    case config::Existing::replace: return ExistingRows::replace;
+    case config::Existing::refuse:
+      return ExistingRows::refuse;
+    case config::Existing::keep:
+      return ExistingRows::keep;
+    case config::Existing::replace:
+      return ExistingRows::replace;
   }
   return ExistingRows::refuse;
 }
 
-// What the source's region says differently of the stream than our own file, for the state `config-differs`.
+// What the source's region says differently of the stream than our own file, for the state
+// `config-differs`.
 std::string difference_text(const config::StreamConfig& stream, const std::string& theirs) {
   auto lines = config::definition_differences(stream, theirs);
   if (!lines.ok()) return lines.error().what;
@@ -37,7 +43,8 @@ std::string difference_text(const config::StreamConfig& stream, const std::strin
 
 }  // namespace
 
-Agent::Agent(os::World& world, config::Config config, std::string region, std::string version, EventSink log)
+Agent::Agent(os::World& world, config::Config config, std::string region, std::string version,
+             EventSink log)
     : world_(world),
       config_(std::move(config)),
       region_(*config_.region(region)),
@@ -47,24 +54,29 @@ Agent::Agent(os::World& world, config::Config config, std::string region, std::s
       started_at_(world.clock().wall()),
       started_(world.now()) {}
 
-Result<std::unique_ptr<Agent>> Agent::start(os::World& world, config::Config config, const std::string& region,
-                                            std::string version, EventSink log) {
+Result<std::unique_ptr<Agent>> Agent::start(os::World& world, config::Config config,
+                                            const std::string& region, std::string version,
+                                            EventSink log) {
   if (config.region(region) == nullptr) {
     std::string known;
-    for (const config::RegionConfig& r : config.regions) known += (known.empty() ? "" : ", ") + r.name;
-    return permanent(ErrorKind::invalid, "{} names no region '{}': it names {}", config.file, region, known);
+    for (const config::RegionConfig& r : config.regions)
+      known += (known.empty() ? "" : ", ") + r.name;
+    return permanent(ErrorKind::invalid, "{} names no region '{}': it names {}", config.file,
+                     region, known);
   }
-  std::unique_ptr<Agent> agent(new Agent(world, std::move(config), region, std::move(version), std::move(log)));
+  std::unique_ptr<Agent> agent(
+      new Agent(world, std::move(config), region, std::move(version), std::move(log)));
   FARSHORE_TRY(agent->open());
   return agent;
 }
 
 Result<void> Agent::open() {
   FARSHORE_TRY(world_.files().create_folder(region_.data));
-  const std::string holder = fmt::format("agent of region {}, pid {}, since {}", region_.name, getpid(),
-                                         format_time(started_at_));
+  const std::string holder = fmt::format("agent of region {}, pid {}, since {}", region_.name,
+                                         getpid(), format_time(started_at_));
   FARSHORE_TRY_ASSIGN(lock_, world_.files().lock(region_.data + "/agent.lock", holder));
-  FARSHORE_TRY_ASSIGN(event_log_, events::EventLog::open(world_, {.folder = region_.data + "/events"}));
+  FARSHORE_TRY_ASSIGN(event_log_,
+                      events::EventLog::open(world_, {.folder = region_.data + "/events"}));
   sink_ = [this](Event event) {
     event.at = world_.clock().wall();
     if (log_) log_(event);
@@ -107,7 +119,9 @@ Agent::~Agent() {
   for (auto& source : sources_) source->thread.join();
   for (auto& target : targets_) target->thread.join();
   for (auto& peer : peers_) peer->totals_thread.request_stop();
-  if (sink_) sink_({.severity = Severity::info, .name = "agent.stopped", .message = "region " + region_.name});
+  if (sink_)
+    sink_(
+        {.severity = Severity::info, .name = "agent.stopped", .message = "region " + region_.name});
   endpoint_.reset();
 }
 
@@ -117,7 +131,8 @@ Result<void> Agent::check_certificate() {
   FARSHORE_TRY_ASSIGN(const auto facts, identity::read_certificate(world_.files(), path));
   certificate_expires_at_ = facts.not_after;
   const std::string warning = identity::expiry_warning(facts, started_at_);
-  if (!warning.empty()) sink_({.severity = Severity::warning, .name = "certificate.expires", .message = warning});
+  if (!warning.empty())
+    sink_({.severity = Severity::warning, .name = "certificate.expires", .message = warning});
   return {};
 }
 
@@ -138,13 +153,15 @@ Result<void> Agent::add_peers() {
     options.peer_address = other.link;
     FARSHORE_TRY_ASSIGN(
         peer.link,
-        endpoint_->add_peer(options, {.opened = [this](std::string name, link::Class,
-                                                       std::unique_ptr<link::Channel> c) { opened(name, std::move(c)); },
-                                      .keepalive_payload = [this] { return totals(); },
-                                      .keepalive_received = [keeper = peer.totals.get()](
-                                                                Bytes bytes) { keeper->received(std::move(bytes)); }}));
-    peer.totals_thread =
-        os::Thread("totals", [keeper = peer.totals.get()](std::stop_token stop) { keeper->run(stop); });
+        endpoint_->add_peer(
+            options,
+            {.opened = [this](std::string name, link::Class,
+                              std::unique_ptr<link::Channel> c) { opened(name, std::move(c)); },
+             .keepalive_payload = [this] { return totals(); },
+             .keepalive_received = [keeper = peer.totals.get()](
+                                       Bytes bytes) { keeper->received(std::move(bytes)); }}));
+    peer.totals_thread = os::Thread(
+        "totals", [keeper = peer.totals.get()](std::stop_token stop) { keeper->run(stop); });
   }
   return {};
 }
@@ -155,7 +172,8 @@ pipeline::Dial Agent::dial(const std::string& region) {
     if (peer->region == region) link = peer->link;
   return [link, region](const std::string& name, link::Class klass,
                         Deadline deadline) -> Result<std::unique_ptr<link::Channel>> {
-    if (link == nullptr) return permanent(ErrorKind::invalid, "region {} is this agent's own", region);
+    if (link == nullptr)
+      return permanent(ErrorKind::invalid, "region {} is this agent's own", region);
     return link->open(name, klass, deadline);
   };
 }
@@ -184,10 +202,11 @@ void Agent::add_streams() {
 }
 
 void Agent::add_source(const config::StreamConfig& stream) {
-  pipeline::SourceStream::Options options{.name = stream.name,
-                                          .folder = folder_of(region_, stream, ""),
-                                          .journal = stream.journal,
-                                             .tables_at_once = static_cast<std::size_t>(stream.copy_tables)};
+  pipeline::SourceStream::Options options{
+      .name = stream.name,
+      .folder = folder_of(region_, stream, ""),
+      .journal = stream.journal,
+      .tables_at_once = static_cast<std::size_t>(stream.copy_tables)};
   for (const config::TargetConfig& target : stream.to) {
     const std::string region = config_.site(target.site)->region;
     options.targets.push_back({.site = target.site,
@@ -200,8 +219,10 @@ void Agent::add_source(const config::StreamConfig& stream) {
   entry->config = &stream;
   entry->stream = std::make_unique<pipeline::SourceStream>(
       world_, std::move(options),
-      [this, &stream](const Uuid& id) { return make_source(world_, config_, stream, id, sink_); }, sink_);
-  entry->thread = os::Thread("stream", [s = entry->stream.get()](std::stop_token stop) { s->run(stop); });
+      [this, &stream](const Uuid& id) { return make_source(world_, config_, stream, id, sink_); },
+      sink_);
+  entry->thread =
+      os::Thread("stream", [s = entry->stream.get()](std::stop_token stop) { s->run(stop); });
   sources_.push_back(std::move(entry));
 }
 
@@ -211,7 +232,10 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
   entry->target = &target;
   auto parts = make_target(world_, config_, stream, target, sink_);
   if (!parts.ok()) {
-    sink_({.severity = Severity::error, .name = "stream.state", .stream = stream.name, .target = target.site,
+    sink_({.severity = Severity::error,
+           .name = "stream.state",
+           .stream = stream.name,
+           .target = target.site,
            .message = parts.error().what});
     return;
   }
@@ -222,10 +246,13 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
                                        .journal = stream.journal,
                                        .apply_delay = target.apply_delay,
                                        .required = target.required,
-                                       .difference = [&stream](const std::string& theirs) { return difference_text(stream, theirs); }};
+                                       .difference = [&stream](const std::string& theirs) {
+                                         return difference_text(stream, theirs);
+                                       }};
   entry->leg = std::make_unique<pipeline::TargetLeg>(world_, std::move(options), *entry->parts.sink,
                                                      *entry->parts.copy_sink, sink_);
-  entry->thread = os::Thread("leg", [leg = entry->leg.get()](std::stop_token stop) { leg->run(stop); });
+  entry->thread =
+      os::Thread("leg", [leg = entry->leg.get()](std::stop_token stop) { leg->run(stop); });
   targets_.push_back(std::move(entry));
 }
 
@@ -236,14 +263,17 @@ void Agent::add_heartbeats() {
     if (std::exchange(done[site.name], true)) continue;
     auto writer = make_heartbeat(world_, site);
     if (!writer.ok()) {
-      sink_({.severity = Severity::error, .name = "heartbeat.failed", .message = writer.error().what});
+      sink_({.severity = Severity::error,
+             .name = "heartbeat.failed",
+             .message = writer.error().what});
       continue;
     }
     auto heartbeat = std::make_unique<Heartbeat>();
     heartbeat->writer = *std::move(writer);
-    heartbeat->loop = std::make_unique<pipeline::HeartbeatLoop>(world_, *heartbeat->writer, site.heartbeat, sink_,
-                                                                site.name);
-    heartbeat->thread = os::Thread("heartbeat", [loop = heartbeat->loop.get()](std::stop_token s) { loop->run(s); });
+    heartbeat->loop = std::make_unique<pipeline::HeartbeatLoop>(world_, *heartbeat->writer,
+                                                                site.heartbeat, sink_, site.name);
+    heartbeat->thread = os::Thread(
+        "heartbeat", [loop = heartbeat->loop.get()](std::stop_token s) { loop->run(s); });
     heartbeats_.push_back(std::move(heartbeat));
   }
 }
@@ -266,7 +296,8 @@ Bytes Agent::totals() const {
   return pipeline::encode_totals(totals);
 }
 
-Result<std::vector<events::StoredEvent>> Agent::events(const events::EventQuery& query, Deadline deadline) {
+Result<std::vector<events::StoredEvent>> Agent::events(const events::EventQuery& query,
+                                                       Deadline deadline) {
   return event_log_->read(query, deadline);
 }
 
@@ -276,7 +307,9 @@ Result<void> Agent::act(const api::StreamAction& action) {
   if (action.verb == api::Verb::remove) return remove(action);
   bool found = false;
   for (auto& entry : targets_) {
-    if (entry->config->name != action.stream || (!action.to.empty() && entry->target->site != action.to)) continue;
+    if (entry->config->name != action.stream ||
+        (!action.to.empty() && entry->target->site != action.to))
+      continue;
     FARSHORE_TRY(act_on_target(*entry, action));
     found = true;
   }
@@ -286,24 +319,31 @@ Result<void> Agent::act(const api::StreamAction& action) {
     found = true;
   }
   if (!found)
-    return permanent(ErrorKind::not_found, "stream '{}' has no target '{}' that this region can reach", action.stream,
+    return permanent(ErrorKind::not_found,
+                     "stream '{}' has no target '{}' that this region can reach", action.stream,
                      action.to);
   sink_({.severity = Severity::info,
          .name = fmt::format("stream.{}", api::name_of(action.verb)),
          .stream = action.stream,
          .target = action.to,
-         .message = fmt::format("by {}{}{}", action.by, action.place.empty() ? "" : ", place " + action.place,
+         .message = fmt::format("by {}{}{}", action.by,
+                                action.place.empty() ? "" : ", place " + action.place,
                                 action.table.empty() ? "" : ", table " + action.table)});
   return {};
 }
 
 Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& action) {
   switch (action.verb) {
-    case api::Verb::pause: return entry.leg->pause(action.at);
-    case api::Verb::resume: return entry.leg->resume();
-    case api::Verb::skip: return entry.leg->verb({.name = "skip", .argument = action.place});
-    case api::Verb::resnapshot: return entry.leg->resnapshot(action.table);
-    case api::Verb::remove: break;
+    case api::Verb::pause:
+      return entry.leg->pause(action.at);
+    case api::Verb::resume:
+      return entry.leg->resume();
+    case api::Verb::skip:
+      return entry.leg->verb({.name = "skip", .argument = action.place});
+    case api::Verb::resnapshot:
+      return entry.leg->resnapshot(action.table);
+    case api::Verb::remove:
+      break;
   }
   return {};
 }
@@ -311,14 +351,18 @@ Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& a
 Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& action) {
   pipeline::SourceStream& stream = *entry.stream;
   switch (action.verb) {
-    case api::Verb::resume: return stream.resume(action.to);
+    case api::Verb::resume:
+      return stream.resume(action.to);
     case api::Verb::pause:
-      return stream.forward(action.to, {.name = "pause", .argument = action.at ? format_time(*action.at) : ""});
-    case api::Verb::skip: return stream.forward(action.to, {.name = "skip", .argument = action.place});
+      return stream.forward(
+          action.to, {.name = "pause", .argument = action.at ? format_time(*action.at) : ""});
+    case api::Verb::skip:
+      return stream.forward(action.to, {.name = "skip", .argument = action.place});
     case api::Verb::resnapshot:
       FARSHORE_TRY(stream.forward(action.to, {.name = "resnapshot", .argument = action.table}));
       return stream.copy(action.to);
-    case api::Verb::remove: break;
+    case api::Verb::remove:
+      break;
   }
   return {};
 }
@@ -328,7 +372,8 @@ Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
   for (const auto& peer : peers_) {
     const link::PeerFacts facts = peer->link->facts();
     if (facts.rtt == Duration::zero()) continue;
-    for (api::FindingView& finding : check_kernel(facts.rtt)) findings.push_back(std::move(finding));
+    for (api::FindingView& finding : check_kernel(facts.rtt))
+      findings.push_back(std::move(finding));
   }
   return findings;
 }
@@ -341,12 +386,15 @@ Result<std::string> Agent::grants(const std::string& site, api::GrantRole role) 
 Result<void> Agent::remove(const api::StreamAction& action) {
   bool found = false;
   for (auto& entry : targets_) {
-    if (entry->config->name != action.stream || (!action.to.empty() && entry->target->site != action.to)) continue;
+    if (entry->config->name != action.stream ||
+        (!action.to.empty() && entry->target->site != action.to))
+      continue;
     found = true;
     const Uuid id = entry->leg->status().stream;
     entry->thread.request_stop();
     entry->thread.join();
-    if (!id.is_nil()) FARSHORE_TRY(forget_target(world_, config_, *entry->config, *entry->target, id));
+    if (!id.is_nil())
+      FARSHORE_TRY(forget_target(world_, config_, *entry->config, *entry->target, id));
     FARSHORE_TRY(remove_folder(folder_of(region_, *entry->config, entry->target->site)));
   }
   for (auto& entry : sources_) {
@@ -359,14 +407,15 @@ Result<void> Agent::remove(const api::StreamAction& action) {
     FARSHORE_TRY(remove_folder(folder_of(region_, *entry->config, "")));
   }
   if (!found)
-    return permanent(ErrorKind::not_found, "this region holds no end of stream '{}'{}", action.stream,
-                     action.to.empty() ? "" : " for target '" + action.to + "'");
+    return permanent(ErrorKind::not_found, "this region holds no end of stream '{}'{}",
+                     action.stream, action.to.empty() ? "" : " for target '" + action.to + "'");
   sink_({.severity = Severity::warning,
          .name = "stream.removed",
          .stream = action.stream,
          .target = action.to,
-         .message = fmt::format("by {}; take it out of {} too, else it begins anew when the agent starts", action.by,
-                                config_.file)});
+         .message =
+             fmt::format("by {}; take it out of {} too, else it begins anew when the agent starts",
+                         action.by, config_.file)});
   return {};
 }
 

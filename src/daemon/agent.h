@@ -1,5 +1,6 @@
-// Agent: one region's agent as an object: the link to the other regions, the streams that begin here, the legs that end
-// here, heartbeats, events, the API. Built from a configuration, runs until its destructor.
+// Agent: one region's agent as an object: the link to the other regions, the streams that begin
+// here, the legs that end here, heartbeats, events, the API. Built from a configuration, runs until
+// its destructor.
 #pragma once
 
 #include <map>
@@ -25,16 +26,19 @@ namespace farshore::daemon {
 
 class Agent final : public api::Agent {
  public:
-  // conflict: another agent of this region holds the data folder (named); denied, unavailable: certificate, address.
-  static Result<std::unique_ptr<Agent>> start(os::World& world, config::Config config, const std::string& region,
-                                              std::string version, EventSink log);
+  // conflict: another agent of this region holds the data folder (named); denied, unavailable:
+  // certificate, address.
+  static Result<std::unique_ptr<Agent>> start(os::World& world, config::Config config,
+                                              const std::string& region, std::string version,
+                                              EventSink log);
   ~Agent() override;
 
   api::AgentView view() override;
   Result<void> act(const api::StreamAction& action) override;
   Result<std::vector<api::FindingView>> check(const std::string& stream) override;
   Result<std::string> grants(const std::string& site, api::GrantRole role) override;
-  Result<std::vector<events::StoredEvent>> events(const events::EventQuery& query, Deadline deadline) override;
+  Result<std::vector<events::StoredEvent>> events(const events::EventQuery& query,
+                                                  Deadline deadline) override;
 
   std::string api_address() const { return server_->address(); }
   std::string link_address() const { return endpoint_->address(); }
@@ -70,7 +74,8 @@ class Agent final : public api::Agent {
     pipeline::Amount amount;
   };
 
-  Agent(os::World& world, config::Config config, std::string region, std::string version, EventSink log);
+  Agent(os::World& world, config::Config config, std::string region, std::string version,
+        EventSink log);
   Result<void> open();
   Result<void> check_certificate();
   Result<void> add_peers();
@@ -110,7 +115,8 @@ class Agent final : public api::Agent {
   std::vector<std::unique_ptr<TargetEntry>> targets_;
   std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
   std::unique_ptr<api::Server> server_;
-  os::Thread sampler_thread_;  // looks at the counters once a second, so that rates are known when somebody asks
+  os::Thread sampler_thread_;  // looks at the counters once a second, so that rates are known when
+                               // somebody asks
 
   os::Mutex routes_mutex_;  // legs are added before channels may come to them
   bool routes_ready_ = false;

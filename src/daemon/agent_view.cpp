@@ -13,24 +13,30 @@ api::State state_of(pipeline::State state) {
 }
 
 api::LegStateView leg_view(const pipeline::LegState& leg, MonotonicTime now) {
-  api::LegStateView view{.state = state_of(leg.state), .reason = leg.reason, .remedy = leg.remedy, .retry_in = {}};
+  api::LegStateView view{
+      .state = state_of(leg.state), .reason = leg.reason, .remedy = leg.remedy, .retry_in = {}};
   if (view.reason.empty() && leg.retries > 0) view.reason = leg.last_error;
   if (leg.retry_at) view.retry_in = std::max(*leg.retry_at - now, Duration::zero());
   return view;
 }
 
-api::LagView lag_view(const pipeline::Lag& lag) { return {.transit = lag.transit, .age = lag.age}; }
+api::LagView lag_view(const pipeline::Lag& lag) {
+  return {.transit = lag.transit, .age = lag.age};
+}
 
 api::BacklogView backlog_view(const std::optional<pipeline::Amount>& amount) {
   if (!amount) return {};
   return {.bytes = amount->bytes, .transactions = amount->transactions, .changes = amount->changes};
 }
 
-api::TotalsView totals_view(std::uint64_t transactions, std::uint64_t changes, std::uint64_t bytes) {
+api::TotalsView totals_view(std::uint64_t transactions, std::uint64_t changes,
+                            std::uint64_t bytes) {
   return {.transactions = transactions, .changes = changes, .bytes = bytes};
 }
 
-std::string place_text(Place place) { return place.sequence == Sequence(0) ? "" : fmt::format("{}", place); }
+std::string place_text(Place place) {
+  return place.sequence == Sequence(0) ? "" : fmt::format("{}", place);
+}
 
 std::optional<WallTime> known(WallTime time) {
   return time == WallTime{} ? std::nullopt : std::optional(time);
@@ -38,10 +44,14 @@ std::optional<WallTime> known(WallTime time) {
 
 const char* health_text(journal::Health health) {
   switch (health) {
-    case journal::Health::good: return "good";
-    case journal::Health::full: return "full";
-    case journal::Health::failed: return "failed";
-    case journal::Health::damaged: return "damaged";
+    case journal::Health::good:
+      return "good";
+    case journal::Health::full:
+      return "full";
+    case journal::Health::failed:
+      return "failed";
+    case journal::Health::damaged:
+      return "damaged";
   }
   return "unknown";
 }
@@ -58,8 +68,8 @@ api::JournalView journal_view(const journal::Status& status, const journal::Opti
   return view;
 }
 
-std::optional<api::CopyView> copy_view(const std::vector<pipeline::CopyProgress>& tables, pipeline::State state,
-                                       MonotonicTime now) {
+std::optional<api::CopyView> copy_view(const std::vector<pipeline::CopyProgress>& tables,
+                                       pipeline::State state, MonotonicTime now) {
   if (tables.empty() || state != pipeline::State::copying) return std::nullopt;
   api::CopyView view{.tables_total = tables.size()};
   double left_bytes = 0, rate = 0;
@@ -68,10 +78,12 @@ std::optional<api::CopyView> copy_view(const std::vector<pipeline::CopyProgress>
       ++view.tables_done;
       continue;
     }
-    const double left = std::max(0.0, static_cast<double>(table.bytes_total) - static_cast<double>(table.bytes));
+    const double left =
+        std::max(0.0, static_cast<double>(table.bytes_total) - static_cast<double>(table.bytes));
     left_bytes += left;
     if (table.began == MonotonicTime{}) continue;
-    const double table_rate = static_cast<double>(table.bytes) / std::max(0.1, seconds_of(now - table.began));
+    const double table_rate =
+        static_cast<double>(table.bytes) / std::max(0.1, seconds_of(now - table.began));
     rate += table_rate;
     api::CopyTableView row{.table = table.table,
                            .rows = table.rows,
@@ -94,7 +106,8 @@ api::RatesView Agent::rates(const std::string& key, const pipeline::Amount& amou
   auto& samples = samples_[key];
   while (samples.size() > 1 && now - samples[1].at > kRateWindow) samples.erase(samples.begin());
   api::RatesView view;
-  if (!samples.empty() && now - samples.front().at >= 200ms && amount.bytes >= samples.front().amount.bytes) {
+  if (!samples.empty() && now - samples.front().at >= 200ms &&
+      amount.bytes >= samples.front().amount.bytes) {
     const double seconds = seconds_of(now - samples.front().at);
     const pipeline::Amount& base = samples.front().amount;
     view.transactions = static_cast<double>(amount.transactions - base.transactions) / seconds;
@@ -119,10 +132,12 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
       .leg = leg_view(status.capture, now),
       .lag = lag_view(status.capture_lag),
       .position = captured.source.server_position,
-      .retained_bytes = captured.source.heard_at == MonotonicTime{} ? std::nullopt
-                                                                    : std::optional(captured.source.retained_bytes),
-      .behind_bytes = captured.source.heard_at == MonotonicTime{} ? std::nullopt
-                                                                  : std::optional(captured.source.behind_bytes),
+      .retained_bytes = captured.source.heard_at == MonotonicTime{}
+                            ? std::nullopt
+                            : std::optional(captured.source.retained_bytes),
+      .behind_bytes = captured.source.heard_at == MonotonicTime{}
+                          ? std::nullopt
+                          : std::optional(captured.source.behind_bytes),
       .open_transactions = captured.open_transactions,
       .heartbeat_at = known(captured.commit_time),
       .rates = rates(entry.config->name, {captured.transactions, captured.changes, captured.bytes}),
@@ -130,27 +145,30 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
   view.journal = journal_view(status.journal, entry.config->journal);
   for (const pipeline::SourceTargetStatus& target : status.targets) {
     const pipeline::Ack& ack = target.far.ack;
-    api::LegView leg{.site = target.site,
-                     .region = target.region,
-                     .leg = leg_view(target.leg, now),
-                     .capture = lag_view(status.capture_lag),
-                     .durability = lag_view(target.durability),
-                     .apply = lag_view(target.apply),
-                     .to_ship = backlog_view(target.to_ship),
-                     .durable_place = place_text(ack.durable),
-                     .applied_place = place_text({ack.durable.epoch, ack.applied}),
-                     .durable_commit_time = known(ack.durable_commit_time),
-                     .applied_commit_time = known(ack.applied_commit_time),
-                     .rates = rates(entry.config->name + "/" + target.site,
-                                    {ack.applied_transactions, ack.applied_changes, target.far.shipped_bytes}),
-                     .shipped = totals_view(target.far.shipped_transactions, target.far.shipped_changes,
-                                            target.far.shipped_bytes),
-                     .copy = copy_view(target.copy, target.leg.state, now)};
+    api::LegView leg{
+        .site = target.site,
+        .region = target.region,
+        .leg = leg_view(target.leg, now),
+        .capture = lag_view(status.capture_lag),
+        .durability = lag_view(target.durability),
+        .apply = lag_view(target.apply),
+        .to_ship = backlog_view(target.to_ship),
+        .durable_place = place_text(ack.durable),
+        .applied_place = place_text({ack.durable.epoch, ack.applied}),
+        .durable_commit_time = known(ack.durable_commit_time),
+        .applied_commit_time = known(ack.applied_commit_time),
+        .rates = rates(entry.config->name + "/" + target.site,
+                       {ack.applied_transactions, ack.applied_changes, target.far.shipped_bytes}),
+        .shipped = totals_view(target.far.shipped_transactions, target.far.shipped_changes,
+                               target.far.shipped_bytes),
+        .copy = copy_view(target.copy, target.leg.state, now)};
     if (target.far.heard_at != MonotonicTime{})
-      leg.applied = {.transactions = ack.applied_transactions, .changes = ack.applied_changes, .bytes = {}};
+      leg.applied = {
+          .transactions = ack.applied_transactions, .changes = ack.applied_changes, .bytes = {}};
     if (target.to_ship && target.to_apply)
       leg.to_apply = backlog_view(pipeline::Amount{
-          target.to_apply->transactions - std::min(target.to_apply->transactions, target.to_ship->transactions),
+          target.to_apply->transactions -
+              std::min(target.to_apply->transactions, target.to_ship->transactions),
           target.to_apply->changes - std::min(target.to_apply->changes, target.to_ship->changes),
           target.to_apply->bytes - std::min(target.to_apply->bytes, target.to_ship->bytes)});
     view.state = std::max(view.state, leg.leg.state);
@@ -164,8 +182,9 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
   const MonotonicTime now = world_.now();
   for (const auto& entry : targets_) {
     const pipeline::TargetStatus status = entry->leg->status();
-    auto found = std::find_if(streams.begin(), streams.end(),
-                              [&](const api::StreamView& s) { return s.name == entry->config->name; });
+    auto found = std::find_if(streams.begin(), streams.end(), [&](const api::StreamView& s) {
+      return s.name == entry->config->name;
+    });
     if (found == streams.end()) {
       const config::SiteConfig& from = *config_.site(entry->config->from);
       streams.push_back({.name = entry->config->name,
@@ -178,19 +197,20 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
     }
     const pipeline::ReceiveStats& received = status.received;
     const pipeline::ApplyStats& applied = status.applied;
-    api::LegView leg{.site = entry->target->site,
-                     .region = region_.name,
-                     .leg = leg_view(status.leg, now),
-                     .durability = lag_view(status.durability),
-                     .apply = lag_view(status.apply),
-                     .to_apply = backlog_view(status.to_apply),
-                     .durable_place = place_text(received.durable),
-                     .applied_place = place_text({received.durable.epoch, applied.applied}),
-                     .durable_commit_time = known(received.commit_time),
-                     .applied_commit_time = known(applied.commit_time),
-                     .rates = rates("to/" + entry->config->name + "/" + entry->target->site,
-                                    {applied.transactions, applied.changes, received.bytes}),
-                     .applied = {.transactions = applied.transactions, .changes = applied.changes, .bytes = {}}};
+    api::LegView leg{
+        .site = entry->target->site,
+        .region = region_.name,
+        .leg = leg_view(status.leg, now),
+        .durability = lag_view(status.durability),
+        .apply = lag_view(status.apply),
+        .to_apply = backlog_view(status.to_apply),
+        .durable_place = place_text(received.durable),
+        .applied_place = place_text({received.durable.epoch, applied.applied}),
+        .durable_commit_time = known(received.commit_time),
+        .applied_commit_time = known(applied.commit_time),
+        .rates = rates("to/" + entry->config->name + "/" + entry->target->site,
+                       {applied.transactions, applied.changes, received.bytes}),
+        .applied = {.transactions = applied.transactions, .changes = applied.changes, .bytes = {}}};
     if (leg.leg.state == api::State::streaming && !status.source_connected)
       leg.leg.reason = "the source's region is not connected";
     found->state = std::max(found->state, leg.leg.state);
@@ -217,8 +237,10 @@ api::LinkView Agent::view_of(const Peer& peer) {
     view.clock_offset_bound = facts.clock_offset_bound;
   }
   if (facts.heard_at != MonotonicTime{}) view.heard_ago = world_.now() - facts.heard_at;
-  view.sent_wire_per_second = rates("link/" + peer.region + "/out", {0, 0, facts.wire_bytes_sent}).bytes;
-  view.received_wire_per_second = rates("link/" + peer.region + "/in", {0, 0, facts.wire_bytes_received}).bytes;
+  view.sent_wire_per_second =
+      rates("link/" + peer.region + "/out", {0, 0, facts.wire_bytes_sent}).bytes;
+  view.received_wire_per_second =
+      rates("link/" + peer.region + "/in", {0, 0, facts.wire_bytes_received}).bytes;
   return view;
 }
 
@@ -239,8 +261,8 @@ api::AgentView Agent::view() {
   for (const api::StreamView& stream : view.streams) {
     if (stream.state != api::State::failed && stream.state != api::State::starting) continue;
     view.ready = false;
-    view.not_ready_why += fmt::format("{}stream {} is {}", view.not_ready_why.empty() ? "" : "; ", stream.name,
-                                      api::name_of(stream.state));
+    view.not_ready_why += fmt::format("{}stream {} is {}", view.not_ready_why.empty() ? "" : "; ",
+                                      stream.name, api::name_of(stream.state));
   }
   return view;
 }

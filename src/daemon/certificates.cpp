@@ -24,7 +24,8 @@ Result<std::set<std::string>> folders_of(os::World& world, const std::string& fi
   return folders;
 }
 
-Result<std::vector<identity::CertificateFacts>> facts_of(os::World& world, const cli::CertShowArguments& arguments) {
+Result<std::vector<identity::CertificateFacts>> facts_of(os::World& world,
+                                                         const cli::CertShowArguments& arguments) {
   std::vector<identity::CertificateFacts> all;
   for (const std::string& file : arguments.files) {
     FARSHORE_TRY_ASSIGN(auto facts, identity::read_certificate(world.files(), file));
@@ -62,8 +63,9 @@ int show_certificates(const cli::CertShowArguments& arguments, cli::Output outpu
                       {"days_left", days}});
       continue;
     }
-    output.out << fmt::format("{:<24} {:>5} days left  (until {})  signed by {}\n  {}\n", facts.subject, days,
-                              format_time(facts.not_after), facts.issuer, facts.path);
+    output.out << fmt::format("{:<24} {:>5} days left  (until {})  signed by {}\n  {}\n",
+                              facts.subject, days, format_time(facts.not_after), facts.issuer,
+                              facts.path);
     if (!warning.empty()) output.out << "  " << warning << "\n";
   }
   if (arguments.json) output.out << json.dump(2) << "\n";
@@ -83,7 +85,8 @@ int renew_certificates(const cli::CertRenewArguments& arguments, cli::Output out
     }
     auto renewed = identity::renew_all(*world, folder);
     if (!renewed.ok()) return refuse(output, renewed.error());
-    for (const std::string& name : *renewed) output.out << fmt::format("{}/{}.crt was renewed\n", folder, name);
+    for (const std::string& name : *renewed)
+      output.out << fmt::format("{}/{}.crt was renewed\n", folder, name);
   }
   return cli::kDone;
 }

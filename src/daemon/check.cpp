@@ -16,14 +16,18 @@ constexpr double kBytesPerSecond = 125e6;
 
 api::FindingView::Level level_of(FindingLevel level) {
   switch (level) {
-    case FindingLevel::note: return api::FindingView::Level::note;
-    case FindingLevel::warning: return api::FindingView::Level::warning;
-    case FindingLevel::error: return api::FindingView::Level::error;
+    case FindingLevel::note:
+      return api::FindingView::Level::note;
+    case FindingLevel::warning:
+      return api::FindingView::Level::warning;
+    case FindingLevel::error:
+      return api::FindingView::Level::error;
   }
   return api::FindingView::Level::error;
 }
 
-void append(std::vector<api::FindingView>& out, const std::string& stream, std::vector<Finding> findings) {
+void append(std::vector<api::FindingView>& out, const std::string& stream,
+            std::vector<Finding> findings) {
   for (Finding& finding : findings)
     out.push_back({.level = level_of(finding.level),
                    .code = std::move(finding.code),
@@ -40,7 +44,11 @@ void check_site(os::World& world, const config::Config& config, const config::St
   if (!region.empty() && site.region != region) return;  // that region's own agent asks it
   auto made = make_site(world, config, site, &stream);
   if (!made.ok())
-    return append(out, stream.name, {{.code = "site", .object = "site " + site_name, .message = made.error().what, .remedy = ""}});
+    return append(out, stream.name,
+                  {{.code = "site",
+                    .object = "site " + site_name,
+                    .message = made.error().what,
+                    .remedy = ""}});
   append(out, stream.name, (*made)->check(role));
 }
 
@@ -55,7 +63,9 @@ std::uint64_t kernel_maximum(os::Files& files, const std::string& name) {
   return high;
 }
 
-Result<config::Config> load(os::World& world, const std::string& file) { return config::load(world.files(), file); }
+Result<config::Config> load(os::World& world, const std::string& file) {
+  return config::load(world.files(), file);
+}
 
 }  // namespace
 
@@ -66,20 +76,23 @@ std::vector<api::FindingView> check_kernel(Duration rtt) {
   for (const char* name : {"tcp_wmem", "tcp_rmem"}) {
     const std::uint64_t have = kernel_maximum(world->files(), name);
     if (have == 0 || have >= needed) continue;
-    out.push_back({.level = api::FindingView::Level::warning,
-                   .code = "kernel_buffers",
-                   .stream = "",
-                   .object = fmt::format("kernel setting net.ipv4.{}", name),
-                   .message = fmt::format("a connection's buffer may grow to {}: at a round trip of {} that is {:.0f} Mbit/s "
-                                          "for each connection of the link",
-                                          format_bytes(have), format_duration(rtt),
-                                          static_cast<double>(have) * 8 / seconds_of(rtt) / 1e6),
-                   .remedy = fmt::format("sysctl -w net.ipv4.{}='4096 131072 {}'", name, needed)});
+    out.push_back(
+        {.level = api::FindingView::Level::warning,
+         .code = "kernel_buffers",
+         .stream = "",
+         .object = fmt::format("kernel setting net.ipv4.{}", name),
+         .message = fmt::format(
+             "a connection's buffer may grow to {}: at a round trip of {} that is {:.0f} Mbit/s "
+             "for each connection of the link",
+             format_bytes(have), format_duration(rtt),
+             static_cast<double>(have) * 8 / seconds_of(rtt) / 1e6),
+         .remedy = fmt::format("sysctl -w net.ipv4.{}='4096 131072 {}'", name, needed)});
   }
   return out;
 }
 
-Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config, const std::string& region,
+Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config,
+                                            const std::string& region,
                                             const std::string& stream_name) {
   std::vector<api::FindingView> out;
   bool found = false;
@@ -95,10 +108,11 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
   return out;
 }
 
-Result<std::string> grants(os::World& world, const config::Config& config, const std::string& site_name,
-                           api::GrantRole role) {
+Result<std::string> grants(os::World& world, const config::Config& config,
+                           const std::string& site_name, api::GrantRole role) {
   const config::SiteConfig* site = config.site(site_name);
-  if (site == nullptr) return permanent(ErrorKind::not_found, "no site '{}' in {}", site_name, config.file);
+  if (site == nullptr)
+    return permanent(ErrorKind::not_found, "no site '{}' in {}", site_name, config.file);
   const config::StreamConfig* stream = nullptr;
   for (const config::StreamConfig& candidate : config.streams)
     if (candidate.from == site_name) stream = &candidate;
@@ -113,7 +127,8 @@ Result<std::string> check_text(const cli::CheckArguments& arguments) {
   for (const config::RegionConfig& region : config.regions) {
     if (!arguments.region.empty() && region.name != arguments.region) continue;
     auto files = identity::check_region_files(*world, region.tls, region.name);
-    const bool elsewhere = arguments.region.empty() && !files.ok() && files.error().kind == ErrorKind::not_found;
+    const bool elsewhere =
+        arguments.region.empty() && !files.ok() && files.error().kind == ErrorKind::not_found;
     if (files.ok() || elsewhere) continue;
     findings.push_back({.level = api::FindingView::Level::error,
                         .code = "certificate",
@@ -141,7 +156,8 @@ Result<std::string> grants_text(const cli::GrantsArguments& arguments) {
     FARSHORE_TRY_ASSIGN(text, grants(*world, config, arguments.site, api::GrantRole::source));
   }
   if (target) {
-    FARSHORE_TRY_ASSIGN(std::string more, grants(*world, config, arguments.site, api::GrantRole::target));
+    FARSHORE_TRY_ASSIGN(std::string more,
+                        grants(*world, config, arguments.site, api::GrantRole::target));
     text += (text.empty() ? "" : "\n") + more;
   }
   return text;
@@ -158,7 +174,8 @@ Result<cli::ApiEndpoint> api_endpoint(const std::string& file, const std::string
     for (const config::RegionConfig& region : config.regions) {
       if (!std::filesystem::exists(region.data + "/agent.lock")) continue;
       if (chosen != nullptr && chosen->api != region.api)
-        return permanent(ErrorKind::invalid, "agents of {} and {} run here: say which with --region", chosen->name,
+        return permanent(ErrorKind::invalid,
+                         "agents of {} and {} run here: say which with --region", chosen->name,
                          region.name);
       chosen = &region;
     }

@@ -1,4 +1,5 @@
-// `farshore check`, `grants` and where an agent's API is: answered from the configuration, with or without a running agent.
+// `farshore check`, `grants` and where an agent's API is: answered from the configuration, with or
+// without a running agent.
 #pragma once
 
 #include <string>
@@ -12,9 +13,10 @@
 namespace farshore::daemon {
 
 // Findings of one stream, or of all when empty, at the sites of `region` (all regions when empty).
-Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config, const std::string& region,
-                                            const std::string& stream);
-// What the machine should be set to for the link; no findings when its kernel's buffers are large enough.
+Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config,
+                                            const std::string& region, const std::string& stream);
+// What the machine should be set to for the link; no findings when its kernel's buffers are large
+// enough.
 std::vector<api::FindingView> check_kernel(Duration rtt);
 
 Result<std::string> grants(os::World& world, const config::Config& config, const std::string& site,

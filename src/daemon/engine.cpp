@@ -13,15 +13,18 @@ namespace farshore::daemon {
 namespace {
 
 Error unknown_engine(const config::SiteConfig& site) {
-  return permanent(ErrorKind::invalid, "site '{}' has the engine '{}': this version knows postgres", site.name, site.engine);
+  return permanent(ErrorKind::invalid, "site '{}' has the engine '{}': this version knows postgres",
+                   site.name, site.engine);
 }
 
 postgres::PasswordSource password_of(const config::SiteConfig& site) {
   return {.file = site.password_file, .environment = site.password_env};
 }
 
-postgres::ConnectOptions connect_of(const config::SiteConfig& site, const std::string& application_name) {
-  return {.conninfo = site.dsn, .password = password_of(site), .application_name = application_name};
+postgres::ConnectOptions connect_of(const config::SiteConfig& site,
+                                    const std::string& application_name) {
+  return {
+      .conninfo = site.dsn, .password = password_of(site), .application_name = application_name};
 }
 
 std::vector<postgres::TableRule> rules_of(const config::StreamConfig& stream) {
@@ -35,7 +38,8 @@ std::vector<postgres::TableRule> rules_of(const config::StreamConfig& stream) {
 }
 
 // A share of the source's disk is not known from here: the source is asked for it only as bytes.
-postgres::SourceOptions source_options(const config::Config& config, const config::StreamConfig& stream, const Uuid& id,
+postgres::SourceOptions source_options(const config::Config& config,
+                                       const config::StreamConfig& stream, const Uuid& id,
                                        EventSink events) {
   const config::SiteConfig& site = *config.site(stream.from);
   return {.name = stream.name,
@@ -44,7 +48,7 @@ postgres::SourceOptions source_options(const config::Config& config, const confi
           .password = password_of(site),
           .tables = rules_of(stream),
           .retain_max = stream.source.retain_max,
-          .wal_max = stream.source.wal_max.bytes,
+          .wal_max = stream.source.wal_max,
           .events = [events = std::move(events), name = stream.name](Event event) {
             if (!events) return;
             event.stream = name;
@@ -53,9 +57,11 @@ postgres::SourceOptions source_options(const config::Config& config, const confi
 }
 
 // The stream's identity as this region's own file knows it; nil when it has not begun here.
-Uuid known_identity(os::World& world, const config::Config& config, const config::StreamConfig& stream) {
+Uuid known_identity(os::World& world, const config::Config& config,
+                    const config::StreamConfig& stream) {
   const config::SiteConfig& from = *config.site(stream.from);
-  const std::string path = fmt::format("{}/streams/{}/source/stream.file", config.region(from.region)->data, stream.name);
+  const std::string path = fmt::format("{}/streams/{}/source/stream.file",
+                                       config.region(from.region)->data, stream.name);
   auto file = pipeline::load_stream_file(world.files(), path);
   return file.ok() && *file ? (*file)->stream : Uuid{};
 }
@@ -63,34 +69,41 @@ Uuid known_identity(os::World& world, const config::Config& config, const config
 }  // namespace
 
 Result<pipeline::SourceParts> make_source(os::World& world, const config::Config& config,
-                                          const config::StreamConfig& stream, const Uuid& id, EventSink events) {
+                                          const config::StreamConfig& stream, const Uuid& id,
+                                          EventSink events) {
   const config::SiteConfig& site = *config.site(stream.from);
   if (site.engine != "postgres") return unknown_engine(site);
   const postgres::SourceOptions options = source_options(config, stream, id, std::move(events));
-  return pipeline::SourceParts{postgres::make_source(world, options), postgres::make_snapshot_source(world, options)};
+  return pipeline::SourceParts{postgres::make_source(world, options),
+                               postgres::make_snapshot_source(world, options)};
 }
 
-Result<TargetParts> make_target(os::World& world, const config::Config& config, const config::StreamConfig& stream,
+Result<TargetParts> make_target(os::World& world, const config::Config& config,
+                                const config::StreamConfig& stream,
                                 const config::TargetConfig& target, EventSink events) {
   const config::SiteConfig& site = *config.site(target.site);
   if (site.engine != "postgres") return unknown_engine(site);
-  EventSink named = [events = std::move(events), name = stream.name, to = target.site](Event event) {
+  EventSink named = [events = std::move(events), name = stream.name,
+                     to = target.site](Event event) {
     event.stream = name;
     event.target = to;
     events(std::move(event));
   };
   const postgres::ConnectOptions connect = connect_of(site, "farshore_apply_" + stream.name);
-  return TargetParts{std::make_unique<postgres::PostgresSink>(world, connect, postgres::SinkOptions{}, named),
-                     postgres::make_copy_sink(world, connect_of(site, "farshore_copy_" + stream.name),
-                                              postgres::SinkOptions{}, named)};
+  return TargetParts{
+      std::make_unique<postgres::PostgresSink>(world, connect, postgres::SinkOptions{}, named),
+      postgres::make_copy_sink(world, connect_of(site, "farshore_copy_" + stream.name),
+                               postgres::SinkOptions{}, named)};
 }
 
-Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world, const config::SiteConfig& site) {
+Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world,
+                                                        const config::SiteConfig& site) {
   if (site.engine != "postgres") return unknown_engine(site);
   return postgres::make_heartbeat_writer(world, connect_of(site, ""));
 }
 
-Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& config, const config::SiteConfig& site,
+Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& config,
+                                        const config::SiteConfig& site,
                                         const config::StreamConfig* stream) {
   if (site.engine != "postgres") return unknown_engine(site);
   postgres::SiteOptions options{.name = site.name, .connect = connect_of(site, "farshore_check")};
@@ -102,7 +115,8 @@ Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& 
     const auto rules = std::make_shared<std::vector<postgres::TableRule>>(rules_of(*stream));
     auto rule_of = [rules](const std::string& table) {
       const auto dot = table.find('.');
-      return postgres::rule_of(*rules, {.schema = table.substr(0, dot), .name = table.substr(dot + 1)});
+      return postgres::rule_of(*rules,
+                               {.schema = table.substr(0, dot), .name = table.substr(dot + 1)});
     };
     options.takes = [rule_of](const std::string& table) { return rule_of(table) != nullptr; };
     options.takes_without_key = [rule_of](const std::string& table) {
@@ -113,15 +127,17 @@ Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& 
   return postgres::make_site(world, std::move(options));
 }
 
-Result<void> forget_source(os::World& world, const config::Config& config, const config::StreamConfig& stream,
-                           const Uuid& id) {
+Result<void> forget_source(os::World& world, const config::Config& config,
+                           const config::StreamConfig& stream, const Uuid& id) {
   return postgres::remove_source(world, source_options(config, stream, id, {}));
 }
 
-Result<void> forget_target(os::World& world, const config::Config& config, const config::StreamConfig& stream,
-                           const config::TargetConfig& target, const Uuid& id) {
+Result<void> forget_target(os::World& world, const config::Config& config,
+                           const config::StreamConfig& stream, const config::TargetConfig& target,
+                           const Uuid& id) {
   (void)stream;
-  return postgres::remove_target(world, connect_of(*config.site(target.site), "farshore_remove"), id);
+  return postgres::remove_target(world, connect_of(*config.site(target.site), "farshore_remove"),
+                                 id);
 }
 
 }  // namespace farshore::daemon

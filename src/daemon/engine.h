@@ -1,4 +1,5 @@
-// Engine: makes the parts of a stream that know a database, from the configuration. The one place that names engines.
+// Engine: makes the parts of a stream that know a database, from the configuration. The one place
+// that names engines.
 #pragma once
 
 #include <memory>
@@ -21,16 +22,22 @@ struct TargetParts {
 };
 
 Result<pipeline::SourceParts> make_source(os::World& world, const config::Config& config,
-                                          const config::StreamConfig& stream, const Uuid& id, EventSink events);
-Result<TargetParts> make_target(os::World& world, const config::Config& config, const config::StreamConfig& stream,
+                                          const config::StreamConfig& stream, const Uuid& id,
+                                          EventSink events);
+Result<TargetParts> make_target(os::World& world, const config::Config& config,
+                                const config::StreamConfig& stream,
                                 const config::TargetConfig& target, EventSink events);
-Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world, const config::SiteConfig& site);
-Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& config, const config::SiteConfig& site,
+Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world,
+                                                        const config::SiteConfig& site);
+Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& config,
+                                        const config::SiteConfig& site,
                                         const config::StreamConfig* stream);
-// Drops what the stream holds at its source (slot, publication) or target (origin, state); safe to call again.
-Result<void> forget_source(os::World& world, const config::Config& config, const config::StreamConfig& stream,
+// Drops what the stream holds at its source (slot, publication) or target (origin, state); safe to
+// call again.
+Result<void> forget_source(os::World& world, const config::Config& config,
+                           const config::StreamConfig& stream, const Uuid& id);
+Result<void> forget_target(os::World& world, const config::Config& config,
+                           const config::StreamConfig& stream, const config::TargetConfig& target,
                            const Uuid& id);
-Result<void> forget_target(os::World& world, const config::Config& config, const config::StreamConfig& stream,
-                           const config::TargetConfig& target, const Uuid& id);
 
 }  // namespace farshore::daemon

@@ -14,13 +14,15 @@ Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
   const std::string folder = arguments.folder.empty() ? "." : arguments.folder;
   config::StarterChoices choices;
-  choices.name = arguments.name.empty() ? std::filesystem::absolute(folder).lexically_normal().filename().string()
-                                        : arguments.name;
+  choices.name = arguments.name.empty()
+                     ? std::filesystem::absolute(folder).lexically_normal().filename().string()
+                     : arguments.name;
   if (choices.name.empty()) choices.name = "shop";
   if (!arguments.regions.empty()) choices.regions = arguments.regions;
   const std::string file = folder + "/farshore.yaml";
   if (std::filesystem::exists(file))
-    return permanent(ErrorKind::conflict, "{} is there already: nothing was written; name another folder", file);
+    return permanent(ErrorKind::conflict,
+                     "{} is there already: nothing was written; name another folder", file);
   FARSHORE_TRY(world->files().create_folder(folder));
   const std::string tls = folder + "/tls";
   FARSHORE_TRY(identity::make_authority(*world, tls, choices.name));
@@ -28,11 +30,13 @@ Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
     FARSHORE_TRY(identity::make_region_certificate(*world, tls, region));
   FARSHORE_TRY(os::replace_file(world->files(), file, config::starter_yaml(choices)));
   output.out << fmt::format("{}\n{}/ca.crt, {}/ca.key\n", file, tls, tls);
-  for (const std::string& region : choices.regions) output.out << fmt::format("{0}/{1}.crt, {0}/{1}.key\n", tls, region);
+  for (const std::string& region : choices.regions)
+    output.out << fmt::format("{0}/{1}.crt, {0}/{1}.key\n", tls, region);
   output.out << fmt::format(
       "\nNext: write your regions, sites and streams into {}, then\n"
       "  farshore check --config {}\n"
-      "Each region's machine needs the same farshore.yaml, ca.crt and its own region's .crt and .key; keep ca.key away\n"
+      "Each region's machine needs the same farshore.yaml, ca.crt and its own region's .crt and "
+      ".key; keep ca.key away\n"
       "from all of them.\n",
       file, file);
   return {};

@@ -12,18 +12,24 @@ LogFormat format_of_process = LogFormat::text;
 
 const char* level_text(Severity severity) {
   switch (severity) {
-    case Severity::info: return "INFO";
-    case Severity::warning: return "WARN";
-    case Severity::error: return "ERROR";
+    case Severity::info:
+      return "INFO";
+    case Severity::warning:
+      return "WARN";
+    case Severity::error:
+      return "ERROR";
   }
   return "INFO";
 }
 
 spdlog::level::level_enum level_of(Severity severity) {
   switch (severity) {
-    case Severity::info: return spdlog::level::info;
-    case Severity::warning: return spdlog::level::warn;
-    case Severity::error: return spdlog::level::err;
+    case Severity::info:
+      return spdlog::level::info;
+    case Severity::warning:
+      return spdlog::level::warn;
+    case Severity::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -32,13 +38,17 @@ spdlog::level::level_enum level_of(Severity severity) {
 
 Result<LogOptions> parse_log_options(const std::string& format, const std::string& level) {
   LogOptions options;
-  if (format == "json") options.format = LogFormat::json;
+  if (format == "json")
+    options.format = LogFormat::json;
   else if (!format.empty() && format != "text")
     return permanent(ErrorKind::invalid, "log format '{}' is not known: text or json", format);
-  if (level == "warning") options.at_least = Severity::warning;
-  else if (level == "error") options.at_least = Severity::error;
+  if (level == "warning")
+    options.at_least = Severity::warning;
+  else if (level == "error")
+    options.at_least = Severity::error;
   else if (!level.empty() && level != "info" && level != "debug")
-    return permanent(ErrorKind::invalid, "log level '{}' is not known: debug, info, warning or error", level);
+    return permanent(ErrorKind::invalid,
+                     "log level '{}' is not known: debug, info, warning or error", level);
   return options;
 }
 
@@ -67,9 +77,10 @@ std::string log_line(const Event& event, LogFormat format) {
     return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   std::string where;
-  if (!event.stream.empty()) where = event.stream + (event.target.empty() ? "" : "/" + event.target) + ": ";
-  return fmt::format("{} {:<5} {} {}{}", format_time(event.at), level_text(event.severity), event.name, where,
-                     event.message);
+  if (!event.stream.empty())
+    where = event.stream + (event.target.empty() ? "" : "/" + event.target) + ": ";
+  return fmt::format("{} {:<5} {} {}{}", format_time(event.at), level_text(event.severity),
+                     event.name, where, event.message);
 }
 
 }  // namespace farshore::daemon

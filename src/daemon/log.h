@@ -1,5 +1,5 @@
-// Log: the agent's structured log on stderr, one line an event, as text or JSON. Never row data or secrets: an event's
-// message is made of names, places and counts.
+// Log: the agent's structured log on stderr, one line an event, as text or JSON. Never row data or
+// secrets: an event's message is made of names, places and counts.
 #pragma once
 
 #include <string>

@@ -25,19 +25,22 @@ int inspect(const cli::InspectArguments& arguments, cli::Output output) {
 }
 
 cli::Hooks hooks() {
-  return {.version = FARSHORE_VERSION,
-          .build = fmt::format("g++ {}, C++20", __VERSION__),
-          .api_endpoint = api_endpoint,
-          .check = check_text,
-          .grants = grants_text,
-          .run = [](const cli::RunArguments& a, cli::Output o) { return run(a, o, FARSHORE_VERSION); },
-          .init = init,
-          .cert_show = show_certificates,
-          .cert_renew = renew_certificates,
-          .journal_inspect = inspect};
+  return {
+      .version = FARSHORE_VERSION,
+      .build = fmt::format("g++ {}, C++20", __VERSION__),
+      .api_endpoint = api_endpoint,
+      .check = check_text,
+      .grants = grants_text,
+      .run = [](const cli::RunArguments& a, cli::Output o) { return run(a, o, FARSHORE_VERSION); },
+      .init = init,
+      .cert_show = show_certificates,
+      .cert_renew = renew_certificates,
+      .journal_inspect = inspect};
 }
 
 }  // namespace
 }  // namespace farshore::daemon
 
-int main(int argc, char** argv) { return farshore::cli::run(argc, argv, farshore::daemon::hooks()); }
+int main(int argc, char** argv) {
+  return farshore::cli::run(argc, argv, farshore::daemon::hooks());
+}

@@ -24,7 +24,8 @@ void log_plain(Severity severity, const std::string& name, const std::string& me
   log_event({.severity = severity, .name = name, .message = message, .at = os::real_wall_now()});
 }
 
-Result<std::unique_ptr<os::World>> world_of(const config::Config& config, const std::string& region) {
+Result<std::unique_ptr<os::World>> world_of(const config::Config& config,
+                                            const std::string& region) {
   const config::RegionConfig* own = config.region(region);
   if (own == nullptr) return os::make_real_world(std::nullopt);  // the agent names the mistake
   return os::make_real_world(os::TlsFiles{.ca = own->tls + "/ca.crt",
@@ -36,7 +37,8 @@ Result<std::unique_ptr<os::World>> world_of(const config::Config& config, const 
 bool reload(const std::string& file, config::Config& current) {
   auto next = load(file);
   if (!next.ok()) {
-    log_plain(Severity::error, "config.refused", next.error().what + "; the configuration of before stays in force");
+    log_plain(Severity::error, "config.refused",
+              next.error().what + "; the configuration of before stays in force");
     return false;
   }
   const std::vector<std::string> lines = config::differences(current, *next);
@@ -78,8 +80,9 @@ int run(const cli::RunArguments& arguments, cli::Output output, const std::strin
       log_plain(Severity::error, "agent.refused", agent.error().what);
       return agent.error().kind == ErrorKind::invalid ? kWrongUsage : kRefused;
     }
-    log_plain(Severity::info, "agent.listens",
-              fmt::format("API http://{}, link {}", (*agent)->api_address(), (*agent)->link_address()));
+    log_plain(
+        Severity::info, "agent.listens",
+        fmt::format("API http://{}, link {}", (*agent)->api_address(), (*agent)->link_address()));
     (void)os::notify_service("READY=1");
     for (;;) {
       const std::optional<int> signal = signals.wait(Deadline::never());

@@ -1,4 +1,5 @@
-// What `farshore run` does: one agent until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+// What `farshore run` does: one agent until SIGTERM or SIGINT; SIGHUP reads the configuration
+// again.
 #pragma once
 
 #include "cli/hooks.h"

@@ -5,14 +5,15 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kApplyWait = 500ms;      // how long a stop may take while idle
-constexpr std::size_t kUndurableMax = 4096;  // restart places kept; beyond it the newest ones are merged
+constexpr Duration kApplyWait = 500ms;  // how long a stop may take while idle
+constexpr std::size_t kUndurableMax =
+    4096;  // restart places kept; beyond it the newest ones are merged
 const std::string kConsumer = "apply";
 
 }  // namespace
 
-ApplyLoop::ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board, Options options,
-                     std::function<void(Error)> journal_failed)
+ApplyLoop::ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board,
+                     Options options, std::function<void(Error)> journal_failed)
     : world_(world),
       sink_(sink),
       journal_(journal),
@@ -46,7 +47,8 @@ void ApplyLoop::run(std::stop_token stop) {
       changed_.notify_all();
     }
     if (result.ok() || stop.stop_requested()) continue;
-    if (const ErrorKind kind = result.error().kind; kind == ErrorKind::io || kind == ErrorKind::closed)
+    if (const ErrorKind kind = result.error().kind;
+        kind == ErrorKind::io || kind == ErrorKind::closed)
       return journal_failed_(result.error());
     rest(stop, result.error());
   }
@@ -68,16 +70,20 @@ void ApplyLoop::show_waiting() {
   const bool copying = held_for_copy_;
   const auto at = pause_at_;
   lock.unlock();
-  if (copying) board_.set(State::copying, "tables are being copied; changes wait in the journal");
-  else if (at) board_.set(State::paused, "by an operator, at " + format_time(*at));
-  else board_.set(State::paused, "by an operator");
+  if (copying)
+    board_.set(State::copying, "tables are being copied; changes wait in the journal");
+  else if (at)
+    board_.set(State::paused, "by an operator, at " + format_time(*at));
+  else
+    board_.set(State::paused, "by an operator");
 }
 
 Result<void> ApplyLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
   const auto places = journal_.consumer(kConsumer);
   // The sink passes over what it holds: it learns from it what relations later changes name.
-  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(places ? places->restart : Sequence(0), Sequence(0)));
+  FARSHORE_TRY_ASSIGN(auto journal_cursor,
+                      journal_.cursor(places ? places->restart : Sequence(0), Sequence(0)));
   Hold hold{.delay = options_.delay};
   {
     os::Lock lock(mutex_);
@@ -91,8 +97,10 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     os::Lock lock(mutex_);
     cursor_ = &cursor;
   }
-  if (!options_.differs.empty()) board_.set(State::config_differs, options_.differs);
-  else board_.set(State::streaming);
+  if (!options_.differs.empty())
+    board_.set(State::config_differs, options_.differs);
+  else
+    board_.set(State::streaming);
   Result<void> result = apply_until_told(stop, cursor);
   os::Lock lock(mutex_);
   cursor_ = nullptr;  // it ends here: no verb may interrupt it any more
@@ -142,8 +150,9 @@ void ApplyLoop::note(const Applied& applied, Sequence restart) {
     undurable_.pop_front();
   }
   if (safe)
-    (void)journal_.set_consumer(kConsumer,
-                                {.applied = safe->first, .restart = safe->second, .required = options_.required});
+    (void)journal_.set_consumer(
+        kConsumer,
+        {.applied = safe->first, .restart = safe->second, .required = options_.required});
   os::Lock lock(mutex_);
   stats_.applied = std::max(stats_.applied, applied.through);
   stats_.durable = std::max(stats_.durable, applied.durable);
@@ -154,17 +163,21 @@ void ApplyLoop::note(const Applied& applied, Sequence restart) {
 
 Result<void> ApplyLoop::skip_item(TransactionCursor& cursor, Place place) {
   Result<std::optional<CursorItem>> item = cursor.next(world_.after(5s));
-  while (item.ok() && *item && (*item)->kind != RecordKind::data) item = cursor.next(world_.after(5s));
+  while (item.ok() && *item && (*item)->kind != RecordKind::data)
+    item = cursor.next(world_.after(5s));
   if (!item.ok()) return std::move(item).error();
   if (!*item) return permanent(ErrorKind::not_found, "no transaction waits at {}", place);
   if ((*item)->place != place)
-    return permanent(ErrorKind::conflict, "the next transaction is at {}, not at {}: only the next one can be skipped",
+    return permanent(ErrorKind::conflict,
+                     "the next transaction is at {}, not at {}: only the next one can be skipped",
                      (*item)->place, place);
   FARSHORE_TRY(save_item(cursor, **item));
   FARSHORE_TRY(sink_.skip(**item));
-  board_.report(Severity::warning, "stream.skipped",
-                fmt::format("transaction {} at {} with {} changes was skipped by an operator; it is kept in {}",
-                            (*item)->xid, place, (*item)->changes, options_.skip_folder));
+  board_.report(
+      Severity::warning, "stream.skipped",
+      fmt::format(
+          "transaction {} at {} with {} changes was skipped by an operator; it is kept in {}",
+          (*item)->xid, place, (*item)->changes, options_.skip_folder));
   return {};
 }
 
@@ -172,8 +185,8 @@ Result<void> ApplyLoop::skip_item(TransactionCursor& cursor, Place place) {
 Result<void> ApplyLoop::save_item(TransactionCursor& cursor, const CursorItem& item) {
   os::Files& files = world_.files();
   FARSHORE_TRY(files.create_folder(options_.skip_folder));
-  const std::string path = fmt::format("{}/{}-{}.records", options_.skip_folder, item.place.epoch.value(),
-                                       item.place.sequence.value());
+  const std::string path = fmt::format("{}/{}-{}.records", options_.skip_folder,
+                                       item.place.epoch.value(), item.place.sequence.value());
   FARSHORE_TRY_ASSIGN(auto file, files.open(path, os::OpenMode::create));
   FARSHORE_TRY(file->truncate(0));
   std::uint64_t offset = 0;
@@ -194,8 +207,10 @@ void ApplyLoop::pause(std::optional<WallTime> at) {
   {
     os::Lock lock(mutex_);
     pause_at_ = at;
-    if (at) hold_changed_ = true;
-    else paused_ = true;
+    if (at)
+      hold_changed_ = true;
+    else
+      paused_ = true;
     if (cursor_ != nullptr) cursor_->interrupt();
   }
   sink_.interrupt();

@@ -1,5 +1,5 @@
-// ApplyLoop: far journal -> sink, for one target. run() is its thread. In flight: what the sink groups (its limits).
-// Stops when the sink's running group is done.
+// ApplyLoop: far journal -> sink, for one target. run() is its thread. In flight: what the sink
+// groups (its limits). Stops when the sink's running group is done.
 #pragma once
 
 #include <deque>
@@ -34,15 +34,16 @@ class ApplyLoop {
     std::string differs;      // why the state is config-differs; empty: it is streaming
   };
 
-  ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board, Options options,
-            std::function<void(Error)> journal_failed);
+  ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board,
+            Options options, std::function<void(Error)> journal_failed);
 
   void run(std::stop_token stop);
 
   // Verbs; any thread.
   void pause(std::optional<WallTime> at);
   void resume();
-  // Held back while tables are copied: returns when no group is in the making, or at the deadline (false).
+  // Held back while tables are copied: returns when no group is in the making, or at the deadline
+  // (false).
   bool hold_for_copy(bool held, Deadline deadline);
   // Skips the transaction that ends at `place` and is next; its content is saved first.
   Result<void> skip(Place place, Deadline deadline);
@@ -60,8 +61,8 @@ class ApplyLoop {
   Result<void> skip_item(TransactionCursor& cursor, Place place);
   Result<void> save_item(TransactionCursor& cursor, const CursorItem& item);
   void note(const Applied& applied, Sequence restart);
-  bool told() const;       // a verb wants the loop's attention
-  void show_waiting();     // the state while paused or held
+  bool told() const;    // a verb wants the loop's attention
+  void show_waiting();  // the state while paused or held
   void rest(std::stop_token stop, const Error& error);
 
   os::World& world_;

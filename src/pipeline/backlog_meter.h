@@ -1,5 +1,5 @@
-// BacklogMeter: how much lies between two sequences of a log, in transactions, changes and bytes, from marks that the
-// writer leaves. Exact to one mark (a batch); unknown below the oldest mark.
+// BacklogMeter: how much lies between two sequences of a log, in transactions, changes and bytes,
+// from marks that the writer leaves. Exact to one mark (a batch); unknown below the oldest mark.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ class BacklogMeter {
  public:
   static constexpr std::size_t kMarksMax = 8192;
 
-  // `through` is the newest sequence written, `total` what was written up to it since this object lives.
+  // `through` is the newest sequence written, `total` what was written up to it since this object
+  // lives.
   void note(Sequence through, const Amount& total) {
     os::Lock lock(mutex_);
     if (marks_.empty()) marks_.push_back({Sequence(through.previous()), Amount{}});
@@ -35,11 +36,14 @@ class BacklogMeter {
     for (std::size_t count = marks_.size(); count > 0;) {  // the newest mark at or before `from`
       const std::size_t half = count / 2;
       const auto middle = low + static_cast<std::ptrdiff_t>(half);
-      if (middle->through <= from) low = middle + 1, count -= half + 1;
-      else count = half;
+      if (middle->through <= from)
+        low = middle + 1, count -= half + 1;
+      else
+        count = half;
     }
     const Amount& base = (low - 1)->total;
-    return Amount{newest.transactions - base.transactions, newest.changes - base.changes, newest.bytes - base.bytes};
+    return Amount{newest.transactions - base.transactions, newest.changes - base.changes,
+                  newest.bytes - base.bytes};
   }
 
  private:

@@ -3,14 +3,14 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kSourceWait = 500ms;   // how long a stop may take
-constexpr Duration kAppendWait = 1s;      // then the full journal is shown in the state
-constexpr Duration kSettleWait = 30s;     // for what was appended before a session to become durable
+constexpr Duration kSourceWait = 500ms;  // how long a stop may take
+constexpr Duration kAppendWait = 1s;     // then the full journal is shown in the state
+constexpr Duration kSettleWait = 30s;    // for what was appended before a session to become durable
 
 }  // namespace
 
-CaptureLoop::CaptureLoop(os::World& world, Source& source, journal::Journal& journal, StateBoard& board,
-                         Options options, Callbacks callbacks)
+CaptureLoop::CaptureLoop(os::World& world, Source& source, journal::Journal& journal,
+                         StateBoard& board, Options options, Callbacks callbacks)
     : world_(world),
       source_(source),
       journal_(journal),
@@ -27,7 +27,8 @@ void CaptureLoop::run(std::stop_token stop) {
     source_.stop();
     if (stop.stop_requested() || result.ok()) continue;
     const Error error = std::move(result).error();
-    if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed) return callbacks_.journal_failed(error);
+    if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed)
+      return callbacks_.journal_failed(error);
     if (error.retry == Retry::no) {
       board_.fail(error, "repair the cause, then `farshore stream resume`");
       stopper_.wait(stop, Duration::max());
@@ -44,7 +45,8 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
   while (!stop.stop_requested()) {
     FARSHORE_TRY_ASSIGN(std::vector<Record> records, source_.next(world_.after(kSourceWait)));
     if (!records.empty()) FARSHORE_TRY(write(std::move(records), stop));
-    if (bytes_since_preamble_ >= options_.preamble_every_bytes) FARSHORE_TRY(write_preamble(stop));
+    if (bytes_since_preamble_ >= options_.preamble_every_bytes && stats().open_transactions == 0)
+      FARSHORE_TRY(write_preamble(stop));
     const SourceProgress progress = source_.progress();
     os::Lock lock(mutex_);
     stats_.source = progress;
@@ -54,7 +56,8 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
 
 Result<void> CaptureLoop::open_session(std::stop_token stop) {
   const Sequence written = journal_.status().written.sequence;
-  if (written > Sequence(0)) FARSHORE_TRY(journal_.wait_durable(written, world_.after(kSettleWait)));
+  if (written > Sequence(0))
+    FARSHORE_TRY(journal_.wait_durable(written, world_.after(kSettleWait)));
   const journal::Tail tail = journal_.tail();
   FARSHORE_TRY_ASSIGN(const SourceIdentity identity, source_.start(tail.position));
   FARSHORE_TRY(check_identity(identity));
@@ -86,10 +89,12 @@ Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
   }
   if (options_.expected_identity == identity.text) return {};
   if (!accepted)
-    return permanent(ErrorKind::conflict,
-                     "the source is not the one that was captured before: it is {}, it was {}; if it was restored or "
-                     "promoted on purpose, accept it with `farshore stream resume`, else repair its address",
-                     identity.text, options_.expected_identity);
+    return permanent(
+        ErrorKind::conflict,
+        "the source is not the one that was captured before: it is {}, it was {}; if it was "
+        "restored or "
+        "promoted on purpose, accept it with `farshore stream resume`, else repair its address",
+        identity.text, options_.expected_identity);
   FARSHORE_TRY(callbacks_.identity_seen(identity.text));
   options_.expected_identity = identity.text;
   return {};
@@ -104,7 +109,8 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
       if (shown) board_.set(State::streaming);
       return {};
     }
-    const bool full = written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
+    const bool full =
+        written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
     if (!full || stop.stop_requested()) return std::move(written).error();
     if (!shown) board_.set(State::degraded, "capture holds: " + written.error().what);
     shown = true;
@@ -152,7 +158,8 @@ void CaptureLoop::run_acknowledge(std::stop_token stop) {
   Sequence seen;
   while (!stop.stop_requested()) {
     auto durable = journal_.wait_durable_beyond(seen, world_.after(kSourceWait));
-    if (!durable.ok()) return;  // the journal failed or was closed: run() hears the same and reports it
+    if (!durable.ok())
+      return;  // the journal failed or was closed: run() hears the same and reports it
     if (durable->sequence == seen) continue;
     seen = durable->sequence;
     os::Lock lock(mutex_);

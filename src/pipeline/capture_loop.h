@@ -1,6 +1,7 @@
-// CaptureLoop: source -> near journal. Two threads of the owner: run() reads the source and appends; run_acknowledge()
-// tells the source what has become durable near and far. In flight: one batch of the source (<= 4 MiB) plus the
-// journal's buffer. Stops within one source deadline (500 ms) of its token.
+// CaptureLoop: source -> near journal. Two threads of the owner: run() reads the source and
+// appends; run_acknowledge() tells the source what has become durable near and far. In flight: one
+// batch of the source (<= 4 MiB) plus the journal's buffer. Stops within one source deadline (500
+// ms) of its token.
 #pragma once
 
 #include <functional>
@@ -30,23 +31,27 @@ struct CaptureStats {
 class CaptureLoop {
  public:
   struct Options {
+    // At the first moment after so much in which no transaction is open: a reader that begins at a
+    // preamble then sees every later transaction whole, with the relations it brings.
     std::uint64_t preamble_every_bytes = 64_MiB;
     std::string expected_identity;  // of the session before; empty: the first ever
   };
   struct Callbacks {
-    std::function<Result<void>(const std::string&)> identity_seen;  // to keep it, before the first record is written
-    std::function<void(Error)> journal_failed;                      // the owner must open the journal anew
+    std::function<Result<void>(const std::string&)>
+        identity_seen;                          // to keep it, before the first record is written
+    std::function<void(Error)> journal_failed;  // the owner must open the journal anew
   };
 
-  CaptureLoop(os::World& world, Source& source, journal::Journal& journal, StateBoard& board, Options options,
-              Callbacks callbacks);
+  CaptureLoop(os::World& world, Source& source, journal::Journal& journal, StateBoard& board,
+              Options options, Callbacks callbacks);
 
   void run(std::stop_token stop);
   void run_acknowledge(std::stop_token stop);
 
   // The newest commit that all required far journals hold; any thread.
   void far_durable(const CommitPosition& commit);
-  void accept_identity();  // an operator's resume: the next session's identity becomes the expected one
+  void
+  accept_identity();  // an operator's resume: the next session's identity becomes the expected one
   void poke() { stopper_.poke(); }
   // A capture session has been opened since this object lives: slot and publication exist.
   bool wait_started(Deadline deadline);

@@ -9,13 +9,14 @@ void ChannelServer::accept(std::unique_ptr<link::Channel> channel, Serve serve) 
   if (stopped_ || served_.size() >= threads_max_) return channel->close();
   Served& served = served_.emplace_back();
   served.channel = std::move(channel);
-  served.thread = os::Thread(name_, [this, &served, serve = std::move(serve)](std::stop_token stop) {
-    std::stop_callback close(stop, [&] { served.channel->close(); });
-    serve(*served.channel, stop);
-    served.channel->close();
-    os::Lock done(mutex_);
-    served.done = true;
-  });
+  served.thread =
+      os::Thread(name_, [this, &served, serve = std::move(serve)](std::stop_token stop) {
+        std::stop_callback close(stop, [&] { served.channel->close(); });
+        serve(*served.channel, stop);
+        served.channel->close();
+        os::Lock done(mutex_);
+        served.done = true;
+      });
 }
 
 void ChannelServer::reap_locked(std::list<Served>& ended) {

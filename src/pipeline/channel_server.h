@@ -1,5 +1,6 @@
-// ChannelServer: answers channels that the peer opened, each by a thread of its own, at most `threads_max` at once; what
-// comes beyond is closed, and the peer tries again. Ends with its owner: channels are closed, threads joined.
+// ChannelServer: answers channels that the peer opened, each by a thread of its own, at most
+// `threads_max` at once; what comes beyond is closed, and the peer tries again. Ends with its
+// owner: channels are closed, threads joined.
 #pragma once
 
 #include <functional>
@@ -17,7 +18,8 @@ class ChannelServer {
  public:
   using Serve = std::function<void(link::Channel& channel, std::stop_token stop)>;
 
-  ChannelServer(std::string name, std::size_t threads_max) : name_(std::move(name)), threads_max_(threads_max) {}
+  ChannelServer(std::string name, std::size_t threads_max)
+      : name_(std::move(name)), threads_max_(threads_max) {}
   ~ChannelServer() { stop(); }
 
   void accept(std::unique_ptr<link::Channel> channel, Serve serve);

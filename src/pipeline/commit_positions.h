@@ -1,5 +1,6 @@
-// CommitPositions: remembers which source position each journal sequence stands for, between being written (or shipped)
-// and being acknowledged. Ascending; bounded by what may be unacknowledged at once.
+// CommitPositions: remembers which source position each journal sequence stands for, between being
+// written (or shipped) and being acknowledged. Ascending; bounded by what may be unacknowledged at
+// once.
 #pragma once
 
 #include <deque>
@@ -18,7 +19,8 @@ struct CommitPosition {
 class CommitPositions {
  public:
   void add(Sequence sequence, const Record& record) {
-    if (!record.position.empty()) pending_.push_back({sequence, record.position, record.commit_time});
+    if (!record.position.empty())
+      pending_.push_back({sequence, record.position, record.commit_time});
   }
   // The newest one at or before `durable`, which with all before it is forgotten.
   std::optional<CommitPosition> through(Sequence durable) {

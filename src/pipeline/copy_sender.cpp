@@ -6,22 +6,29 @@ namespace farshore::pipeline {
 namespace {
 
 constexpr Duration kOpenWait = 15s;
-constexpr Duration kPrepareWait = 10min;   // the target makes its tables
-constexpr Duration kSnapshotWait = 10s;    // at a time, for transactions that still run
-constexpr Duration kRowsWait = 5min;       // for the next chunk of a table
-constexpr Duration kSendWait = 1h;         // back pressure of a slow target; a dead link closes the channel
-constexpr Duration kCompleteWait = 24h;    // the target builds indexes and foreign keys
+constexpr Duration kPrepareWait = 10min;  // the target makes its tables
+constexpr Duration kSnapshotWait = 10s;   // at a time, for transactions that still run
+constexpr Duration kRowsWait = 5min;      // for the next chunk of a table
+constexpr Duration kSendWait =
+    1h;  // back pressure of a slow target; a dead link closes the channel
+constexpr Duration kCompleteWait = 24h;  // the target builds indexes and foreign keys
 
 }  // namespace
 
-CopySender::CopySender(os::World& world, Dial dial, SnapshotSource& source, StateBoard& board, Options options)
-    : world_(world), dial_(std::move(dial)), source_(source), board_(board), options_(std::move(options)) {}
+CopySender::CopySender(os::World& world, Dial dial, SnapshotSource& source, StateBoard& board,
+                       Options options)
+    : world_(world),
+      dial_(std::move(dial)),
+      source_(source),
+      board_(board),
+      options_(std::move(options)) {}
 
 Result<void> CopySender::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(std::vector<SourceTable> tables, source_.tables());
   FARSHORE_TRY_ASSIGN(Bytes shared, source_.shared_definitions());
-  FARSHORE_TRY_ASSIGN(auto channel, dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site),
-                                          link::Class::copy, world_.after(kOpenWait)));
+  FARSHORE_TRY_ASSIGN(auto channel,
+                      dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site),
+                            link::Class::copy, world_.after(kOpenWait)));
   std::stop_callback close(stop, [&] { channel->close(); });
   const Prepare prepare{.stream = options_.stream,
                         .shared_definitions = std::move(shared),
@@ -29,7 +36,8 @@ Result<void> CopySender::run_once(std::stop_token stop) {
                         .existing = options_.existing};
   FARSHORE_TRY_ASSIGN(Message answer, ask(*channel, prepare, world_.after(kPrepareWait)));
   const auto* prepared = std::get_if<Prepared>(&answer);
-  if (prepared == nullptr) return permanent(ErrorKind::corrupt, "the target answered Prepare with something else");
+  if (prepared == nullptr)
+    return permanent(ErrorKind::corrupt, "the target answered Prepare with something else");
   std::map<std::string, TableState> states;
   for (const TargetTable& table : prepared->tables) states[table.name] = table.state;
   std::erase_if(tables, [&](const SourceTable& table) {
@@ -46,7 +54,8 @@ Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, std
     os::Lock lock(mutex_);
     progress_.clear();
     for (const SourceTable& table : tables)
-      progress_.push_back({.table = table.name, .rows_total = table.rows, .bytes_total = table.bytes});
+      progress_.push_back(
+          {.table = table.name, .rows_total = table.rows, .bytes_total = table.bytes});
   }
   os::Mutex turn;
   std::size_t next = 0;
@@ -61,7 +70,8 @@ Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, std
       }
       Result<void> copied = copy_table(tables[mine], mine, stop);
       os::Lock lock(turn);
-      if (!copied.ok() && first_error.ok()) first_error = within("copy of " + tables[mine].name, std::move(copied).error());
+      if (!copied.ok() && first_error.ok())
+        first_error = within("copy of " + tables[mine].name, std::move(copied).error());
     }
   };
   {
@@ -74,7 +84,8 @@ Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, std
   return first_error;
 }
 
-Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, std::stop_token stop) {
+Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot,
+                                    std::stop_token stop) {
   Result<std::unique_ptr<TableRows>> rows = source_.open(table, world_.after(kSnapshotWait));
   while (!rows.ok() && rows.error().kind == ErrorKind::timeout && !stop.stop_requested()) {
     board_.set(State::copying, rows.error().what);
@@ -82,8 +93,9 @@ Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, 
   }
   if (!rows.ok()) return std::move(rows).error();
   board_.set(State::copying);
-  FARSHORE_TRY_ASSIGN(auto channel, dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site),
-                                          link::Class::copy, world_.after(kOpenWait)));
+  FARSHORE_TRY_ASSIGN(auto channel,
+                      dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site),
+                            link::Class::copy, world_.after(kOpenWait)));
   std::stop_callback close(stop, [&] { channel->close(); });
   FARSHORE_TRY(channel->send(encode(TableBegin{options_.stream, table}), world_.after(kOpenWait)));
   FARSHORE_TRY(send_rows(*channel, **rows, slot, stop));
@@ -96,7 +108,8 @@ Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, 
   return {};
 }
 
-Result<void> CopySender::send_rows(link::Channel& channel, TableRows& rows, std::size_t slot, std::stop_token stop) {
+Result<void> CopySender::send_rows(link::Channel& channel, TableRows& rows, std::size_t slot,
+                                   std::stop_token stop) {
   {
     os::Lock lock(mutex_);
     progress_[slot].began = world_.now();
@@ -107,7 +120,8 @@ Result<void> CopySender::send_rows(link::Channel& channel, TableRows& rows, std:
     const std::uint64_t bytes = chunk.size();
     // A chunk with a large row is cut: the sink takes the bytes of COPY in any pieces.
     for (std::uint64_t at = 0; at < bytes; at += kRecordPayloadMax)
-      FARSHORE_TRY(channel.send(encode(Chunk{chunk.substr(at, kRecordPayloadMax)}), world_.after(kSendWait)));
+      FARSHORE_TRY(channel.send(encode(Chunk{chunk.substr(at, kRecordPayloadMax)}),
+                                world_.after(kSendWait)));
     os::Lock lock(mutex_);
     progress_[slot].bytes += bytes;
     progress_[slot].rows = rows.rows_read();

@@ -1,6 +1,7 @@
-// CopySender: the initial copy of a stream's tables towards one target (design 4.10), several tables at once, each in a
-// snapshot and a channel of its own in the lowest class. run_once() copies what the target says is missing; a kill on
-// either side leaves whole tables done or not begun, so the next run continues with the unfinished ones.
+// CopySender: the initial copy of a stream's tables towards one target (design 4.10), several
+// tables at once, each in a snapshot and a channel of its own in the lowest class. run_once()
+// copies what the target says is missing; a kill on either side leaves whole tables done or not
+// begun, so the next run continues with the unfinished ones.
 #pragma once
 
 #include <functional>
@@ -32,7 +33,8 @@ class CopySender {
     std::size_t tables_at_once = 2;
   };
 
-  CopySender(os::World& world, Dial dial, SnapshotSource& source, StateBoard& board, Options options);
+  CopySender(os::World& world, Dial dial, SnapshotSource& source, StateBoard& board,
+             Options options);
 
   // Copies all that is missing and returns, or the first error that stopped it.
   Result<void> run_once(std::stop_token stop);
@@ -41,7 +43,8 @@ class CopySender {
  private:
   Result<void> copy_tables(const std::vector<SourceTable>& tables, std::stop_token stop);
   Result<void> copy_table(const SourceTable& table, std::size_t slot, std::stop_token stop);
-  Result<void> send_rows(link::Channel& channel, TableRows& rows, std::size_t slot, std::stop_token stop);
+  Result<void> send_rows(link::Channel& channel, TableRows& rows, std::size_t slot,
+                         std::stop_token stop);
 
   os::World& world_;
   const Dial dial_;

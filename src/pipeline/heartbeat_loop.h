@@ -1,4 +1,5 @@
-// HeartbeatLoop: commits a heartbeat in one source database at a fixed interval; one for all streams of that database.
+// HeartbeatLoop: commits a heartbeat in one source database at a fixed interval; one for all
+// streams of that database.
 #pragma once
 
 #include <stop_token>
@@ -11,8 +12,13 @@ namespace farshore::pipeline {
 
 class HeartbeatLoop {
  public:
-  HeartbeatLoop(os::World& world, HeartbeatWriter& writer, Duration interval, EventSink events, std::string site)
-      : world_(world), writer_(writer), interval_(interval), events_(std::move(events)), site_(std::move(site)),
+  HeartbeatLoop(os::World& world, HeartbeatWriter& writer, Duration interval, EventSink events,
+                std::string site)
+      : world_(world),
+        writer_(writer),
+        interval_(interval),
+        events_(std::move(events)),
+        site_(std::move(site)),
         stopper_(world) {}
 
   void run(std::stop_token stop) {
@@ -20,7 +26,9 @@ class HeartbeatLoop {
     while (stopper_.wait(stop, interval_)) {
       auto beaten = writer_.beat(world_.after(5s));
       if (!beaten.ok() && !failing && events_)
-        events_({.severity = Severity::warning, .name = "heartbeat.failed", .message = site_ + ": " + beaten.error().what});
+        events_({.severity = Severity::warning,
+                 .name = "heartbeat.failed",
+                 .message = site_ + ": " + beaten.error().what});
       failing = !beaten.ok();
     }
   }

@@ -12,8 +12,10 @@ Result<std::optional<CursorItem>> HeldCursor::next(Deadline deadline) {
   }
   const bool timed = held_->commit_time != WallTime{};
   reached_pause_ = timed && hold_.pause_at && held_->commit_time > *hold_.pause_at;
-  const Duration early = timed ? held_->commit_time + hold_.delay - world_.clock().wall() : Duration::zero();
-  const bool due = !reached_pause_ && (hold_.delay == Duration::zero() || early <= Duration::zero());
+  const Duration early =
+      timed ? held_->commit_time + hold_.delay - world_.clock().wall() : Duration::zero();
+  const bool due =
+      !reached_pause_ && (hold_.delay == Duration::zero() || early <= Duration::zero());
   if (due) return std::exchange(held_, std::nullopt);
   const Deadline until = reached_pause_ ? deadline : earlier(deadline, world_.after(early));
   os::Lock lock(mutex_);

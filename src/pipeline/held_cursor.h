@@ -1,5 +1,6 @@
-// HeldCursor: a cursor that gives an item only when its time has come: `apply_delay` after its commit, or never after a
-// `pause --at` moment. The far journal stays current meanwhile; only applying is held back.
+// HeldCursor: a cursor that gives an item only when its time has come: `apply_delay` after its
+// commit, or never after a `pause --at` moment. The far journal stays current meanwhile; only
+// applying is held back.
 #pragma once
 
 #include <optional>
@@ -11,7 +12,7 @@
 namespace farshore::pipeline {
 
 struct Hold {
-  Duration delay{};                 // zero: none
+  Duration delay{};                  // zero: none
   std::optional<WallTime> pause_at;  // transactions committed after it are not given
 };
 

@@ -1,6 +1,7 @@
-// LagGauge: lag at one place of the pipe from the commit times that passed it. Transit is the way of the newest commit,
-// age is now minus the newest commit that passed: it grows with the clock while nothing comes. Unknown until the first.
-// Commit times are the source database's clock; `offset` is that clock minus the caller's.
+// LagGauge: lag at one place of the pipe from the commit times that passed it. Transit is the way
+// of the newest commit, age is now minus the newest commit that passed: it grows with the clock
+// while nothing comes. Unknown until the first. Commit times are the source database's clock;
+// `offset` is that clock minus the caller's.
 #pragma once
 
 #include <optional>

@@ -14,12 +14,20 @@ class Saver {
   explicit Saver(Bytes& out) : out_(out) {}
   template <class T>
     requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  void field(const T& value) { ByteWriter(out_).number(value); }
+  void field(const T& value) {
+    ByteWriter(out_).number(value);
+  }
   void field(const std::string& text) { ByteWriter(out_).string32(text); }
-  void field(const Uuid& uuid) { ByteWriter(out_).raw({reinterpret_cast<const char*>(uuid.bytes.data()), 16}); }
+  void field(const Uuid& uuid) {
+    ByteWriter(out_).raw({reinterpret_cast<const char*>(uuid.bytes.data()), 16});
+  }
   template <class Tag>
-  void field(const Ordinal<Tag>& ordinal) { field(ordinal.value()); }
-  void field(const WallTime& time) { field(static_cast<std::int64_t>(time.time_since_epoch().count())); }
+  void field(const Ordinal<Tag>& ordinal) {
+    field(ordinal.value());
+  }
+  void field(const WallTime& time) {
+    field(static_cast<std::int64_t>(time.time_since_epoch().count()));
+  }
   void field(const Position& position) { field(position.bytes); }
   void field(const Record& record) {
     Bytes bytes;
@@ -41,7 +49,9 @@ class Loader {
   explicit Loader(ByteView in) : in_(in) {}
   template <class T>
     requires(std::is_integral_v<T> || std::is_enum_v<T>)
-  void field(T& value) { value = in_.number<T>(); }
+  void field(T& value) {
+    value = in_.number<T>();
+  }
   void field(bool& value) { value = in_.number<std::uint8_t>() != 0; }
   void field(std::string& text) { text = in_.string32(); }
   void field(Uuid& uuid) {
@@ -49,12 +59,16 @@ class Loader {
     std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(uuid.bytes.data()));
   }
   template <class Tag>
-  void field(Ordinal<Tag>& ordinal) { ordinal = Ordinal<Tag>(in_.number<std::uint64_t>()); }
+  void field(Ordinal<Tag>& ordinal) {
+    ordinal = Ordinal<Tag>(in_.number<std::uint64_t>());
+  }
   void field(WallTime& time) { time = WallTime(Duration(in_.number<std::int64_t>())); }
   void field(Position& position) { field(position.bytes); }
   void field(Record& record) {
-    if (auto decoded = decode_record(in_.string32()); decoded.ok()) record = *std::move(decoded);
-    else bad_ = true;
+    if (auto decoded = decode_record(in_.string32()); decoded.ok())
+      record = *std::move(decoded);
+    else
+      bad_ = true;
   }
   template <class T>
   void field(std::vector<T>& list);
@@ -70,13 +84,18 @@ class Loader {
 };
 
 template <class A, class... F>
-void all(A& archive, F&... fields) { (archive.field(fields), ...); }
+void all(A& archive, F&... fields) {
+  (archive.field(fields), ...);
+}
 
-
-#define FARSHORE_FIELDS(Type, ...)                                  \
-  template <class A, class M>                                       \
-    requires std::is_same_v<std::remove_const_t<M>, Type>           \
-  void fields_of(A& a, M& m) { all(a __VA_OPT__(,) __VA_ARGS__); (void)m; (void)a; }
+#define FARSHORE_FIELDS(Type, ...)                        \
+  template <class A, class M>                             \
+    requires std::is_same_v<std::remove_const_t<M>, Type> \
+  void fields_of(A& a, M& m) {                            \
+    all(a __VA_OPT__(, ) __VA_ARGS__);                    \
+    (void)m;                                              \
+    (void)a;                                              \
+  }
 
 FARSHORE_FIELDS(Place, m.epoch, m.sequence)
 FARSHORE_FIELDS(journal::EpochEntry, m.epoch, m.first, m.identity)
@@ -84,13 +103,13 @@ FARSHORE_FIELDS(PlacedRecord, m.place, m.hash, m.record)
 FARSHORE_FIELDS(SourceTable, m.name, m.rows, m.bytes, m.definition)
 FARSHORE_FIELDS(TargetTable, m.name, m.state, m.rows_copied)
 FARSHORE_FIELDS(Hello, m.stream, m.name, m.epoch, m.definition)
-FARSHORE_FIELDS(Welcome, m.stream, m.durable, m.hash, m.position, m.commit_time, m.session, m.promised, m.history,
-                m.copied)
+FARSHORE_FIELDS(Welcome, m.stream, m.durable, m.hash, m.position, m.commit_time, m.session,
+                m.promised, m.history, m.copied)
 FARSHORE_FIELDS(Refuse, m.kind, m.retry, m.what)
 FARSHORE_FIELDS(Begin, m.next, m.hash_before, m.history)
 FARSHORE_FIELDS(Records, m.records)
-FARSHORE_FIELDS(Ack, m.durable, m.applied, m.durable_commit_time, m.applied_commit_time, m.applied_transactions,
-                m.applied_changes, m.state, m.reason, m.remedy)
+FARSHORE_FIELDS(Ack, m.durable, m.applied, m.durable_commit_time, m.applied_commit_time,
+                m.applied_transactions, m.applied_changes, m.state, m.reason, m.remedy, m.resumes)
 FARSHORE_FIELDS(Fetch, m.first, m.last)
 FARSHORE_FIELDS(Fetched, m.records)
 FARSHORE_FIELDS(Verb, m.name, m.argument)
@@ -114,7 +133,9 @@ void Saver::field(const std::vector<T>& list) {
 
 template <class T>
   requires std::is_class_v<T>
-void Saver::field(const T& value) { fields_of(*this, value); }
+void Saver::field(const T& value) {
+  fields_of(*this, value);
+}
 
 template <class T>
 void Loader::field(std::vector<T>& list) {
@@ -125,7 +146,9 @@ void Loader::field(std::vector<T>& list) {
 
 template <class T>
   requires std::is_class_v<T>
-void Loader::field(T& value) { fields_of(*this, value); }
+void Loader::field(T& value) {
+  fields_of(*this, value);
+}
 
 template <std::size_t I = 0>
 Result<Message> decode_as(std::size_t index, ByteView body) {
@@ -136,7 +159,8 @@ Result<Message> decode_as(std::size_t index, ByteView body) {
     std::variant_alternative_t<I, Message> message;
     Loader loader(body);
     loader.field(message);
-    if (!loader.good()) return permanent(ErrorKind::corrupt, "a message of type {} that does not parse", index);
+    if (!loader.good())
+      return permanent(ErrorKind::corrupt, "a message of type {} that does not parse", index);
     return Message(std::move(message));
   }
 }
@@ -156,7 +180,8 @@ Result<Message> decode(ByteView bytes) {
   const auto version = in.number<std::uint8_t>();
   const auto index = in.number<std::uint8_t>();
   if (in.failed() || version != kVersion)
-    return permanent(ErrorKind::corrupt, "a message of version {}, this build reads {}", version, kVersion);
+    return permanent(ErrorKind::corrupt, "a message of version {}, this build reads {}", version,
+                     kVersion);
   return decode_as(index, in.rest());
 }
 

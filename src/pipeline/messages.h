@@ -1,8 +1,10 @@
-// What the two ends of a stream say to each other on their channels (docs/formats/ship.md). Twins: encode and decode.
+// What the two ends of a stream say to each other on their channels (docs/formats/ship.md). Twins:
+// encode and decode.
 //
 //   ship channel (opened by the source's region, one per target):
 //     source: Hello             -> target: Welcome | Refuse
-//     source: Begin, Records…   <- target: Ack…             both: Fetch -> Fetched (repair), source: Verb -> VerbDone
+//     source: Begin, Records…   <- target: Ack…             both: Fetch -> Fetched (repair),
+//     source: Verb -> VerbDone
 //   copy channel: source: Prepare -> Prepared | Refuse; CopyDone -> Completed | Refuse
 //   table channel: source: TableBegin, Chunk…, TableEnd -> TableCopied | Refuse
 #pragma once
@@ -21,7 +23,7 @@
 namespace farshore::pipeline {
 
 struct Hello {
-  Uuid stream;             // nil: the source has lost its own, and asks what the target holds
+  Uuid stream;  // nil: the source has lost its own, and asks what the target holds
   std::string name;
   Epoch epoch;
   std::string definition;  // design 4.11
@@ -36,7 +38,7 @@ struct Welcome {
   std::uint32_t session = 0;
   Epoch promised;
   std::vector<journal::EpochEntry> history;
-  bool copied = false;     // the initial copy is complete
+  bool copied = false;  // the initial copy is complete
 };
 
 struct Refuse {
@@ -62,6 +64,7 @@ struct Ack {
   std::uint64_t applied_transactions = 0, applied_changes = 0;
   std::uint8_t state = 0;  // pipeline::State of the target's leg
   std::string reason, remedy;
+  std::uint32_t resumes = 0;  // how often an operator has said `resume` at the target's side
 };
 
 struct Fetch {
@@ -103,8 +106,9 @@ struct TableEnd {
 };
 struct TableCopied {};
 
-using Message = std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch, Fetched, Verb, VerbDone, Prepare,
-                             Prepared, CopyDone, Completed, TableBegin, Chunk, TableEnd, TableCopied>;
+using Message =
+    std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch, Fetched, Verb, VerbDone,
+                 Prepare, Prepared, CopyDone, Completed, TableBegin, Chunk, TableEnd, TableCopied>;
 
 Bytes encode(const Message& message);
 Result<Message> decode(ByteView bytes);  // corrupt: names the message

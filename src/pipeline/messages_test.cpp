@@ -11,31 +11,36 @@ namespace farshore::pipeline {
 namespace {
 
 std::vector<Message> samples() {
-  const PlacedRecord placed{{Epoch(1), Sequence(7)}, 99, {.kind = RecordKind::data, .xid = 5, .payload = "abc"}};
+  const PlacedRecord placed{
+      {Epoch(1), Sequence(7)}, 99, {.kind = RecordKind::data, .xid = 5, .payload = "abc"}};
   const SourceTable table{"public.t", 10, 1000, "{}"};
-  return {Hello{.stream = Uuid::from_random(1, 2), .name = "orders", .epoch = Epoch(3), .definition = "d"},
-          Welcome{.durable = {Epoch(1), Sequence(9)},
-                  .hash = 77,
-                  .position = {"pos"},
-                  .session = 4,
-                  .history = {{Epoch(1), Sequence(1), "id"}},
-                  .copied = true},
-          Refuse{ErrorKind::conflict, Retry::yes, "no"},
-          Begin{.next = {Epoch(1), Sequence(10)}, .hash_before = 77, .history = {}},
-          Records{{placed, placed}},
-          Ack{.durable = {Epoch(1), Sequence(9)}, .applied = Sequence(8), .state = 2, .reason = "r"},
-          Fetch{Sequence(1), Sequence(2)},
-          Fetched{{placed}},
-          Verb{"pause", "now"},
-          VerbDone{"x"},
-          Prepare{.shared_definitions = "s", .tables = {table}, .existing = ExistingRows::keep},
-          Prepared{{{"public.t", TableState::copied, 10}}},
-          CopyDone{},
-          Completed{},
-          TableBegin{.table = table},
-          Chunk{"bytes"},
-          TableEnd{"mark", 3},
-          TableCopied{}};
+  return {
+      Hello{.stream = Uuid::from_random(1, 2),
+            .name = "orders",
+            .epoch = Epoch(3),
+            .definition = "d"},
+      Welcome{.durable = {Epoch(1), Sequence(9)},
+              .hash = 77,
+              .position = {"pos"},
+              .session = 4,
+              .history = {{Epoch(1), Sequence(1), "id"}},
+              .copied = true},
+      Refuse{ErrorKind::conflict, Retry::yes, "no"},
+      Begin{.next = {Epoch(1), Sequence(10)}, .hash_before = 77, .history = {}},
+      Records{{placed, placed}},
+      Ack{.durable = {Epoch(1), Sequence(9)}, .applied = Sequence(8), .state = 2, .reason = "r"},
+      Fetch{Sequence(1), Sequence(2)},
+      Fetched{{placed}},
+      Verb{"pause", "now"},
+      VerbDone{"x"},
+      Prepare{.shared_definitions = "s", .tables = {table}, .existing = ExistingRows::keep},
+      Prepared{{{"public.t", TableState::copied, 10}}},
+      CopyDone{},
+      Completed{},
+      TableBegin{.table = table},
+      Chunk{"bytes"},
+      TableEnd{"mark", 3},
+      TableCopied{}};
 }
 
 TEST(Messages, EachIsReadAsItWasWritten) {
@@ -52,7 +57,8 @@ TEST(Messages, EveryTruncationIsRefused) {
   for (const Message& message : samples()) {
     const Bytes bytes = encode(message);
     for (std::size_t size = 0; size < bytes.size(); ++size)
-      EXPECT_FALSE(decode(ByteView(bytes).substr(0, size)).ok()) << message.index() << " at " << size;
+      EXPECT_FALSE(decode(ByteView(bytes).substr(0, size)).ok())
+          << message.index() << " at " << size;
   }
 }
 

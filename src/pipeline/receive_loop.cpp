@@ -6,16 +6,17 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kWait = 200ms;          // how long a stop may take
+constexpr Duration kWait = 200ms;  // how long a stop may take
 constexpr Duration kHelloWait = 15s;
-constexpr Duration kAppendWait = 1s;       // then the full journal is shown in the state
-constexpr Duration kAckEvery = 1s;         // also when nothing has changed
-constexpr Duration kFollowWait = 50ms;     // how late an applied place or a verb's answer may be sent
+constexpr Duration kAppendWait = 1s;    // then the full journal is shown in the state
+constexpr Duration kAckEvery = 1s;      // also when nothing has changed
+constexpr Duration kFollowWait = 50ms;  // how late an applied place or a verb's answer may be sent
 constexpr std::uint64_t kFetchBytes = 512_KiB;
 
 }  // namespace
 
-ReceiveLoop::ReceiveLoop(os::World& world, journal::Journal& journal, StateBoard& board, Callbacks callbacks)
+ReceiveLoop::ReceiveLoop(os::World& world, journal::Journal& journal, StateBoard& board,
+                         Callbacks callbacks)
     : world_(world), journal_(journal), board_(board), callbacks_(std::move(callbacks)) {}
 
 void ReceiveLoop::serve(link::Channel& channel, std::stop_token stop) {
@@ -26,17 +27,20 @@ void ReceiveLoop::serve(link::Channel& channel, std::stop_token stop) {
   }
   if (result.ok() || stop.stop_requested()) return;
   const Error& error = result.error();
-  if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed) return callbacks_.journal_failed(error);
+  if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed)
+    return callbacks_.journal_failed(error);
   // The source decides what follows: it hears why, and shows it too.
   (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}), world_.after(kWait));
-  if (error.kind != ErrorKind::unavailable) board_.report(Severity::warning, "stream.receive", error.what);
+  if (error.kind != ErrorKind::unavailable)
+    board_.report(Severity::warning, "stream.receive", error.what);
 }
 
 Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kHelloWait)));
   FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
   const auto* hello = std::get_if<Hello>(&message);
-  if (hello == nullptr) return permanent(ErrorKind::corrupt, "a ship channel must begin with Hello");
+  if (hello == nullptr)
+    return permanent(ErrorKind::corrupt, "a ship channel must begin with Hello");
   FARSHORE_TRY_ASSIGN(Welcome welcome, callbacks_.hello(*hello));
   FARSHORE_TRY(channel.send(encode(welcome), world_.after(kHelloWait)));
   if (hello->stream.is_nil()) return {};  // it only asked
@@ -55,10 +59,12 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
       break;
     }
     auto next = decode(*received);
-    result = next.ok() ? take(channel, *std::move(next), stop) : Result<void>(std::move(next).error());
+    result =
+        next.ok() ? take(channel, *std::move(next), stop) : Result<void>(std::move(next).error());
     if (!result.ok()) break;
     if (!acknowledger)
-      acknowledger.emplace("acknowledge", [&](std::stop_token ack_stop) { acknowledge(channel, ack_stop); });
+      acknowledger.emplace("acknowledge",
+                           [&](std::stop_token ack_stop) { acknowledge(channel, ack_stop); });
   }
   return result;
 }
@@ -79,7 +85,8 @@ Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::sto
       if (auto records = (*reader)->next(kFetchBytes, world_.after(kWait)); records.ok())
         fetched.records = *std::move(records);
     }
-    std::erase_if(fetched.records, [&](const PlacedRecord& r) { return r.place.sequence > fetch->last; });
+    std::erase_if(fetched.records,
+                  [&](const PlacedRecord& r) { return r.place.sequence > fetch->last; });
     os::Lock lock(mutex_);
     answers_.emplace_back(std::move(fetched));
     return {};
@@ -89,10 +96,11 @@ Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::sto
 
 Result<void> ReceiveLoop::begin(const Begin& begin) {
   const journal::Status status = journal_.status();
-  if (status.written.sequence == Sequence(0)) 
+  if (status.written.sequence == Sequence(0))
     return journal_.start_at(begin.next, begin.hash_before, begin.history, {});
   if (begin.next.sequence != status.durable.sequence.next())
-    return transient(ErrorKind::conflict, "the source begins at {}, this journal ends at {}", begin.next, status.durable);
+    return transient(ErrorKind::conflict, "the source begins at {}, this journal ends at {}",
+                     begin.next, status.durable);
   const auto own = journal_.history();
   for (const journal::EpochEntry& entry : begin.history)
     if (own.empty() || entry.epoch > own.back().epoch) FARSHORE_TRY(journal_.begin_epoch(entry));
@@ -104,10 +112,12 @@ Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::s
   for (bool shown = false;;) {
     auto written = journal_.append_shipped(records, world_.after(kAppendWait));
     if (written.ok()) {
-      if (shown) board_.report(Severity::info, "journal.full_over", "the far journal takes records again");
+      if (shown)
+        board_.report(Severity::info, "journal.full_over", "the far journal takes records again");
       break;
     }
-    const bool full = written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
+    const bool full =
+        written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
     if (!full || stop.stop_requested()) return std::move(written).error();
     if (!shown) board_.report(Severity::warning, "journal.full", written.error().what);
     shown = true;
@@ -126,6 +136,7 @@ Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::s
 void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
   Sequence durable_sent, applied_sent;
   std::uint8_t state_sent = 0xff;
+  std::uint32_t resumes_sent = 0;
   MonotonicTime sent_at{};
   while (!stop.stop_requested()) {
     auto durable = journal_.wait_durable_beyond(durable_sent, world_.after(kFollowWait));
@@ -143,12 +154,14 @@ void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
       stats_.commit_time = tail.commit_time;
     }
     if (!send_answers(channel).ok()) return channel.close();
-    const bool news = ack.durable.sequence != durable_sent || ack.applied != applied_sent || ack.state != state_sent;
+    const bool news = ack.durable.sequence != durable_sent || ack.applied != applied_sent ||
+                      ack.state != state_sent || ack.resumes != resumes_sent;
     if (!news && world_.now() - sent_at < kAckEvery) continue;
     if (!channel.send(encode(ack), world_.after(kHelloWait)).ok()) return channel.close();
     durable_sent = ack.durable.sequence;
     applied_sent = ack.applied;
     state_sent = ack.state;
+    resumes_sent = ack.resumes;
     sent_at = world_.now();
   }
 }
@@ -159,7 +172,8 @@ Result<void> ReceiveLoop::send_answers(link::Channel& channel) {
     os::Lock lock(mutex_);
     answers.swap(answers_);
   }
-  for (const Message& answer : answers) FARSHORE_TRY(channel.send(encode(answer), world_.after(kHelloWait)));
+  for (const Message& answer : answers)
+    FARSHORE_TRY(channel.send(encode(answer), world_.after(kHelloWait)));
   return {};
 }
 

@@ -1,5 +1,6 @@
-// ReceiveLoop: link -> far journal, for one target. serve() handles one ship channel in its caller's thread; a second
-// thread sends what has become durable and applied. In flight: one message plus the journal's buffer.
+// ReceiveLoop: link -> far journal, for one target. serve() handles one ship channel in its
+// caller's thread; a second thread sends what has become durable and applied. In flight: one
+// message plus the journal's buffer.
 #pragma once
 
 #include <functional>
@@ -26,9 +27,9 @@ struct ReceiveStats {
 class ReceiveLoop {
  public:
   struct Callbacks {
-    std::function<Result<Welcome>(const Hello&)> hello;   // the leg knows who it is
+    std::function<Result<Welcome>(const Hello&)> hello;  // the leg knows who it is
     std::function<Result<void>(const Verb&)> verb;
-    std::function<void(Ack&)> fill;                       // what the leg adds to an Ack: applied, state
+    std::function<void(Ack&)> fill;  // what the leg adds to an Ack: applied, state
     std::function<void(Error)> journal_failed;
   };
 
@@ -36,7 +37,9 @@ class ReceiveLoop {
 
   void serve(link::Channel& channel, std::stop_token stop);
   ReceiveStats stats() const;
-  std::optional<Amount> backlog(Sequence from) const { return meter_.after(from); }  // received after it
+  std::optional<Amount> backlog(Sequence from) const {
+    return meter_.after(from);
+  }  // received after it
   Lag lag(WallTime now) const { return lag_.read(now); }
 
  private:
@@ -55,7 +58,8 @@ class ReceiveLoop {
   BacklogMeter meter_;
 
   mutable os::Mutex mutex_;
-  std::vector<Message> answers_;  // to be sent by the acknowledging thread, the channel's one sender
+  std::vector<Message>
+      answers_;  // to be sent by the acknowledging thread, the channel's one sender
   ReceiveStats stats_;
 };
 

@@ -23,19 +23,22 @@ Result<Begin> resume_point(journal::Journal& near, const Welcome& far) {
   }
   if (far.durable.sequence > status.durable.sequence)
     return permanent(ErrorKind::conflict,
-                     "the far journal ends at {}, beyond our own end {}: this region's journal went back in time (a "
+                     "the far journal ends at {}, beyond our own end {}: this region's journal "
+                     "went back in time (a "
                      "restored disk?); move its folder away, and it is continued from the far one",
                      far.durable, status.durable);
   auto hash = near.hash_at(far.durable.sequence);
   if (!hash.ok() && hash.error().kind == ErrorKind::overtaken)
     return permanent(ErrorKind::overtaken,
-                     "the far journal ends at {}, ours begins at {}: what lies between was trimmed; copy the tables anew "
+                     "the far journal ends at {}, ours begins at {}: what lies between was "
+                     "trimmed; copy the tables anew "
                      "with `farshore stream resnapshot`",
                      far.durable, status.first);
   if (!hash.ok()) return std::move(hash).error();
   if (*hash != far.hash)
-    return permanent(ErrorKind::conflict, "the journals differ at {}: near hash {:016x}, far hash {:016x}",
-                     far.durable, *hash, far.hash);
+    return permanent(ErrorKind::conflict,
+                     "the journals differ at {}: near hash {:016x}, far hash {:016x}", far.durable,
+                     *hash, far.hash);
   return begin(far.durable.sequence.next(), far.hash);
 }
 

@@ -1,5 +1,5 @@
-// Where shipping begins after any break (design 3.4): the far side is asked what it holds, the last common place is found
-// by number and running hash. Pure but for reading the near journal's hashes.
+// Where shipping begins after any break (design 3.4): the far side is asked what it holds, the last
+// common place is found by number and running hash. Pure but for reading the near journal's hashes.
 #pragma once
 
 #include "journal/journal.h"
@@ -7,7 +7,8 @@
 
 namespace farshore::pipeline {
 
-// conflict: the journals share no common end (named); overtaken: the near journal no longer holds what the far one lacks.
+// conflict: the journals share no common end (named); overtaken: the near journal no longer holds
+// what the far one lacks.
 Result<Begin> resume_point(journal::Journal& near, const Welcome& far);
 
 // The epoch that `sequence` has under this history.

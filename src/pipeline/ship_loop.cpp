@@ -8,9 +8,10 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kFollowWait = 200ms;        // how long a stop, a verb or a repair may wait
-constexpr Duration kAnswerWait = 15s;          // for Welcome and the like
-constexpr Duration kSendWait = 1h;             // back pressure of a slow target; a dead link closes the channel
+constexpr Duration kFollowWait = 200ms;  // how long a stop, a verb or a repair may wait
+constexpr Duration kAnswerWait = 15s;    // for Welcome and the like
+constexpr Duration kSendWait =
+    1h;  // back pressure of a slow target; a dead link closes the channel
 constexpr std::uint64_t kBatchBytes = 512_KiB;  // of payload per message
 constexpr std::uint64_t kFetchRecordsMax = 1000;
 
@@ -20,12 +21,13 @@ Result<Message> ask(link::Channel& channel, const Message& question, Deadline de
   FARSHORE_TRY(channel.send(encode(question), deadline));
   FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(deadline));
   FARSHORE_TRY_ASSIGN(Message answer, decode(bytes));
-  if (auto* refuse = std::get_if<Refuse>(&answer)) return Error{refuse->kind, refuse->retry, refuse->what};
+  if (auto* refuse = std::get_if<Refuse>(&answer))
+    return Error{refuse->kind, refuse->retry, refuse->what};
   return answer;
 }
 
-ShipLoop::ShipLoop(os::World& world, Dial dial, journal::Journal& journal, StateBoard& board, Options options,
-                   Callbacks callbacks)
+ShipLoop::ShipLoop(os::World& world, Dial dial, journal::Journal& journal, StateBoard& board,
+                   Options options, Callbacks callbacks)
     : world_(world),
       dial_(std::move(dial)),
       journal_(journal),
@@ -39,9 +41,11 @@ void ShipLoop::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     auto result = session(stop);
     if (stop.stop_requested()) return;
-    const Error error = result.ok() ? transient(ErrorKind::unavailable, "the channel ended") : std::move(result).error();
+    const Error error = result.ok() ? transient(ErrorKind::unavailable, "the channel ended")
+                                    : std::move(result).error();
     disconnected(error);
-    if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed) return callbacks_.journal_failed(error);
+    if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed)
+      return callbacks_.journal_failed(error);
     if (error.retry == Retry::no) {
       board_.fail(error, "");
       stopper_.wait(stop, Duration::max());
@@ -83,7 +87,8 @@ Result<Begin> ShipLoop::negotiate(link::Channel& channel) {
                                                 .definition = options_.definition},
                                           world_.after(kAnswerWait)));
   const auto* welcome = std::get_if<Welcome>(&answer);
-  if (welcome == nullptr) return permanent(ErrorKind::corrupt, "the target answered Hello with something else");
+  if (welcome == nullptr)
+    return permanent(ErrorKind::corrupt, "the target answered Hello with something else");
   FARSHORE_TRY_ASSIGN(Begin begin, resume_point(journal_, *welcome));
   {
     os::Lock lock(mutex_);
@@ -106,7 +111,8 @@ Result<Begin> ShipLoop::negotiate(link::Channel& channel) {
 
 Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::stop_token stop,
                             const Result<void>& receiving) {
-  FARSHORE_TRY_ASSIGN(std::unique_ptr<journal::Reader> reader, journal_.reader(begin.next.sequence));
+  FARSHORE_TRY_ASSIGN(std::unique_ptr<journal::Reader> reader,
+                      journal_.reader(begin.next.sequence));
   while (!stop.stop_requested()) {
     {
       os::Lock lock(mutex_);
@@ -133,7 +139,8 @@ Result<void> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> re
       shipped_.add(placed.place.sequence, placed.record);
       bytes += placed.record.payload.size();
       far_.shipped_changes += placed.record.changes;
-      if (placed.record.kind == RecordKind::data && placed.record.flags.last) ++far_.shipped_transactions;
+      if (placed.record.kind == RecordKind::data && placed.record.flags.last)
+        ++far_.shipped_transactions;
     }
     far_.shipped = records.back().place.sequence;
     far_.shipped_bytes += bytes;
@@ -148,14 +155,21 @@ Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {
     if (!bytes.ok() && bytes.error().kind == ErrorKind::timeout) continue;
     if (!bytes.ok()) return std::move(bytes).error();
     FARSHORE_TRY_ASSIGN(Message message, decode(*bytes));
-    if (auto* ack = std::get_if<Ack>(&message)) take(*ack);
-    else if (auto* done = std::get_if<VerbDone>(&message)) finish_verb(*done);
-    else if (auto* refuse = std::get_if<Refuse>(&message)) return Error{refuse->kind, refuse->retry, refuse->what};
+    if (auto* ack = std::get_if<Ack>(&message))
+      take(*ack);
+    else if (auto* done = std::get_if<VerbDone>(&message))
+      finish_verb(*done);
+    else if (auto* refuse = std::get_if<Refuse>(&message))
+      return Error{refuse->kind, refuse->retry, refuse->what};
     else {
       os::Lock lock(mutex_);
-      if (auto* fetch = std::get_if<Fetch>(&message)) fetches_.push_back(*fetch);
-      else if (auto* fetched = std::get_if<Fetched>(&message)) fetched_ = std::move(*fetched);
-      else return permanent(ErrorKind::corrupt, "the target sent a message of type {}", message.index());
+      if (auto* fetch = std::get_if<Fetch>(&message))
+        fetches_.push_back(*fetch);
+      else if (auto* fetched = std::get_if<Fetched>(&message))
+        fetched_ = std::move(*fetched);
+      else
+        return permanent(ErrorKind::corrupt, "the target sent a message of type {}",
+                         message.index());
       changed_.notify_all();
     }
   }
@@ -165,19 +179,22 @@ Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {
 void ShipLoop::take(const Ack& ack) {
   const WallTime now = world_.clock().wall();
   std::optional<CommitPosition> commit;
+  bool resumed = false;
   {
     os::Lock lock(mutex_);
     far_.heard_at = world_.now();
+    resumed = ack.resumes != far_.ack.resumes;
     far_.ack = ack;
     if (ack.durable.sequence >= far_.shipped) far_.unacknowledged_bytes = 0;
     commit = shipped_.through(ack.durable.sequence);
   }
+  if (resumed) callbacks_.resumed();
   if (commit) callbacks_.far_durable(*commit, ack.durable.sequence);
   durability_.advance(ack.durable_commit_time, now);
   apply_.advance(ack.applied_commit_time, now);
   const Sequence kept = ack.durable.sequence;
-  (void)journal_.set_consumer(options_.site,
-                              {.applied = kept, .restart = kept.next(), .required = options_.required});
+  (void)journal_.set_consumer(
+      options_.site, {.applied = kept, .restart = kept.next(), .required = options_.required});
   const auto state = static_cast<State>(ack.state);
   if (state <= State::failed && state != State::stopped) board_.set(state, ack.reason, ack.remedy);
 }
@@ -194,7 +211,8 @@ Result<void> ShipLoop::send_verbs(link::Channel& channel) {
     fetches.assign(fetches_.begin(), fetches_.end());
     fetches_.clear();
   }
-  for (const Message& message : messages) FARSHORE_TRY(channel.send(encode(message), world_.after(kAnswerWait)));
+  for (const Message& message : messages)
+    FARSHORE_TRY(channel.send(encode(message), world_.after(kAnswerWait)));
   for (const Fetch& fetch : fetches) FARSHORE_TRY(answer(channel, fetch));
   return {};
 }
@@ -206,7 +224,8 @@ Result<void> ShipLoop::answer(link::Channel& channel, const Fetch& fetch) {
     auto records = (*reader)->next(kBatchBytes, world_.after(kFollowWait));
     if (records.ok()) fetched.records = *std::move(records);
   }
-  std::erase_if(fetched.records, [&](const PlacedRecord& r) { return r.place.sequence > fetch.last; });
+  std::erase_if(fetched.records,
+                [&](const PlacedRecord& r) { return r.place.sequence > fetch.last; });
   return channel.send(encode(fetched), world_.after(kAnswerWait));
 }
 
@@ -215,7 +234,8 @@ Result<void> ShipLoop::repair(link::Channel& channel, Sequence at) {
     os::Lock lock(mutex_);
     fetched_.reset();
   }
-  FARSHORE_TRY(channel.send(encode(Fetch{at, at.plus(kFetchRecordsMax)}), world_.after(kAnswerWait)));
+  FARSHORE_TRY(
+      channel.send(encode(Fetch{at, at.plus(kFetchRecordsMax)}), world_.after(kAnswerWait)));
   std::vector<PlacedRecord> records;
   {
     os::Lock lock(mutex_);
@@ -223,11 +243,15 @@ Result<void> ShipLoop::repair(link::Channel& channel, Sequence at) {
     if (fetched_) records = std::move(fetched_->records);
   }
   if (records.empty())
-    return permanent(ErrorKind::corrupt, "the journal is damaged at {} and {} does not hold that place: restore the file, "
-                     "or copy the tables anew with `farshore stream resnapshot {}`", at, options_.site, options_.stream_name);
+    return permanent(
+        ErrorKind::corrupt,
+        "the journal is damaged at {} and {} does not hold that place: restore the file, "
+        "or copy the tables anew with `farshore stream resnapshot {}`",
+        at, options_.site, options_.stream_name);
   FARSHORE_TRY(journal_.repair(records));
-  board_.report(Severity::info, "journal.repaired",
-                fmt::format("{} records from {} were repaired from {}", records.size(), at, options_.site));
+  board_.report(
+      Severity::info, "journal.repaired",
+      fmt::format("{} records from {} were repaired from {}", records.size(), at, options_.site));
   return {};
 }
 
@@ -235,11 +259,13 @@ Result<void> ShipLoop::verb(const Verb& verb, Deadline deadline) {
   auto pending = std::make_shared<PendingVerb>(PendingVerb{.verb = verb});
   os::Lock lock(mutex_);
   if (!far_.connected)
-    return transient(ErrorKind::unavailable, "{} is not connected: give the verb to its own agent", options_.site);
+    return transient(ErrorKind::unavailable, "{} is not connected: give the verb to its own agent",
+                     options_.site);
   verbs_.push_back(pending);
   const bool done = changed_.wait(lock, deadline, [&] { return pending->done; });
   std::erase(verbs_, pending);
-  if (!done) return transient(ErrorKind::timeout, "{} did not answer `{}`", options_.site, verb.name);
+  if (!done)
+    return transient(ErrorKind::timeout, "{} did not answer `{}`", options_.site, verb.name);
   if (!pending->error.empty()) return permanent(ErrorKind::conflict, "{}", pending->error);
   return {};
 }

@@ -1,6 +1,6 @@
-// ShipLoop: near journal -> link, for one target. run() connects, finds the common place, ships what is durable; while a
-// channel stands a second thread of its own receives the target's acknowledgements. In flight: the channel's window.
-// Stops within 200 ms of its token.
+// ShipLoop: near journal -> link, for one target. run() connects, finds the common place, ships
+// what is durable; while a channel stands a second thread of its own receives the target's
+// acknowledgements. In flight: the channel's window. Stops within 200 ms of its token.
 #pragma once
 
 #include <deque>
@@ -20,8 +20,8 @@
 namespace farshore::pipeline {
 
 // Opens a channel to the target's region; unavailable while no session stands.
-using Dial = std::function<Result<std::unique_ptr<link::Channel>>(const std::string& name, link::Class klass,
-                                                                   Deadline deadline)>;
+using Dial = std::function<Result<std::unique_ptr<link::Channel>>(
+    const std::string& name, link::Class klass, Deadline deadline)>;
 
 // Sends one message and receives the answer; a Refuse comes back as its error.
 Result<Message> ask(link::Channel& channel, const Message& question, Deadline deadline);
@@ -47,12 +47,13 @@ class ShipLoop {
   };
   struct Callbacks {
     std::function<void(const CommitPosition&, Sequence durable)> far_durable;
-    std::function<void(bool copied)> connected;        // the target has welcomed us
+    std::function<void(bool copied)> connected;  // the target has welcomed us
+    std::function<void()> resumed;               // an operator said so at the target's side
     std::function<void(Error)> journal_failed;
   };
 
-  ShipLoop(os::World& world, Dial dial, journal::Journal& journal, StateBoard& board, Options options,
-           Callbacks callbacks);
+  ShipLoop(os::World& world, Dial dial, journal::Journal& journal, StateBoard& board,
+           Options options, Callbacks callbacks);
 
   void run(std::stop_token stop);
   void poke() { stopper_.poke(); }
@@ -72,7 +73,8 @@ class ShipLoop {
 
   Result<void> session(std::stop_token stop);
   Result<Begin> negotiate(link::Channel& channel);
-  Result<void> ship(link::Channel& channel, const Begin& begin, std::stop_token stop, const Result<void>& receiving);
+  Result<void> ship(link::Channel& channel, const Begin& begin, std::stop_token stop,
+                    const Result<void>& receiving);
   Result<void> send(link::Channel& channel, std::vector<PlacedRecord> records);
   Result<void> send_verbs(link::Channel& channel);
   Result<void> receive(link::Channel& channel, std::stop_token stop);
@@ -97,8 +99,8 @@ class ShipLoop {
   CommitPositions shipped_;
   FarStatus far_;
   std::deque<std::shared_ptr<PendingVerb>> verbs_;
-  std::deque<Fetch> fetches_;                      // asked by the target, answered by the sending thread
-  std::optional<Fetched> fetched_;                 // answer to ours
+  std::deque<Fetch> fetches_;       // asked by the target, answered by the sending thread
+  std::optional<Fetched> fetched_;  // answer to ours
 };
 
 }  // namespace farshore::pipeline

@@ -11,6 +11,12 @@ constexpr Duration kAskWait = 10s;
 constexpr Duration kAskEvery = 500ms;
 constexpr Duration kPatience = 10s;  // for a region that has not been reached yet
 constexpr Duration kVerbWait = 60s;
+// Retention keeps the preamble before the oldest place that is needed: one in each segment lets it
+// work by segments.
+std::uint64_t preamble_every(const journal::Options& options) {
+  return std::min(options.preamble_every_bytes, options.segment_bytes);
+}
+
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
@@ -41,7 +47,8 @@ struct SourceStream::Running {
   os::Thread capture_thread, acknowledge_thread;
 };
 
-SourceStream::SourceStream(os::World& world, Options options, MakeParts make_parts, EventSink events)
+SourceStream::SourceStream(os::World& world, Options options, MakeParts make_parts,
+                           EventSink events)
     : world_(world),
       options_(std::move(options)),
       make_parts_(std::move(make_parts)),
@@ -57,7 +64,8 @@ void SourceStream::run(std::stop_token stop) {
     auto result = run_once(stop);
     if (stop.stop_requested() || result.ok()) break;
     const Error& error = result.error();
-    if (error.retry == Retry::no && error.kind != ErrorKind::io && error.kind != ErrorKind::closed) {
+    if (error.retry == Retry::no && error.kind != ErrorKind::io &&
+        error.kind != ErrorKind::closed) {
       board_.fail(error, "repair the cause, then `farshore stream resume`");
       stopper_.wait(stop, Duration::max());
       continue;
@@ -71,12 +79,15 @@ void SourceStream::run(std::stop_token stop) {
 
 Result<void> SourceStream::run_once(std::stop_token stop) {
   FARSHORE_TRY(world_.files().create_folder(options_.folder));
-  EventSink events = [this](Event event) { board_.report(event.severity, event.name, event.message); };
-  FARSHORE_TRY_ASSIGN(auto journal,
-                      journal::Journal::open(world_, options_.folder + "/journal", options_.journal, events));
+  EventSink events = [this](Event event) {
+    board_.report(event.severity, event.name, event.message);
+  };
+  FARSHORE_TRY_ASSIGN(auto journal, journal::Journal::open(world_, options_.folder + "/journal",
+                                                           options_.journal, events));
   std::optional<Welcome> continue_from;
-  FARSHORE_TRY_ASSIGN(const StreamFile file,
-                      identify(journal->status().written.sequence == Sequence(0), continue_from, stop));
+  FARSHORE_TRY_ASSIGN(
+      const StreamFile file,
+      identify(journal->status().written.sequence == Sequence(0), continue_from, stop));
   FARSHORE_TRY(prepare_journal(*journal, continue_from));
   FARSHORE_TRY_ASSIGN(SourceParts parts, make_parts_(file.stream));
   auto running = start(std::move(journal), std::move(parts), file);
@@ -111,8 +122,10 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
   return {};
 }
 
-// A journal that is empty has either never been begun, or was lost with its disk: only the targets know (design 4.4).
-Result<StreamFile> SourceStream::identify(bool journal_is_empty, std::optional<Welcome>& continue_from,
+// A journal that is empty has either never been begun, or was lost with its disk: only the targets
+// know (design 4.4).
+Result<StreamFile> SourceStream::identify(bool journal_is_empty,
+                                          std::optional<Welcome>& continue_from,
                                           std::stop_token stop) {
   const std::string path = options_.folder + "/stream.file";
   FARSHORE_TRY_ASSIGN(std::optional<StreamFile> file, load_stream_file(world_.files(), path));
@@ -130,9 +143,10 @@ Result<StreamFile> SourceStream::identify(bool journal_is_empty, std::optional<W
     }
     if (continue_from && continue_from->durable.sequence == Sequence(0)) continue_from.reset();
     if (continue_from)
-      board_.report(Severity::warning, "stream.near_journal_lost",
-                    fmt::format("the near journal is empty; it is continued from the far one after {}",
-                                continue_from->durable));
+      board_.report(
+          Severity::warning, "stream.near_journal_lost",
+          fmt::format("the near journal is empty; it is continued from the far one after {}",
+                      continue_from->durable));
   }
   os::Lock lock(mutex_);
   file_ = *file;
@@ -147,7 +161,8 @@ Result<std::optional<Welcome>> SourceStream::most_advanced(std::stop_token stop)
     const MonotonicTime asked = world_.now();
     while (!welcome.ok() && welcome.error().retry == Retry::yes && !stop.stop_requested()) {
       // Both agents start at about the same time: not being there yet is no news.
-      if (world_.now() - asked > kPatience) board_.retrying(welcome.error(), world_.now() + kAskEvery);
+      if (world_.now() - asked > kPatience)
+        board_.retrying(welcome.error(), world_.now() + kAskEvery);
       stopper_.wait(stop, kAskEvery);
       welcome = ask_target(target);
     }
@@ -160,37 +175,43 @@ Result<std::optional<Welcome>> SourceStream::most_advanced(std::stop_token stop)
 }
 
 Result<Welcome> SourceStream::ask_target(const Target& target) {
-  FARSHORE_TRY_ASSIGN(auto channel, target.dial(fmt::format("ship/{}/{}", options_.name, target.site),
-                                                link::Class::control, world_.after(kAskWait)));
-  FARSHORE_TRY_ASSIGN(Message answer, ask(*channel, Hello{.name = options_.name}, world_.after(kAskWait)));
+  FARSHORE_TRY_ASSIGN(auto channel,
+                      target.dial(fmt::format("ship/{}/{}", options_.name, target.site),
+                                  link::Class::control, world_.after(kAskWait)));
+  FARSHORE_TRY_ASSIGN(Message answer,
+                      ask(*channel, Hello{.name = options_.name}, world_.after(kAskWait)));
   channel->close();
   if (auto* welcome = std::get_if<Welcome>(&answer)) return std::move(*welcome);
   return permanent(ErrorKind::corrupt, "{} answered Hello with something else", target.site);
 }
 
-Result<void> SourceStream::prepare_journal(journal::Journal& journal, const std::optional<Welcome>& continue_from) {
+Result<void> SourceStream::prepare_journal(journal::Journal& journal,
+                                           const std::optional<Welcome>& continue_from) {
   if (journal.status().written.sequence > Sequence(0)) return {};
   if (continue_from) {
-    const Place next{continue_from->history.empty() ? Epoch(1) : continue_from->history.back().epoch,
-                     continue_from->durable.sequence.next()};
-    return journal.start_at(next, continue_from->hash, continue_from->history,
-                            {continue_from->position, continue_from->commit_time, continue_from->session});
+    const Place next{
+        continue_from->history.empty() ? Epoch(1) : continue_from->history.back().epoch,
+        continue_from->durable.sequence.next()};
+    return journal.start_at(
+        next, continue_from->hash, continue_from->history,
+        {continue_from->position, continue_from->commit_time, continue_from->session});
   }
   if (!journal.history().empty()) return {};
   return journal.begin_epoch({.epoch = Epoch(1), .first = Sequence(1), .identity = options_.name});
 }
 
-std::shared_ptr<SourceStream::Running> SourceStream::start(std::unique_ptr<journal::Journal> journal,
-                                                           SourceParts parts, const StreamFile& file) {
+std::shared_ptr<SourceStream::Running> SourceStream::start(
+    std::unique_ptr<journal::Journal> journal, SourceParts parts, const StreamFile& file) {
   auto running = std::make_shared<Running>();
   running->journal = std::move(journal);
   running->parts = std::move(parts);
   running->capture = std::make_unique<CaptureLoop>(
       world_, *running->parts.source, *running->journal, board_,
-      CaptureLoop::Options{.preamble_every_bytes = options_.journal.preamble_every_bytes,
+      CaptureLoop::Options{.preamble_every_bytes = preamble_every(options_.journal),
                            .expected_identity = file.identity},
-      CaptureLoop::Callbacks{.identity_seen = [this](const std::string& id) { return keep_identity(id); },
-                             .journal_failed = [this](Error error) { fatal(std::move(error)); }});
+      CaptureLoop::Callbacks{
+          .identity_seen = [this](const std::string& id) { return keep_identity(id); },
+          .journal_failed = [this](Error error) { fatal(std::move(error)); }});
   for (const Target& target : options_.targets) {
     // A target keeps what it has not got: known before the first trim.
     if (!running->journal->consumer(target.site))
@@ -203,8 +224,10 @@ std::shared_ptr<SourceStream::Running> SourceStream::start(std::unique_ptr<journ
     running_ = running;
   }
   CaptureLoop* capture = running->capture.get();
-  running->capture_thread = os::Thread("capture", [capture](std::stop_token s) { capture->run(s); });
-  running->acknowledge_thread = os::Thread("acknowledge", [capture](std::stop_token s) { capture->run_acknowledge(s); });
+  running->capture_thread =
+      os::Thread("capture", [capture](std::stop_token s) { capture->run(s); });
+  running->acknowledge_thread =
+      os::Thread("acknowledge", [capture](std::stop_token s) { capture->run_acknowledge(s); });
   for (auto& leg : running->legs) start_leg(*running, *leg, file);
   return running;
 }
@@ -219,8 +242,9 @@ void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file)
                         .epoch = file.epoch,
                         .required = leg.target.required},
       ShipLoop::Callbacks{
-          .far_durable = [this, &running, &leg](const CommitPosition& commit,
-                                                Sequence durable) { far_durable(running, leg, commit, durable); },
+          .far_durable = [this, &running, &leg](
+                             const CommitPosition& commit,
+                             Sequence durable) { far_durable(running, leg, commit, durable); },
           .connected =
               [&leg](bool copied) {
                 if (copied) return;
@@ -228,16 +252,20 @@ void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file)
                 leg.copy_wanted = true;
                 leg.copy_wanted_changed.poke();
               },
+          .resumed = [&leg] { leg.copy_wanted_changed.poke(); },
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
-  leg.copy = std::make_unique<CopySender>(world_, leg.target.dial, *running.parts.snapshot, leg.board,
-                                          CopySender::Options{.stream = file.stream,
-                                                              .stream_name = options_.name,
-                                                              .site = leg.target.site,
-                                                              .existing = leg.target.existing,
-                                                              .tables_at_once = options_.tables_at_once});
-  leg.ship_thread = os::Thread("ship-" + leg.target.site, [&leg](std::stop_token s) { leg.ship->run(s); });
-  leg.copy_thread = os::Thread("copy-" + leg.target.site,
-                               [this, &leg, &running](std::stop_token s) { copy_loop(leg, running, s); });
+  leg.copy =
+      std::make_unique<CopySender>(world_, leg.target.dial, *running.parts.snapshot, leg.board,
+                                   CopySender::Options{.stream = file.stream,
+                                                       .stream_name = options_.name,
+                                                       .site = leg.target.site,
+                                                       .existing = leg.target.existing,
+                                                       .tables_at_once = options_.tables_at_once});
+  leg.ship_thread =
+      os::Thread("ship-" + leg.target.site, [&leg](std::stop_token s) { leg.ship->run(s); });
+  leg.copy_thread =
+      os::Thread("copy-" + leg.target.site,
+                 [this, &leg, &running](std::stop_token s) { copy_loop(leg, running, s); });
 }
 
 void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
@@ -277,7 +305,8 @@ void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
 }
 
 // What all required targets hold decides; with none required, what the slowest of all holds.
-void SourceStream::far_durable(Running& running, Leg& leg, const CommitPosition& commit, Sequence durable) {
+void SourceStream::far_durable(Running& running, Leg& leg, const CommitPosition& commit,
+                               Sequence durable) {
   os::Lock lock(running.far_mutex);
   leg.far = commit;
   leg.far_sequence = durable;
@@ -323,7 +352,8 @@ Result<void> SourceStream::resume(const std::string& site) {
     if (!site.empty() && leg->target.site != site) continue;
     leg->ship->poke();
     leg->copy_wanted_changed.poke();
-    if (leg->ship->status().connected) result = leg->ship->verb({"resume", ""}, world_.after(kVerbWait));
+    if (leg->ship->status().connected)
+      result = leg->ship->verb({"resume", ""}, world_.after(kVerbWait));
   }
   return result;
 }
@@ -337,7 +367,8 @@ Result<void> SourceStream::forward(const std::string& site, const Verb& verb) {
     found = true;
     FARSHORE_TRY(leg->ship->verb(verb, world_.after(kVerbWait)));
   }
-  if (!found) return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", options_.name, site);
+  if (!found)
+    return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", options_.name, site);
   return {};
 }
 
@@ -365,7 +396,8 @@ SourceStatus SourceStream::status() const {
     running = running_;
   }
   if (!running) {
-    for (const Target& target : options_.targets) status.targets.push_back({.site = target.site, .region = target.region});
+    for (const Target& target : options_.targets)
+      status.targets.push_back({.site = target.site, .region = target.region});
     return status;
   }
   status.captured = running->capture->stats();
@@ -374,15 +406,16 @@ SourceStatus SourceStream::status() const {
   for (const auto& leg : running->legs) {
     const FarStatus far = leg->ship->status();
     const bool heard = far.heard_at != MonotonicTime{};
-    status.targets.push_back({.site = leg->target.site,
-                              .region = leg->target.region,
-                              .leg = leg->board.get(),
-                              .far = far,
-                              .durability = leg->ship->durability(now),
-                              .apply = leg->ship->apply(now),
-                              .to_ship = heard ? running->capture->backlog(far.ack.durable.sequence) : std::nullopt,
-                              .to_apply = heard ? running->capture->backlog(far.ack.applied) : std::nullopt,
-                              .copy = leg->copy->progress()});
+    status.targets.push_back(
+        {.site = leg->target.site,
+         .region = leg->target.region,
+         .leg = leg->board.get(),
+         .far = far,
+         .durability = leg->ship->durability(now),
+         .apply = leg->ship->apply(now),
+         .to_ship = heard ? running->capture->backlog(far.ack.durable.sequence) : std::nullopt,
+         .to_apply = heard ? running->capture->backlog(far.ack.applied) : std::nullopt,
+         .copy = leg->copy->progress()});
   }
   return status;
 }

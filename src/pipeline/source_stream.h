@@ -1,6 +1,7 @@
-// SourceStream: the near end of a stream: near journal, capture loop, and for each target a ship loop and a copy sender.
-// run() is a supervisor: it finds the stream's identity (its own file, else what the targets hold), opens the journal,
-// starts the loops, and after a journal's failure closes all and begins anew.
+// SourceStream: the near end of a stream: near journal, capture loop, and for each target a ship
+// loop and a copy sender. run() is a supervisor: it finds the stream's identity (its own file, else
+// what the targets hold), opens the journal, starts the loops, and after a journal's failure closes
+// all and begins anew.
 #pragma once
 
 #include <functional>
@@ -31,7 +32,8 @@ struct SourceTargetStatus {
   LegState leg;
   FarStatus far;
   Lag durability, apply;
-  std::optional<Amount> to_ship, to_apply;  // captured, not yet durable far; captured, not yet applied
+  std::optional<Amount> to_ship,
+      to_apply;  // captured, not yet durable far; captured, not yet applied
   std::vector<CopyProgress> copy;
 };
 
@@ -81,11 +83,14 @@ class SourceStream {
   struct Running;
 
   Result<void> run_once(std::stop_token stop);
-  Result<StreamFile> identify(bool journal_is_empty, std::optional<Welcome>& continue_from, std::stop_token stop);
+  Result<StreamFile> identify(bool journal_is_empty, std::optional<Welcome>& continue_from,
+                              std::stop_token stop);
   Result<std::optional<Welcome>> most_advanced(std::stop_token stop);
   Result<Welcome> ask_target(const Target& target);
-  Result<void> prepare_journal(journal::Journal& journal, const std::optional<Welcome>& continue_from);
-  std::shared_ptr<Running> start(std::unique_ptr<journal::Journal> journal, SourceParts parts, const StreamFile& file);
+  Result<void> prepare_journal(journal::Journal& journal,
+                               const std::optional<Welcome>& continue_from);
+  std::shared_ptr<Running> start(std::unique_ptr<journal::Journal> journal, SourceParts parts,
+                                 const StreamFile& file);
   void start_leg(Running& running, Leg& leg, const StreamFile& file);
   void copy_loop(Leg& leg, Running& running, std::stop_token stop);
   void far_durable(Running& running, Leg& leg, const CommitPosition& commit, Sequence durable);

@@ -4,21 +4,33 @@ namespace farshore::pipeline {
 
 const char* name_of(State state) {
   switch (state) {
-    case State::stopped: return "stopped";
-    case State::draining: return "draining";
-    case State::streaming: return "streaming";
-    case State::paused: return "paused";
-    case State::copying: return "copying";
-    case State::starting: return "starting";
-    case State::config_differs: return "config-differs";
-    case State::degraded: return "degraded";
-    case State::failed: return "failed";
+    case State::stopped:
+      return "stopped";
+    case State::draining:
+      return "draining";
+    case State::streaming:
+      return "streaming";
+    case State::paused:
+      return "paused";
+    case State::copying:
+      return "copying";
+    case State::starting:
+      return "starting";
+    case State::config_differs:
+      return "config-differs";
+    case State::degraded:
+      return "degraded";
+    case State::failed:
+      return "failed";
   }
   return "unknown";
 }
 
 StateBoard::StateBoard(os::World& world, EventSink events, std::string stream, std::string target)
-    : world_(world), events_(std::move(events)), stream_(std::move(stream)), target_(std::move(target)) {}
+    : world_(world),
+      events_(std::move(events)),
+      stream_(std::move(stream)),
+      target_(std::move(target)) {}
 
 void StateBoard::set(State state, std::string reason, std::string remedy) {
   bool changed = false;
@@ -64,7 +76,12 @@ void StateBoard::worked() {
 }
 
 void StateBoard::report(Severity severity, const std::string& name, const std::string& message) {
-  if (events_) events_({.severity = severity, .name = name, .stream = stream_, .target = target_, .message = message});
+  if (events_)
+    events_({.severity = severity,
+             .name = name,
+             .stream = stream_,
+             .target = target_,
+             .message = message});
 }
 
 LegState StateBoard::get() const {

@@ -1,8 +1,9 @@
-// States of a leg (capture, or one target) and the status that every leg shows. A stream shows its worst leg.
+// States of a leg (capture, or one target) and the status that every leg shows. A stream shows its
+// worst leg.
 //
 //   starting -> copying -> streaming <-> paused
-//       |          |           |  \--> degraded (works, but something an operator asked for does not hold)
-//       |          |           |  \--> config-differs (data goes on; moving verbs refuse)
+//       |          |           |  \--> degraded (works, but something an operator asked for does
+//       not hold) |          |           |  \--> config-differs (data goes on; moving verbs refuse)
 //       +----------+-----------+----> failed(reason, remedy): only an operator's verb leaves it
 //   any -> draining -> stopped
 #pragma once
@@ -20,18 +21,26 @@
 namespace farshore::pipeline {
 
 enum class State : std::uint8_t {
-  stopped, draining, streaming, paused, copying, starting, config_differs, degraded, failed  // the later, the worse
+  stopped,
+  draining,
+  streaming,
+  paused,
+  copying,
+  starting,
+  config_differs,
+  degraded,
+  failed  // the later, the worse
 };
 
 const char* name_of(State state);
 
 struct LegState {
   State state = State::starting;
-  std::string reason;                       // why, when not streaming
-  std::string remedy;                       // failed: what to do
-  std::optional<MonotonicTime> retry_at;    // a transient error: when it is tried again
-  std::uint64_t retries = 0;                // since it last worked
-  std::string last_error;                   // newest transient error
+  std::string reason;                     // why, when not streaming
+  std::string remedy;                     // failed: what to do
+  std::optional<MonotonicTime> retry_at;  // a transient error: when it is tried again
+  std::uint64_t retries = 0;              // since it last worked
+  std::string last_error;                 // newest transient error
 };
 
 // The state of one leg, with an event at each change. Any thread.

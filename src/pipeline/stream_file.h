@@ -1,10 +1,11 @@
-// StreamFile: the little that one end of a stream must remember besides its journal. Edited as a copy and replaced whole.
-// Format: docs/formats/stream-file.md.
+// StreamFile: the little that one end of a stream must remember besides its journal. Edited as a
+// copy and replaced whole. Format: docs/formats/stream-file.md.
 #pragma once
 
 #include <optional>
 #include <string>
 
+#include "base/units.h"
 #include "base/uuid.h"
 #include "change/place.h"
 #include "os/file.h"
@@ -15,9 +16,11 @@ struct StreamFile {
   Uuid stream;
   std::string name;
   Epoch epoch{1};
-  std::string identity;    // source's end: of the newest capture session (design 4.7)
-  bool copied = false;     // target's end: the initial copy is complete
-  std::string definition;  // target's end: as the source's region last told it
+  std::string identity;              // source's end: of the newest capture session (design 4.7)
+  bool copied = false;               // target's end: the initial copy is complete
+  std::string definition;            // target's end: as the source's region last told it
+  bool paused = false;               // target's end: by an operator
+  std::optional<WallTime> pause_at;  // target's end: `pause --at`
 };
 
 // nullopt: there is none. corrupt: names the file.

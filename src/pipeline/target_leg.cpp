@@ -7,9 +7,10 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kSettleWait = 30s;   // for what was received to become durable before we say what we hold
-constexpr Duration kHoldWait = 60s;     // for the sink's running group
-constexpr Duration kChannelWait = 5min; // of silence within a copy
+constexpr Duration kSettleWait =
+    30s;  // for what was received to become durable before we say what we hold
+constexpr Duration kHoldWait = 60s;      // for the sink's running group
+constexpr Duration kChannelWait = 5min;  // of silence within a copy
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
@@ -20,14 +21,15 @@ struct TargetLeg::Running {
   std::unique_ptr<ReceiveLoop> receive;
   std::unique_ptr<ApplyLoop> apply;
   std::unique_ptr<ChannelServer> ship_channels, copy_channels;
-  os::Mutex ship_mutex;                        // held by the one ship channel that is served
+  os::Mutex ship_mutex;  // held by the one ship channel that is served
   os::Mutex current_mutex;
   link::Channel* current_ship = nullptr;
-  std::atomic<ApplyLoop*> loop{nullptr};       // `apply` once it is there, for the other threads
+  std::atomic<ApplyLoop*> loop{nullptr};  // `apply` once it is there, for the other threads
   os::Thread apply_thread;
 };
 
-TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, CopySink& copy_sink, EventSink events)
+TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, CopySink& copy_sink,
+                     EventSink events)
     : world_(world),
       options_(std::move(options)),
       sink_(sink),
@@ -55,11 +57,14 @@ void TargetLeg::run(std::stop_token stop) {
 
 Result<void> TargetLeg::run_once(std::stop_token stop) {
   FARSHORE_TRY(world_.files().create_folder(options_.folder));
-  FARSHORE_TRY_ASSIGN(auto file, load_stream_file(world_.files(), options_.folder + "/stream.file"));
+  FARSHORE_TRY_ASSIGN(auto file,
+                      load_stream_file(world_.files(), options_.folder + "/stream.file"));
   auto running = std::make_shared<Running>();
-  EventSink events = [this](Event event) { board_.report(event.severity, event.name, event.message); };
-  FARSHORE_TRY_ASSIGN(running->journal,
-                      journal::Journal::open(world_, options_.folder + "/journal", options_.journal, events));
+  EventSink events = [this](Event event) {
+    board_.report(event.severity, event.name, event.message);
+  };
+  FARSHORE_TRY_ASSIGN(running->journal, journal::Journal::open(world_, options_.folder + "/journal",
+                                                               options_.journal, events));
   running->receive = std::make_unique<ReceiveLoop>(
       world_, *running->journal, board_,
       ReceiveLoop::Callbacks{.hello = [this](const Hello& hello) { return welcome(hello); },
@@ -95,13 +100,14 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
                                             : ""},
           [this](Error error) { fatal(std::move(error)); });
       running->apply->hold_for_copy(!file_->copied, Deadline::passed());
+      if (file_->pause_at) running->apply->pause(file_->pause_at);
+      if (file_->paused) running->apply->pause(std::nullopt);
       running->loop = running->apply.get();
       running->apply_thread =
           os::Thread("apply", [apply = running->apply.get()](std::stop_token s) { apply->run(s); });
     }
-    changed_.wait(lock, Deadline::never(), [&] {
-      return stop.stop_requested() || fatal_ || (file_ && !running->apply);
-    });
+    changed_.wait(lock, Deadline::never(),
+                  [&] { return stop.stop_requested() || fatal_ || (file_ && !running->apply); });
     failed = fatal_;
   }
   running->ship_channels->stop();
@@ -132,14 +138,14 @@ void TargetLeg::accept(const std::string& kind, std::unique_ptr<link::Channel> c
   auto running = this->running();
   if (!running) return channel->close();
   if (kind == "ship")
-    return running->ship_channels->accept(std::move(channel),
-                                          [this](link::Channel& c, std::stop_token s) { serve_ship(c, s); });
+    return running->ship_channels->accept(
+        std::move(channel), [this](link::Channel& c, std::stop_token s) { serve_ship(c, s); });
   if (kind == "copy")
-    return running->copy_channels->accept(std::move(channel),
-                                          [this](link::Channel& c, std::stop_token s) { serve_copy(c, s); });
+    return running->copy_channels->accept(
+        std::move(channel), [this](link::Channel& c, std::stop_token s) { serve_copy(c, s); });
   if (kind == "table")
-    return running->copy_channels->accept(std::move(channel),
-                                          [this](link::Channel& c, std::stop_token s) { serve_table(c, s); });
+    return running->copy_channels->accept(
+        std::move(channel), [this](link::Channel& c, std::stop_token s) { serve_table(c, s); });
   channel->close();
 }
 
@@ -188,13 +194,16 @@ Result<void> TargetLeg::adopt(const Hello& hello) {
   os::Lock lock(mutex_);
   if (file_ && file_->stream != hello.stream)
     return permanent(ErrorKind::conflict,
-                     "this region holds stream '{}' with the identity {}, the source announces {}: if the old one is no "
+                     "this region holds stream '{}' with the identity {}, the source announces {}: "
+                     "if the old one is no "
                      "longer wanted, remove it here with `farshore stream remove {}`",
-                     options_.stream_name, file_->stream.text(), hello.stream.text(), options_.stream_name);
+                     options_.stream_name, file_->stream.text(), hello.stream.text(),
+                     options_.stream_name);
   StreamFile next = file_.value_or(StreamFile{.stream = hello.stream, .name = hello.name});
   if (file_ && next.epoch == hello.epoch && next.definition == hello.definition) return {};
   if (file_ && hello.epoch < next.epoch)
-    return permanent(ErrorKind::conflict, "the source is of epoch {}, this region has promised epoch {}", hello.epoch,
+    return permanent(ErrorKind::conflict,
+                     "the source is of epoch {}, this region has promised epoch {}", hello.epoch,
                      next.epoch);
   next.epoch = hello.epoch;
   next.definition = hello.definition;
@@ -211,24 +220,29 @@ void TargetLeg::fill(Ack& ack) {
   ack.reason = leg.reason.empty() ? leg.last_error : leg.reason;
   ack.remedy = leg.remedy;
   os::Lock lock(mutex_);
+  ack.resumes = resumes_;
   if (!running || running->loop == nullptr) return;
   const ApplyStats applied = running->loop.load()->stats();
   ack.applied = applied.applied;
   ack.applied_commit_time = applied.commit_time;
   ack.applied_transactions = applied.transactions;
   ack.applied_changes = applied.changes;
-  if (applied.commit_time != WallTime{}) applied_lag_.advance(applied.commit_time, world_.clock().wall());
+  if (applied.commit_time != WallTime{})
+    applied_lag_.advance(applied.commit_time, world_.clock().wall());
 }
 
-Result<void> TargetLeg::set_copied(bool copied) {
+Result<void> TargetLeg::edit_file(const std::function<void(StreamFile&)>& edit) {
   os::Lock lock(mutex_);
   if (!file_) return permanent(ErrorKind::conflict, "the stream is not known here yet");
-  if (file_->copied == copied) return {};
   StreamFile next = *file_;
-  next.copied = copied;
+  edit(next);
   FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
   file_ = std::move(next);
   return {};
+}
+
+Result<void> TargetLeg::set_copied(bool copied) {
+  return edit_file([&](StreamFile& file) { file.copied = copied; });
 }
 
 void TargetLeg::serve_copy(link::Channel& channel, std::stop_token) {
@@ -238,10 +252,13 @@ void TargetLeg::serve_copy(link::Channel& channel, std::stop_token) {
   release_hold();
   const Error& error = result.error();
   if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::closed) return;
+  if (error.retry == Retry::no)
+    board_.fail(error, "repair the cause, then `farshore stream resume`");
   (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}), world_.after(5s));
 }
 
-// A copy that ended early: tables that were complete before go on, an initial copy stays held until it is done.
+// A copy that ended early: tables that were complete before go on, an initial copy stays held until
+// it is done.
 void TargetLeg::release_hold() {
   auto running = this->running();
   os::Lock lock(mutex_);
@@ -253,18 +270,22 @@ Result<void> TargetLeg::copy_tables(link::Channel& channel) {
   FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSettleWait)));
   FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
   const auto* prepare = std::get_if<Prepare>(&message);
-  if (prepare == nullptr) return permanent(ErrorKind::corrupt, "a copy channel must begin with Prepare");
+  if (prepare == nullptr)
+    return permanent(ErrorKind::corrupt, "a copy channel must begin with Prepare");
   auto running = this->running();
   if (!running || running->loop == nullptr)
-    return transient(ErrorKind::unavailable, "the target waits for the stream's ship channel first");
+    return transient(ErrorKind::unavailable,
+                     "the target waits for the stream's ship channel first");
   if (!running->loop.load()->hold_for_copy(true, world_.after(kHoldWait)))
     return transient(ErrorKind::timeout, "the sink did not finish its group in time");
-  FARSHORE_TRY_ASSIGN(auto tables, copy_sink_.prepare(prepare->stream, prepare->shared_definitions, prepare->tables,
-                                                      prepare->existing));
+  board_.set(State::copying, "tables are being copied; changes wait in the journal");
+  FARSHORE_TRY_ASSIGN(auto tables, copy_sink_.prepare(prepare->stream, prepare->shared_definitions,
+                                                      prepare->tables, prepare->existing));
   FARSHORE_TRY(channel.send(encode(Prepared{std::move(tables)}), world_.after(kSettleWait)));
   for (;;) {
     auto next = channel.receive(world_.after(kChannelWait));
-    if (!next.ok() && next.error().kind == ErrorKind::timeout) continue;  // tables are under way on their own channels
+    if (!next.ok() && next.error().kind == ErrorKind::timeout)
+      continue;  // tables are under way on their own channels
     if (!next.ok()) return std::move(next).error();
     FARSHORE_TRY_ASSIGN(const Message done, decode(*next));
     if (std::holds_alternative<CopyDone>(done)) break;
@@ -286,7 +307,8 @@ Result<void> TargetLeg::receive_table(link::Channel& channel, std::stop_token st
   FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSettleWait)));
   FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
   const auto* begin = std::get_if<TableBegin>(&message);
-  if (begin == nullptr) return permanent(ErrorKind::corrupt, "a table channel must begin with TableBegin");
+  if (begin == nullptr)
+    return permanent(ErrorKind::corrupt, "a table channel must begin with TableBegin");
   FARSHORE_TRY_ASSIGN(auto writer, copy_sink_.begin(begin->stream, begin->table));
   while (!stop.stop_requested()) {
     FARSHORE_TRY_ASSIGN(const Bytes next, channel.receive(world_.after(kChannelWait)));
@@ -299,7 +321,8 @@ Result<void> TargetLeg::receive_table(link::Channel& channel, std::stop_token st
                     fmt::format("{}: {} rows were copied", begin->table.name, end->rows));
       return channel.send(encode(TableCopied{}), world_.after(kSettleWait));
     } else {
-      return permanent(ErrorKind::corrupt, "a table channel carried a message of type {}", part.index());
+      return permanent(ErrorKind::corrupt, "a table channel carried a message of type {}",
+                       part.index());
     }
   }
   return permanent(ErrorKind::closed, "the leg was stopped");
@@ -315,7 +338,8 @@ Result<void> TargetLeg::verb(const Verb& verb) {
   }
   if (verb.name == "skip") {
     const auto colon = verb.argument.find(':');
-    if (colon == std::string::npos) return permanent(ErrorKind::invalid, "'{}' is not a place", verb.argument);
+    if (colon == std::string::npos)
+      return permanent(ErrorKind::invalid, "'{}' is not a place", verb.argument);
     const Place place{Epoch(std::strtoull(verb.argument.c_str(), nullptr, 10)),
                       Sequence(std::strtoull(verb.argument.c_str() + colon + 1, nullptr, 10))};
     return skip(place, world_.after(30s));
@@ -325,20 +349,36 @@ Result<void> TargetLeg::verb(const Verb& verb) {
 
 Result<void> TargetLeg::pause(std::optional<WallTime> at) {
   auto running = this->running();
-  if (!running || running->loop == nullptr) return permanent(ErrorKind::conflict, "nothing is applied here yet");
+  if (!running || running->loop == nullptr)
+    return permanent(ErrorKind::conflict, "nothing is applied here yet");
+  FARSHORE_TRY(edit_file([&](StreamFile& file) {
+    file.pause_at = at;
+    file.paused = !at;
+  }));
   running->loop.load()->pause(at);
   return {};
 }
 
 Result<void> TargetLeg::resume() {
   stopper_.poke();
-  if (auto running = this->running(); running && running->loop != nullptr) running->loop.load()->resume();
+  {
+    os::Lock lock(mutex_);
+    ++resumes_;  // the source hears it: a copy that was refused is asked for again
+    if (!file_) return {};
+  }
+  FARSHORE_TRY(edit_file([](StreamFile& file) {
+    file.paused = false;
+    file.pause_at.reset();
+  }));
+  if (auto running = this->running(); running && running->loop != nullptr)
+    running->loop.load()->resume();
   return {};
 }
 
 Result<void> TargetLeg::skip(Place place, Deadline deadline) {
   auto running = this->running();
-  if (!running || running->loop == nullptr) return permanent(ErrorKind::conflict, "nothing is applied here yet");
+  if (!running || running->loop == nullptr)
+    return permanent(ErrorKind::conflict, "nothing is applied here yet");
   return running->loop.load()->skip(place, deadline);
 }
 

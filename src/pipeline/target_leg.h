@@ -1,6 +1,7 @@
-// TargetLeg: the far end of a stream for one target: far journal, receive and apply loops, the copy's receiving side.
-// Its run() is a supervisor: it opens the journal, starts the loops, and after a journal's failure closes all and begins
-// anew. Channels come from the link by accept(); verbs from the API.
+// TargetLeg: the far end of a stream for one target: far journal, receive and apply loops, the
+// copy's receiving side. Its run() is a supervisor: it opens the journal, starts the loops, and
+// after a journal's failure closes all and begins anew. Channels come from the link by accept();
+// verbs from the API.
 #pragma once
 
 #include <functional>
@@ -27,7 +28,7 @@ struct TargetStatus {
   bool source_connected = false;
   ReceiveStats received;
   ApplyStats applied;
-  Lag durability, apply;  // source's commit times against this region's clock
+  Lag durability, apply;           // source's commit times against this region's clock
   std::optional<Amount> to_apply;  // received, not yet applied
   journal::Status journal;
 };
@@ -36,11 +37,12 @@ class TargetLeg {
  public:
   struct Options {
     std::string stream_name, site;
-    std::string folder;           // of this leg: journal/, stream.file, skipped/
+    std::string folder;  // of this leg: journal/, stream.file, skipped/
     journal::Options journal;
     Duration apply_delay{};
     bool required = true;
-    // What the source's definition says differently than this region's own file; empty: nothing (design 4.11).
+    // What the source's definition says differently than this region's own file; empty: nothing
+    // (design 4.11).
     std::function<std::string(const std::string& definition)> difference;
   };
 
@@ -55,7 +57,7 @@ class TargetLeg {
   Result<void> resume();
   Result<void> skip(Place place, Deadline deadline);
   Result<void> resnapshot(const std::string& table);  // empty: all
-  Result<void> verb(const Verb& verb);                // one of the above, as the source's side sends it
+  Result<void> verb(const Verb& verb);  // one of the above, as the source's side sends it
 
   TargetStatus status() const;
 
@@ -73,6 +75,7 @@ class TargetLeg {
   Result<void> adopt(const Hello& hello);
   void fill(Ack& ack);
   Result<void> set_copied(bool copied);
+  Result<void> edit_file(const std::function<void(StreamFile&)>& edit);
   void fatal(Error error);
   std::shared_ptr<Running> running() const;
 
@@ -89,6 +92,7 @@ class TargetLeg {
   std::shared_ptr<Running> running_;
   std::optional<StreamFile> file_;
   std::optional<Error> fatal_;
+  std::uint32_t resumes_ = 0;
   LagGauge applied_lag_;
 };
 

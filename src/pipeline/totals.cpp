@@ -86,7 +86,9 @@ void TotalsKeeper::run(std::stop_token stop) {
     }
     auto replaced = replace_file(world_.files(), path_, newest);
     if (!replaced.ok() && !failing && events_)
-      events_({.severity = Severity::warning, .name = "totals.unwritten", .message = replaced.error().what});
+      events_({.severity = Severity::warning,
+               .name = "totals.unwritten",
+               .message = replaced.error().what});
     failing = !replaced.ok();
     os::Lock lock(mutex_);
     if (!failing) written_ = std::move(newest);

@@ -1,5 +1,6 @@
-// Totals (design 4.12): what the near side of each stream has captured, carried by the link's keepalives and kept durable
-// at the far side, so that after the loss of a region somebody can say what was lost. Format: docs/formats/totals.md.
+// Totals (design 4.12): what the near side of each stream has captured, carried by the link's
+// keepalives and kept durable at the far side, so that after the loss of a region somebody can say
+// what was lost. Format: docs/formats/totals.md.
 #pragma once
 
 #include <map>
@@ -21,9 +22,9 @@ namespace farshore::pipeline {
 struct StreamTotals {
   Uuid stream;
   std::string name;
-  Place captured;                 // newest record of the near journal
-  std::string source_position;    // the engine's text form
-  WallTime commit_time{};         // newest captured commit
+  Place captured;                                          // newest record of the near journal
+  std::string source_position;                             // the engine's text form
+  WallTime commit_time{};                                  // newest captured commit
   std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the near agent's start
   std::uint64_t open_transactions = 0;
 };
@@ -31,7 +32,8 @@ struct StreamTotals {
 Bytes encode_totals(const std::vector<StreamTotals>& totals);
 Result<std::vector<StreamTotals>> decode_totals(ByteView bytes);
 
-// Keeps the newest totals of one peer region: in memory at once, on disk once a second when they changed.
+// Keeps the newest totals of one peer region: in memory at once, on disk once a second when they
+// changed.
 class TotalsKeeper {
  public:
   TotalsKeeper(os::World& world, std::string path, EventSink events);

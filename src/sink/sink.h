@@ -1,5 +1,6 @@
-// Sink: applies a stream's transactions to one target, exactly once, across kill -9 of either side: its progress is
-// written in the target's own transaction (design 3.4). Owned by the apply loop of one leg; one thread, but interrupt.
+// Sink: applies a stream's transactions to one target, exactly once, across kill -9 of either side:
+// its progress is written in the target's own transaction (design 3.4). Owned by the apply loop of
+// one leg; one thread, but interrupt.
 #pragma once
 
 #include <string>
@@ -14,24 +15,25 @@
 namespace farshore {
 
 struct Applied {
-  Sequence through;             // everything up to this sequence is in the target
-  Sequence durable;             // and up to here it survives the target's crash
+  Sequence through;                // everything up to this sequence is in the target
+  Sequence durable;                // and up to here it survives the target's crash
   std::uint64_t transactions = 0;  // in this call
   std::uint64_t changes = 0;
-  WallTime commit_time{};       // of the newest transaction applied in this call; zero: none
+  WallTime commit_time{};  // of the newest transaction applied in this call; zero: none
 };
 
 struct Sink : Port {
-  // Connects and answers what the target holds of this stream in this epoch (sequence 0: nothing). conflict: another
-  // session holds the stream's progress; denied; unavailable.
+  // Connects and answers what the target holds of this stream in this epoch (sequence 0: nothing).
+  // conflict: another session holds the stream's progress; denied; unavailable.
   virtual Result<Sequence> open(const Uuid& stream, Epoch epoch) = 0;
-  // Pulls items from the cursor, applies them in groups of its choice, and returns when a group is committed and the
-  // deadline has passed or the cursor has nothing more for now. Items up to `through` of before are passed over.
-  // rejected: the target cannot hold a change; `what` names table, key, transaction, place and the line to paste. The
-  // failed transaction is rolled back, those before it are applied. After any error call open again.
+  // Pulls items from the cursor, applies them in groups of its choice, and returns when a group is
+  // committed and the deadline has passed or the cursor has nothing more for now. Items up to
+  // `through` of before are passed over. rejected: the target cannot hold a change; `what` names
+  // table, key, transaction, place and the line to paste. The failed transaction is rolled back,
+  // those before it are applied. After any error call open again.
   virtual Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) = 0;
-  // `stream skip`: passes over the one item that ends at `place` and durably records that. Its content is the caller's
-  // to save.
+  // `stream skip`: passes over the one item that ends at `place` and durably records that. Its
+  // content is the caller's to save.
   virtual Result<void> skip(const CursorItem& item) = 0;
   virtual void interrupt() = 0;  // any thread: apply returns soon
   virtual void close() = 0;

@@ -1,4 +1,5 @@
-// Site: what Farshore asks of one database besides its data: is it fit for its part, and what must be granted.
+// Site: what Farshore asks of one database besides its data: is it fit for its part, and what must
+// be granted.
 #pragma once
 
 #include <string>
@@ -10,7 +11,11 @@
 
 namespace farshore {
 
-enum class FindingLevel : std::uint8_t { note, warning, error };  // error: the stream stops or loses data
+enum class FindingLevel : std::uint8_t {
+  note,
+  warning,
+  error
+};  // error: the stream stops or loses data
 
 // One thing that would stop a stream or lose data, with a remedy that can be pasted.
 struct Finding {
@@ -24,16 +29,17 @@ struct Finding {
 enum class SiteRole : std::uint8_t { source, target };
 
 struct SiteFacts {
-  std::string server_version;    // "18.1"
-  std::string identity;          // system identifier and database
-  Duration clock_offset{};       // server's clock minus ours
+  std::string server_version;  // "18.1"
+  std::string identity;        // system identifier and database
+  Duration clock_offset{};     // server's clock minus ours
 };
 
 struct Site : Port {
   virtual Result<SiteFacts> probe() = 0;
   // All findings at once; an unreachable server is one finding, not an error.
   virtual std::vector<Finding> check(SiteRole role) = 0;
-  virtual Result<std::string> grants(SiteRole role) = 0;  // SQL for least privilege on this server's version
+  virtual Result<std::string> grants(
+      SiteRole role) = 0;  // SQL for least privilege on this server's version
 };
 
 }  // namespace farshore

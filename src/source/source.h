@@ -1,7 +1,8 @@
 // Source: a change stream of one database that can be resumed. Owned by the stream's capture loop.
 //
-// Order of calls: start, then next and preamble by the capture loop's thread; acknowledge and interrupt from any thread.
-// After any error other than `timeout` the source is stopped: start again, or give up if the error's retry is `no`.
+// Order of calls: start, then next and preamble by the capture loop's thread; acknowledge and
+// interrupt from any thread. After any error other than `timeout` the source is stopped: start
+// again, or give up if the error's retry is `no`.
 #pragma once
 
 #include <string>
@@ -14,36 +15,41 @@
 
 namespace farshore {
 
-// Who the source is: one line of `key=value` pairs. A session whose identity differs from the one before in a field
-// that matters (system, timeline, database, slot) is refused until an operator says so (design 4.7).
+// Who the source is: one line of `key=value` pairs. A session whose identity differs from the one
+// before in a field that matters (system, timeline, database, slot) is refused until an operator
+// says so (design 4.7).
 struct SourceIdentity {
   std::string text;
   friend bool operator==(const SourceIdentity&, const SourceIdentity&) = default;
 };
 
-// Design 3.3: what we tell the server, as positions of committed transactions (`last` records). Each never goes back.
+// Design 3.3: what we tell the server, as positions of committed transactions (`last` records).
+// Each never goes back.
 struct Acknowledgement {
   Position near_durable;  // synced in the near journal (walsender: write)
   Position far_durable;   // synced in the far journals of all required targets (walsender: apply)
   Position released;      // the source may forget all up to here (walsender: flush; design 4.4)
 };
 
-// What the source's server says of itself now, for lag, forecasts and totals; positions are the engine's text form.
+// What the source's server says of itself now, for lag, forecasts and totals; positions are the
+// engine's text form.
 struct SourceProgress {
-  std::string server_position;           // e.g. "0/16B3748": end of the server's log
-  std::uint64_t retained_bytes = 0;      // log that the server keeps for us
-  std::uint64_t behind_bytes = 0;        // log written but not yet received by us
-  MonotonicTime heard_at{};              // when the server was last heard
+  std::string server_position;       // e.g. "0/16B3748": end of the server's log
+  std::uint64_t retained_bytes = 0;  // log that the server keeps for us
+  std::uint64_t behind_bytes = 0;    // log written but not yet received by us
+  MonotonicTime heard_at{};          // when the server was last heard
 };
 
 struct Source : Port {
-  // Opens a capture session that delivers every transaction committed after `after` (empty: from where the server holds
-  // it for us). conflict: another identity or slot in use; overtaken: the server no longer has it; denied; unavailable.
+  // Opens a capture session that delivers every transaction committed after `after` (empty: from
+  // where the server holds it for us). conflict: another identity or slot in use; overtaken: the
+  // server no longer has it; denied; unavailable.
   virtual Result<SourceIdentity> start(const Position& after) = 0;
-  // Records in order, each without place and session (capture sets them); empty when nothing came. <= 4 MiB at a time.
+  // Records in order, each without place and session (capture sets them); empty when nothing came.
+  // <= 4 MiB at a time.
   virtual Result<std::vector<Record>> next(Deadline deadline) = 0;
-  // What a reader that starts at the next record must know; an opaque payload for `preamble` records. A preamble that
-  // does not fit one record is cut into several.
+  // What a reader that starts at the next record must know; an opaque payload for `preamble`
+  // records. A preamble that does not fit one record is cut into several.
   virtual std::vector<Bytes> preamble() const = 0;
   virtual void acknowledge(const Acknowledgement& acknowledgement) = 0;
   virtual SourceProgress progress() = 0;
@@ -51,8 +57,8 @@ struct Source : Port {
   virtual void stop() = 0;       // ends the session; called by the capture loop's thread
 };
 
-// Commits a heartbeat in the source through the same pipe as its transactions; it comes back as a `heartbeat` record.
-// One writer for each source database, shared by its streams.
+// Commits a heartbeat in the source through the same pipe as its transactions; it comes back as a
+// `heartbeat` record. One writer for each source database, shared by its streams.
 struct HeartbeatWriter : Port {
   virtual Result<void> beat(Deadline deadline) = 0;
 };

@@ -37,7 +37,8 @@ MemoryDatabase::Entry& MemoryDatabase::append(EntryKind kind, std::uint64_t xid)
 std::uint64_t MemoryDatabase::commit(std::vector<std::string> changes) {
   const std::uint64_t xid = next_xid_++;
   const std::uint64_t lsn = append(EntryKind::commit, xid).lsn;
-  transactions_[xid] = {.xid = xid, .streamed = false, .commit_lsn = lsn, .changes = std::move(changes)};
+  transactions_[xid] = {
+      .xid = xid, .streamed = false, .commit_lsn = lsn, .changes = std::move(changes)};
   commit_times_[lsn] = world_.clock().wall();
   return lsn;
 }
@@ -50,7 +51,8 @@ std::uint64_t MemoryDatabase::begin_streamed() {
 
 void MemoryDatabase::change(std::uint64_t xid, std::string change, std::uint64_t sub_xid) {
   Entry& entry = append(EntryKind::change, xid);
-  entry.sub_xid = aborted_subs_[xid].contains(sub_xid) ? 0 : sub_xid;  // an aborted one writes no more
+  entry.sub_xid =
+      aborted_subs_[xid].contains(sub_xid) ? 0 : sub_xid;  // an aborted one writes no more
   entry.change = std::move(change);
 }
 
@@ -65,7 +67,8 @@ std::uint64_t MemoryDatabase::commit_streamed(std::uint64_t xid) {
   transaction.commit_lsn = lsn;
   commit_times_[lsn] = world_.clock().wall();
   for (const Entry& entry : log_)
-    if (entry.kind == EntryKind::change && entry.xid == xid && !aborted_subs_[xid].contains(entry.sub_xid))
+    if (entry.kind == EntryKind::change && entry.xid == xid &&
+        !aborted_subs_[xid].contains(entry.sub_xid))
       transaction.changes.push_back(entry.change);
   return lsn;
 }
@@ -90,7 +93,8 @@ std::vector<MemoryTransaction> MemoryDatabase::committed() const {
   std::vector<MemoryTransaction> list;
   for (const auto& [xid, transaction] : transactions_)
     if (transaction.commit_lsn != 0) list.push_back(transaction);
-  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.commit_lsn < b.commit_lsn; });
+  std::sort(list.begin(), list.end(),
+            [](const auto& a, const auto& b) { return a.commit_lsn < b.commit_lsn; });
   return list;
 }
 
@@ -106,7 +110,8 @@ Result<SourceIdentity> MemorySource::start(const Position& after) {
   const std::uint64_t released = lsn_of(database_.acknowledged_.released);
   after_ = after.empty() ? released : lsn_of(after);
   if (after_ < released)
-    return permanent(ErrorKind::overtaken, "the slot was released up to {}, asked for after {}", released, after_);
+    return permanent(ErrorKind::overtaken, "the slot was released up to {}, asked for after {}",
+                     released, after_);
   scanned_ = 0;
   emitted_.clear();
   return SourceIdentity{database_.identity_};
@@ -133,7 +138,9 @@ void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>&
   const bool delivered = transaction.commit_lsn != 0 && transaction.commit_lsn <= after_;
   const WallTime commit_time = database_.commit_times_[entry.lsn];
   if (entry.kind == Kind::heartbeat && entry.lsn > after_)
-    out.push_back({.kind = RecordKind::heartbeat, .commit_time = commit_time, .position = position_of(entry.lsn)});
+    out.push_back({.kind = RecordKind::heartbeat,
+                   .commit_time = commit_time,
+                   .position = position_of(entry.lsn)});
   if (entry.kind == Kind::heartbeat || delivered) return;
   if (!transaction.streamed) return emit_whole(transaction, commit_time, out);
   const bool first = !emitted_.contains(entry.xid);
@@ -142,19 +149,26 @@ void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>&
       emitted_[entry.xid] = true;
       Bytes payload;
       ByteWriter(payload).number(entry.sub_xid).string32(entry.change);
-      out.push_back({.kind = RecordKind::data, .flags = {.first = first, .streamed = true}, .xid = entry.xid,
-                     .changes = 1, .payload = std::move(payload)});
+      out.push_back({.kind = RecordKind::data,
+                     .flags = {.first = first, .streamed = true},
+                     .xid = entry.xid,
+                     .changes = 1,
+                     .payload = std::move(payload)});
       break;
     }
     case Kind::commit:
-      out.push_back({.kind = RecordKind::data, .flags = {.first = first, .last = true, .streamed = true},
-                     .xid = entry.xid, .commit_time = commit_time, .position = position_of(entry.lsn)});
+      out.push_back({.kind = RecordKind::data,
+                     .flags = {.first = first, .last = true, .streamed = true},
+                     .xid = entry.xid,
+                     .commit_time = commit_time,
+                     .position = position_of(entry.lsn)});
       break;
     case Kind::abort:
       if (!first) out.push_back({.kind = RecordKind::abort, .xid = entry.xid});
       break;
     case Kind::abort_sub:
-      if (!first) out.push_back({.kind = RecordKind::abort, .xid = entry.xid, .sub_xid = entry.sub_xid});
+      if (!first)
+        out.push_back({.kind = RecordKind::abort, .xid = entry.xid, .sub_xid = entry.sub_xid});
       break;
     case Kind::heartbeat:
       break;
@@ -162,7 +176,8 @@ void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>&
 }
 
 // Cut by chance into one or more records: a reconnect cuts the same transaction differently.
-void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime commit_time, std::vector<Record>& out) {
+void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime commit_time,
+                              std::vector<Record>& out) {
   Record record{.kind = RecordKind::data, .flags = {.first = true}, .xid = transaction.xid};
   for (std::size_t i = 0; i < transaction.changes.size(); ++i) {
     ByteWriter(record.payload).number(std::uint64_t{0}).string32(transaction.changes[i]);

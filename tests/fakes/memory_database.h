@@ -1,7 +1,8 @@
-// MemoryDatabase: a database in memory with a log, transactions in progress, and a slot; and MemorySource, the Source over
-// it. It outlives the agents that crash around it. Content of a transaction is a list of texts, so that a sink can
-// be compared change by change. For the simulator: shared between hosts, so without locks (only one thread runs at a time, and
-// a crashed one would hold a lock for ever); who waits looks again after a while.
+// MemoryDatabase: a database in memory with a log, transactions in progress, and a slot; and
+// MemorySource, the Source over it. It outlives the agents that crash around it. Content of a
+// transaction is a list of texts, so that a sink can be compared change by change. For the
+// simulator: shared between hosts, so without locks (only one thread runs at a time, and a crashed
+// one would hold a lock for ever); who waits looks again after a while.
 #pragma once
 
 #include <map>
@@ -17,8 +18,8 @@ namespace farshore::fakes {
 struct MemoryTransaction {
   std::uint64_t xid = 0;
   bool streamed = false;
-  std::uint64_t commit_lsn = 0;  // 0: not committed
-  std::vector<std::string> changes;        // what takes effect
+  std::uint64_t commit_lsn = 0;      // 0: not committed
+  std::vector<std::string> changes;  // what takes effect
 };
 
 class MemoryDatabase {
@@ -81,7 +82,8 @@ class MemorySource final : public Source {
 
  private:
   void emit(const MemoryDatabase::Entry& entry, std::vector<Record>& out);
-  void emit_whole(const MemoryTransaction& transaction, WallTime commit_time, std::vector<Record>& out);
+  void emit_whole(const MemoryTransaction& transaction, WallTime commit_time,
+                  std::vector<Record>& out);
 
   os::World& world_;
   MemoryDatabase& database_;

@@ -29,7 +29,8 @@ Result<Sequence> MemorySink::open(const Uuid&, Epoch) {
 }
 
 Result<AppliedTransaction> MemorySink::read(TransactionCursor& cursor, const CursorItem& item) {
-  AppliedTransaction transaction{.xid = item.xid, .sequence = item.place.sequence, .changes = {}, .position = item.position};
+  AppliedTransaction transaction{
+      .xid = item.xid, .sequence = item.place.sequence, .changes = {}, .position = item.position};
   for (;;) {
     FARSHORE_TRY_ASSIGN(auto placed, cursor.next_record());
     if (!placed) return transaction;
@@ -37,7 +38,8 @@ Result<AppliedTransaction> MemorySink::read(TransactionCursor& cursor, const Cur
     while (in.left() > 0) {
       const auto sub_xid = in.number<std::uint64_t>();
       std::string change(in.string32());
-      const bool aborted = std::binary_search(item.aborted_sub_xids.begin(), item.aborted_sub_xids.end(), sub_xid);
+      const bool aborted =
+          std::binary_search(item.aborted_sub_xids.begin(), item.aborted_sub_xids.end(), sub_xid);
       if (sub_xid == 0 || !aborted) transaction.changes.push_back(std::move(change));
     }
   }
@@ -47,7 +49,8 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
   std::vector<AppliedTransaction> group;
   Applied applied;
   for (std::size_t pulled = 0; pulled < kGroupMax; ++pulled) {
-    FARSHORE_TRY_ASSIGN(auto item, cursor.next(group.empty() && pulled == 0 ? deadline : Deadline::passed()));
+    FARSHORE_TRY_ASSIGN(auto item,
+                        cursor.next(group.empty() && pulled == 0 ? deadline : Deadline::passed()));
     if (!item) break;
     applied.through = item->place.sequence;
     applied.commit_time = std::max(applied.commit_time, item->commit_time);
@@ -55,10 +58,12 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
     FARSHORE_TRY_ASSIGN(AppliedTransaction transaction, read(cursor, *item));
     group.push_back(std::move(transaction));
   }
-  if (generation_ != target_.generation_) return transient(ErrorKind::unavailable, "the target was restarted");
+  if (generation_ != target_.generation_)
+    return transient(ErrorKind::unavailable, "the target was restarted");
   for (AppliedTransaction& transaction : group) {
     if (transaction.sequence <= target_.through_)
-      target_.violations_.push_back(fmt::format("transaction {} at {} was applied again", transaction.xid, transaction.sequence));
+      target_.violations_.push_back(fmt::format("transaction {} at {} was applied again",
+                                                transaction.xid, transaction.sequence));
     if (apply_twice) target_.applied_.push_back(transaction);
     target_.through_ = transaction.sequence;
     target_.applied_.push_back(std::move(transaction));

@@ -1,6 +1,6 @@
-// MemoryTarget: a target database in memory, and MemorySink over it. Progress and changes are one atomic step; a
-// crash of the database loses what was applied but not yet durable, as asynchronous commit does. For the simulator, as
-// memory_database.h.
+// MemoryTarget: a target database in memory, and MemorySink over it. Progress and changes are one
+// atomic step; a crash of the database loses what was applied but not yet durable, as asynchronous
+// commit does. For the simulator, as memory_database.h.
 #pragma once
 
 #include <string>
@@ -23,7 +23,8 @@ class MemoryTarget {
  public:
   void crash();  // back to what was durable
   std::vector<AppliedTransaction> applied() const;
-  std::vector<std::string> violations() const;  // transactions out of order, twice, or with a gap in their records
+  std::vector<std::string> violations()
+      const;  // transactions out of order, twice, or with a gap in their records
   std::size_t count() const { return applied_.size(); }
 
  private:
@@ -56,7 +57,8 @@ class MemorySink final : public Sink {
 };
 
 struct NoCopy final : CopySink {
-  Result<std::vector<TargetTable>> prepare(const Uuid&, ByteView, const std::vector<SourceTable>&, ExistingRows) override {
+  Result<std::vector<TargetTable>> prepare(const Uuid&, ByteView, const std::vector<SourceTable>&,
+                                           ExistingRows) override {
     return std::vector<TargetTable>();
   }
   Result<std::unique_ptr<TableWriter>> begin(const Uuid&, const SourceTable& table) override {

@@ -18,7 +18,8 @@ constexpr Duration kCatchUpMax = 20min;
 
 class History {
  public:
-  History(Simulation& simulation, const HistoryOptions& options) : simulation_(simulation), regions_(simulation) {
+  History(Simulation& simulation, const HistoryOptions& options)
+      : simulation_(simulation), regions_(simulation) {
     regions_.apply_twice = options.apply_twice;
   }
 
@@ -32,8 +33,10 @@ class History {
     simulation_.join(writer);
     simulation_.join(waiter);
     const bool region_lost = chance(4);
-    if (region_lost) lose_near_region();
-    else catch_up();
+    if (region_lost)
+      lose_near_region();
+    else
+      catch_up();
     check_applied(region_lost);
     regions_.stop_near();
     regions_.stop_far();
@@ -44,22 +47,29 @@ class History {
  private:
   bool chance(std::uint64_t one_in) { return simulation_.random().next() % one_in == 0; }
   std::uint64_t below(std::uint64_t limit) { return simulation_.random().next() % limit; }
-  Duration some_time(Duration most) { return Duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>(most.count())))); }
+  Duration some_time(Duration most) {
+    return Duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>(most.count()))));
+  }
 
   std::string text() {
     return fmt::format("{}-{}", ++number_, std::string(below(chance(50) ? 60'000 : 200), 'x'));
   }
 
-  // Transactions of all kinds: small, streamed and interleaved, with aborted parts, aborted whole; heartbeats.
+  // Transactions of all kinds: small, streamed and interleaved, with aborted parts, aborted whole;
+  // heartbeats.
   void write() {
     std::vector<std::uint64_t> open;
     while (!stopping_) {
       simulation_.sleep(some_time(20ms));
       const std::uint64_t kind = below(10);
-      if (kind < 5) commit_small();
-      else if (kind == 5) regions_.database().heartbeat();
-      else if (kind == 6 && open.size() < 3) open.push_back(regions_.database().begin_streamed());
-      else if (!open.empty()) change_streamed(open);
+      if (kind < 5)
+        commit_small();
+      else if (kind == 5)
+        regions_.database().heartbeat();
+      else if (kind == 6 && open.size() < 3)
+        open.push_back(regions_.database().begin_streamed());
+      else if (!open.empty())
+        change_streamed(open);
     }
     for (const std::uint64_t xid : open) regions_.database().commit_streamed(xid);
     regions_.database().heartbeat();
@@ -77,8 +87,10 @@ class History {
     const std::uint64_t kind = below(8);
     if (kind < 5) return regions_.database().change(xid, text(), below(3));
     if (kind == 5) return regions_.database().abort_sub(xid, 1 + below(2));
-    if (kind == 6) regions_.database().commit_streamed(xid);
-    else regions_.database().abort_streamed(xid);
+    if (kind == 6)
+      regions_.database().commit_streamed(xid);
+    else
+      regions_.database().abort_streamed(xid);
     open.erase(open.begin() + static_cast<std::ptrdiff_t>(at));
   }
 
@@ -107,20 +119,37 @@ class History {
     os::sim::Host& far = regions_.far_host();
     os::sim::Host& one = chance(2) ? near : far;
     switch (below(16)) {
-      case 0: case 1: return restart(one, Crash::power);
-      case 2: case 3: return restart(one, Crash::process);
-      case 4: return regions_.target().crash();
-      case 5: return simulation_.cut(near, far);
-      case 6: return simulation_.swallow(near, far);
-      case 7: return simulation_.half_open(one, &one == &near ? far : near);
-      case 8: return simulation_.reset(near, far);
-      case 9: return simulation_.spike(near, far, some_time(2s), some_time(5s));
-      case 10: return simulation_.fail_next(one, Fault::sync_error, below(20));
-      case 11: return simulation_.fail_next(one, chance(2) ? Fault::write_error : Fault::short_write, below(20));
-      case 12: return fill_for_a_while(one);
-      case 13: return simulation_.fail_next(one, Fault::slow_disk, below(20));
-      case 14: return simulation_.step_wall(one, some_time(20s) - 10s);
-      case 15: return lose_near_disk();
+      case 0:
+      case 1:
+        return restart(one, Crash::power);
+      case 2:
+      case 3:
+        return restart(one, Crash::process);
+      case 4:
+        return regions_.target().crash();
+      case 5:
+        return simulation_.cut(near, far);
+      case 6:
+        return simulation_.swallow(near, far);
+      case 7:
+        return simulation_.half_open(one, &one == &near ? far : near);
+      case 8:
+        return simulation_.reset(near, far);
+      case 9:
+        return simulation_.spike(near, far, some_time(2s), some_time(5s));
+      case 10:
+        return simulation_.fail_next(one, Fault::sync_error, below(20));
+      case 11:
+        return simulation_.fail_next(one, chance(2) ? Fault::write_error : Fault::short_write,
+                                     below(20));
+      case 12:
+        return fill_for_a_while(one);
+      case 13:
+        return simulation_.fail_next(one, Fault::slow_disk, below(20));
+      case 14:
+        return simulation_.step_wall(one, some_time(20s) - 10s);
+      case 15:
+        return lose_near_disk();
     }
   }
 
@@ -132,8 +161,10 @@ class History {
   }
 
   void start(os::sim::Host& host) {
-    if (&host == &regions_.near_host()) regions_.start_near();
-    else regions_.start_far();
+    if (&host == &regions_.near_host())
+      regions_.start_near();
+    else
+      regions_.start_far();
   }
 
   void fill_for_a_while(os::sim::Host& host) {
@@ -142,7 +173,8 @@ class History {
     simulation_.free_disk(host);
   }
 
-  // What the source has not released and the far journal has is all there is then, and it is enough.
+  // What the source has not released and the far journal has is all there is then, and it is
+  // enough.
   void lose_near_disk() {
     simulation_.crash(regions_.near_host(), Crash::power);
     simulation_.lose_disk(regions_.near_host());
@@ -161,7 +193,8 @@ class History {
     const std::size_t all = regions_.database().committed().size();
     const Duration until = simulation_.virtual_time() + kCatchUpMax;
     while (regions_.target().count() < all) {
-      if (simulation_.virtual_time() > until) simulation_.fail("the target does not catch up: " + states());
+      if (simulation_.virtual_time() > until)
+        simulation_.fail("the target does not catch up: " + states());
       if (regions_.near_agent().stream != nullptr && chance(20)) regions_.database().heartbeat();
       simulation_.sleep(100ms);
     }
@@ -172,16 +205,19 @@ class History {
                                    regions_.database().committed().size());
     if (const auto* stream = regions_.near_agent().stream) {
       const auto status = stream->status();
-      text += fmt::format("; capture {} ({}{}), journal {} {} {}", name_of(status.capture.state), status.capture.reason,
-                          status.capture.last_error, status.journal.durable, status.journal.written, status.journal.reason);
+      text += fmt::format("; capture {} ({}{}), journal {} {} {}", name_of(status.capture.state),
+                          status.capture.reason, status.capture.last_error, status.journal.durable,
+                          status.journal.written, status.journal.reason);
       for (const auto& target : status.targets)
-        text += fmt::format("; ship {} ({}{}), shipped {}, acknowledged {}", name_of(target.leg.state), target.leg.reason,
-                            target.leg.last_error, target.far.shipped, target.far.ack.durable);
+        text += fmt::format("; ship {} ({}{}), shipped {}, acknowledged {}",
+                            name_of(target.leg.state), target.leg.reason, target.leg.last_error,
+                            target.far.shipped, target.far.ack.durable);
     }
     if (const auto* leg = regions_.far_agent().leg) {
       const auto status = leg->status();
-      text += fmt::format("; leg {} ({}{}), journal {}, applied {}", name_of(status.leg.state), status.leg.reason,
-                          status.leg.last_error, status.journal.durable, status.applied.applied);
+      text += fmt::format("; leg {} ({}{}), journal {}, applied {}", name_of(status.leg.state),
+                          status.leg.reason, status.leg.last_error, status.journal.durable,
+                          status.applied.applied);
     }
     return text;
   }
@@ -210,26 +246,32 @@ class History {
     if (applied.size() > committed.size()) simulation_.fail("more was applied than committed");
     for (std::size_t i = 0; i < applied.size(); ++i) {
       if (applied[i].xid != committed[i].xid)
-        simulation_.fail(fmt::format("transaction {} was applied where {} was committed", applied[i].xid, committed[i].xid));
+        simulation_.fail(fmt::format("transaction {} was applied where {} was committed",
+                                     applied[i].xid, committed[i].xid));
       if (applied[i].changes != committed[i].changes)
-        simulation_.fail(fmt::format("transaction {}: {} changes applied, {} committed, or they differ", applied[i].xid,
-                                     applied[i].changes.size(), committed[i].changes.size()));
+        simulation_.fail(
+            fmt::format("transaction {}: {} changes applied, {} committed, or they differ",
+                        applied[i].xid, applied[i].changes.size(), committed[i].changes.size()));
     }
     if (!region_lost && applied.size() != committed.size()) simulation_.fail("not all was applied");
     const std::uint64_t newest = applied.empty() ? 0 : committed[applied.size() - 1].commit_lsn;
-    // A region that died before the initial copy was complete leaves a journal, but no target to apply it to.
+    // A region that died before the initial copy was complete leaves a journal, but no target to
+    // apply it to.
     const auto* leg = regions_.far_agent().leg;
     const bool copied = leg != nullptr && leg->status().leg.state != pipeline::State::copying;
     if (copied && !acknowledged_.empty() && *acknowledged_.rbegin() > newest)
-      simulation_.fail(fmt::format("commit {} was acknowledged as far durable and is not in the target, which ends at {}",
-                                   *acknowledged_.rbegin(), newest));
-    simulation_.report(fmt::format("{} transactions, {} acknowledged far, {}", applied.size(), acknowledged_.size(),
+      simulation_.fail(fmt::format(
+          "commit {} was acknowledged as far durable and is not in the target, which ends at {}",
+          *acknowledged_.rbegin(), newest));
+    simulation_.report(fmt::format("{} transactions, {} acknowledged far, {}", applied.size(),
+                                   acknowledged_.size(),
                                    region_lost ? "region lost" : "caught up"));
   }
 
   std::unique_ptr<journal::Journal> open(os::sim::Host& host, const char* folder) {
     auto journal = journal::Journal::open(host.world(), folder, Regions::journal_options(), {});
-    for (int tries = 0; !journal.ok() && tries < 5; ++tries)  // a fault that was armed may still strike here
+    for (int tries = 0; !journal.ok() && tries < 5;
+         ++tries)  // a fault that was armed may still strike here
       journal = journal::Journal::open(host.world(), folder, Regions::journal_options(), {});
     if (!journal.ok()) simulation_.fail("a journal does not open: " + journal.error().what);
     return *std::move(journal);
@@ -240,8 +282,10 @@ class History {
     const auto far = open(regions_.far_host(), Regions::kJournalFar);
     const std::uint64_t newest = fakes::lsn_of(far->tail().position);
     if (!acknowledged_.empty() && *acknowledged_.rbegin() > newest)
-      simulation_.fail(fmt::format("commit {} was acknowledged as far durable and is not in the far journal, which ends at {}",
-                                   *acknowledged_.rbegin(), newest));
+      simulation_.fail(
+          fmt::format("commit {} was acknowledged as far durable and is not in the far journal, "
+                      "which ends at {}",
+                      *acknowledged_.rbegin(), newest));
   }
 
   // The far journal is a prefix of the near one: the same hash at the same place.
@@ -249,7 +293,8 @@ class History {
     const auto near = open(regions_.near_host(), Regions::kJournalNear);
     const auto far = open(regions_.far_host(), Regions::kJournalFar);
     const Sequence end = far->status().durable.sequence;
-    if (end > near->status().durable.sequence) simulation_.fail("the far journal is longer than the near one");
+    if (end > near->status().durable.sequence)
+      simulation_.fail("the far journal is longer than the near one");
     if (end == Sequence(0)) return;
     auto near_hash = near->hash_at(end);
     if (!near_hash.ok() || *near_hash != far->status().hash)
@@ -266,6 +311,8 @@ class History {
 
 }  // namespace
 
-void run_history(Simulation& simulation, const HistoryOptions& options) { History(simulation, options).run(); }
+void run_history(Simulation& simulation, const HistoryOptions& options) {
+  History(simulation, options).run();
+}
 
 }  // namespace farshore::simtest

@@ -1,4 +1,5 @@
-// History: one seed's story: a workload, faults at random moments, healing, and the invariants that must hold after it.
+// History: one seed's story: a workload, faults at random moments, healing, and the invariants that
+// must hold after it.
 #pragma once
 
 #include "os/sim/simulation.h"

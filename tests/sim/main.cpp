@@ -30,14 +30,22 @@ bool parse(int argc, char** argv, Arguments& arguments) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     auto number = [&] { return std::strtoull(i + 1 < argc ? argv[++i] : "0", nullptr, 10); };
-    if (word == "--seeds") arguments.seeds = number();
-    else if (word == "--first") arguments.first = number();
-    else if (word == "--seed") arguments.first = number(), arguments.seeds = 1, arguments.all_faults = false;
-    else if (word == "--twice") arguments.twice = number();
-    else if (word == "--trace") arguments.trace_path = i + 1 < argc ? argv[++i] : "";
-    else if (word == "--quiet") arguments.quiet = true;
-    else if (word == "--apply-twice") arguments.history.apply_twice = true;
-    else return false;
+    if (word == "--seeds")
+      arguments.seeds = number();
+    else if (word == "--first")
+      arguments.first = number();
+    else if (word == "--seed")
+      arguments.first = number(), arguments.seeds = 1, arguments.all_faults = false;
+    else if (word == "--twice")
+      arguments.twice = number();
+    else if (word == "--trace")
+      arguments.trace_path = i + 1 < argc ? argv[++i] : "";
+    else if (word == "--quiet")
+      arguments.quiet = true;
+    else if (word == "--apply-twice")
+      arguments.history.apply_twice = true;
+    else
+      return false;
   }
   return arguments.seeds > 0;
 }
@@ -47,17 +55,19 @@ os::sim::SeedOutcome run(std::uint64_t seed, const Arguments& arguments) {
   options.wire.reset = 0.0002;
   options.wire.delay_spike = 0.001;
   return os::sim::run_seed_in_child(
-      options, [&](os::sim::Simulation& simulation) { run_history(simulation, arguments.history); }, 120s);
+      options, [&](os::sim::Simulation& simulation) { run_history(simulation, arguments.history); },
+      120s);
 }
 
 // The faults that histories are made of; each must have fired at least once in a long run.
 bool every_fault_fired(const os::sim::FaultCounts& counts) {
   using os::sim::Fault;
   bool all = true;
-  for (Fault fault : {Fault::write_error, Fault::short_write, Fault::sync_error, Fault::disk_full, Fault::slow_disk,
-                      Fault::lost_write, Fault::torn_write, Fault::lost_name, Fault::lost_disk, Fault::power_cut,
-                      Fault::process_kill, Fault::wall_step, Fault::cut, Fault::reset, Fault::half_open, Fault::swallow,
-                      Fault::delay_spike}) {
+  for (Fault fault :
+       {Fault::write_error, Fault::short_write, Fault::sync_error, Fault::disk_full,
+        Fault::slow_disk, Fault::lost_write, Fault::torn_write, Fault::lost_name, Fault::lost_disk,
+        Fault::power_cut, Fault::process_kill, Fault::wall_step, Fault::cut, Fault::reset,
+        Fault::half_open, Fault::swallow, Fault::delay_spike}) {
     if (counts.of(fault) > 0) continue;
     fmt::print("the fault {} never fired: it tested nothing\n", os::sim::name_of(fault));
     all = false;
@@ -74,7 +84,8 @@ int run_all(const Arguments& arguments) {
       const os::sim::SeedOutcome again = run(seed, arguments);
       if (again.hash != outcome.hash) {
         outcome.ok = false;
-        outcome.text = fmt::format("two runs differ: hashes {:016x} and {:016x}", outcome.hash, again.hash);
+        outcome.text =
+            fmt::format("two runs differ: hashes {:016x} and {:016x}", outcome.hash, again.hash);
       }
     }
     counts.add(outcome.counts);

@@ -41,7 +41,8 @@ journal::Options Regions::journal_options() {
 EventSink Regions::events(const std::string& who) {
   return [this, who](Event event) {
     if (std::getenv("FARSHORE_SIM_EVENTS") != nullptr)
-      fmt::print(stderr, "{:>10.3f} {} {} {}\n", seconds_of(simulation_.virtual_time()), who, event.name, event.message);
+      fmt::print(stderr, "{:>10.3f} {} {} {}\n", seconds_of(simulation_.virtual_time()), who,
+                 event.name, event.message);
   };
 }
 
@@ -58,17 +59,22 @@ void Regions::start_far() {
 void Regions::run_near(os::World& world, std::shared_ptr<NearAgent> self) {
   auto endpoint = link::Endpoint::make(world, "near:7432", events("near link"));
   if (!endpoint.ok()) simulation_.fail("near endpoint: " + endpoint.error().what);
-  auto link = (*endpoint)->add_peer(link_options(world, kNear, kFar),
-                                    {.opened = [](std::string, link::Class, std::unique_ptr<link::Channel> c) { c->close(); },
-                                     .keepalive_payload = [] { return Bytes(); },
-                                     .keepalive_received = [](Bytes) {}});
+  auto link = (*endpoint)->add_peer(
+      link_options(world, kNear, kFar),
+      {.opened = [](std::string, link::Class, std::unique_ptr<link::Channel> c) { c->close(); },
+       .keepalive_payload = [] { return Bytes(); },
+       .keepalive_received = [](Bytes) {}});
   if (!link.ok()) simulation_.fail("near link: " + link.error().what);
-  pipeline::SourceStream::Options options{
-      .name = kStream, .folder = "/data/source", .journal = journal_options(), .definition = "definition"};
-  options.targets.push_back({.site = kSite,
-                             .region = kFar,
-                             .dial = [l = *link](const std::string& name, link::Class klass,
-                                                 Deadline deadline) { return l->open(name, klass, deadline); }});
+  pipeline::SourceStream::Options options{.name = kStream,
+                                          .folder = "/data/source",
+                                          .journal = journal_options(),
+                                          .definition = "definition"};
+  options.targets.push_back(
+      {.site = kSite,
+       .region = kFar,
+       .dial = [l = *link](const std::string& name, link::Class klass, Deadline deadline) {
+         return l->open(name, klass, deadline);
+       }});
   pipeline::SourceStream stream(
       world, std::move(options),
       [this, &world](const Uuid&) -> Result<pipeline::SourceParts> {
@@ -90,16 +96,20 @@ void Regions::run_far(os::World& world, std::shared_ptr<FarAgent> self) {
   fakes::MemorySink sink(world, target_);
   sink.apply_twice = apply_twice;
   fakes::NoCopy copy;
-  pipeline::TargetLeg leg(
-      world,
-      {.stream_name = kStream, .site = kSite, .folder = "/data/target", .journal = journal_options()}, sink, copy,
-      events("far"));
+  pipeline::TargetLeg leg(world,
+                          {.stream_name = kStream,
+                           .site = kSite,
+                           .folder = "/data/target",
+                           .journal = journal_options()},
+                          sink, copy, events("far"));
   auto endpoint = link::Endpoint::make(world, "far:7432", events("far link"));
   if (!endpoint.ok()) simulation_.fail("far endpoint: " + endpoint.error().what);
   auto link = (*endpoint)->add_peer(
       link_options(world, kFar, kNear),
-      {.opened = [&leg](std::string name, link::Class,
-                        std::unique_ptr<link::Channel> c) { leg.accept(name.substr(0, name.find('/')), std::move(c)); },
+      {.opened =
+           [&leg](std::string name, link::Class, std::unique_ptr<link::Channel> c) {
+             leg.accept(name.substr(0, name.find('/')), std::move(c));
+           },
        .keepalive_payload = [] { return Bytes(); },
        .keepalive_received = [](Bytes) {}});
   if (!link.ok()) simulation_.fail("far link: " + link.error().what);

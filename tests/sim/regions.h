@@ -1,5 +1,6 @@
-// Regions: two simulated regions with the real agents' data plane: journal, link, pipeline. The databases are in memory
-// and outlive every crash; an agent lives on its host's thread and is abandoned when the host dies.
+// Regions: two simulated regions with the real agents' data plane: journal, link, pipeline. The
+// databases are in memory and outlive every crash; an agent lives on its host's thread and is
+// abandoned when the host dies.
 #pragma once
 
 #include <memory>
@@ -29,7 +30,7 @@ class Regions {
 
   void start_near();  // on the present incarnation of its host
   void start_far();
-  void stop_near();   // a clean stop; waits for it
+  void stop_near();  // a clean stop; waits for it
   void stop_far();
 
   os::sim::Host& near_host() { return near_; }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/site_question.h"
@@ -16,21 +17,24 @@ constexpr int kOldestVersion = 140000;
 
 class PostgresSite final : public Site {
  public:
-  PostgresSite(os::World& world, SiteOptions options) : world_(world), options_(std::move(options)) {}
+  PostgresSite(os::World& world, SiteOptions options)
+      : world_(world), options_(std::move(options)) {}
 
   Result<SiteFacts> probe() override {
     FARSHORE_TRY_ASSIGN(auto connection, open());
     const WallTime before = world_.clock().wall();
-    FARSHORE_TRY_ASSIGN(Rows rows,
-                        connection->query("SELECT current_setting('server_version'), (SELECT system_identifier FROM "
-                                          "pg_control_system()), current_database(), "
-                                          "(extract(epoch FROM clock_timestamp()) * 1e9)::bigint",
-                                          world_.after(kAnswerWait)));
+    FARSHORE_TRY_ASSIGN(
+        Rows rows, connection->query(
+                       "SELECT current_setting('server_version'), (SELECT system_identifier FROM "
+                       "pg_control_system()), current_database(), "
+                       "(extract(epoch FROM clock_timestamp()) * 1e9)::bigint",
+                       world_.after(kAnswerWait)));
     const WallTime after = world_.clock().wall();
     const WallTime server(Duration(std::atoll(std::string(rows.text(0, 3)).c_str())));
-    return SiteFacts{.server_version = std::string(rows.text(0, 0)),
-                     .identity = fmt::format("system={} database={}", rows.text(0, 1), rows.text(0, 2)),
-                     .clock_offset = server - (before + (after - before) / 2)};
+    return SiteFacts{
+        .server_version = std::string(rows.text(0, 0)),
+        .identity = fmt::format("system={} database={}", rows.text(0, 1), rows.text(0, 2)),
+        .clock_offset = server - (before + (after - before) / 2)};
   }
 
   std::vector<Finding> check(SiteRole role) override {
@@ -43,27 +47,38 @@ class PostgresSite final : public Site {
                .remedy = ""}};
     SiteQuestions ask(world_, options_, **connection);
     check_both(ask);
-    if (role == SiteRole::source) check_source(ask);
-    else check_target(ask);
+    if (role == SiteRole::source)
+      check_source(ask);
+    else
+      check_target(ask);
     return ask.take();
   }
 
   Result<std::string> grants(SiteRole role) override {
     FARSHORE_TRY_ASSIGN(auto connection, open());
-    FARSHORE_TRY_ASSIGN(Rows who, connection->query("SELECT current_user, current_database()", world_.after(kAnswerWait)));
+    FARSHORE_TRY_ASSIGN(Rows who, connection->query("SELECT current_user, current_database()",
+                                                    world_.after(kAnswerWait)));
     const std::string user(who.text(0, 0)), database(who.text(0, 1));
-    if (role == SiteRole::target) return target_grants(user, database, connection->server_version());
-    FARSHORE_TRY_ASSIGN(Rows rows, connection->query("SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON "
-                                                     "n.oid = c.relnamespace WHERE c.relkind IN ('r','p') AND "
-                                                     "c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog',"
-                                                     "'information_schema','farshore') ORDER BY 1, 2",
-                                                     world_.after(kAnswerWait)));
+    if (role == SiteRole::target)
+      return target_grants(user, database, connection->server_version());
+    FARSHORE_TRY_ASSIGN(
+        Rows rows,
+        connection->query("SELECT n.nspname, c.relname, quote_ident(pg_get_userbyid(c.relowner)) "
+                          "FROM pg_class c JOIN pg_namespace n ON "
+                          "n.oid = c.relnamespace WHERE c.relkind IN ('r','p') AND "
+                          "c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog',"
+                          "'information_schema','farshore') ORDER BY 1, 2",
+                          world_.after(kAnswerWait)));
     std::vector<std::string> tables;
+    std::set<std::string> owners;
     for (int row = 0; row < rows.count(); ++row) {
       const std::string name = fmt::format("{}.{}", rows.text(row, 0), rows.text(row, 1));
-      if (!options_.takes || options_.takes(name)) tables.push_back(quote_qualified(rows.text(row, 0), rows.text(row, 1)));
+      if (options_.takes && !options_.takes(name)) continue;
+      tables.push_back(quote_qualified(rows.text(row, 0), rows.text(row, 1)));
+      if (rows.text(row, 2) != quote_identifier(user)) owners.emplace(rows.text(row, 2));
     }
-    return source_grants(user, database, connection->server_version(), tables);
+    return source_grants(user, database, connection->server_version(), tables,
+                         {owners.begin(), owners.end()});
   }
 
  private:
@@ -85,12 +100,14 @@ std::vector<std::vector<std::string>> SiteQuestions::table(const std::string& sq
   auto rows = connection_.query(sql, world_.after(kAnswerWait));
   std::vector<std::vector<std::string>> out;
   if (!rows.ok()) {
-    add(FindingLevel::warning, "not_checked", site(), "a catalog could not be read: " + rows.error().what, "");
+    add(FindingLevel::warning, "not_checked", site(),
+        "a catalog could not be read: " + rows.error().what, "");
     return out;
   }
   for (int row = 0; row < rows->count(); ++row) {
     auto& cells = out.emplace_back();
-    for (int column = 0; column < rows->columns(); ++column) cells.emplace_back(rows->text(row, column));
+    for (int column = 0; column < rows->columns(); ++column)
+      cells.emplace_back(rows->text(row, column));
   }
   return out;
 }
@@ -113,16 +130,20 @@ std::string SiteQuestions::setting(const std::string& name) {
 
 void SiteQuestions::add(FindingLevel level, const std::string& code, const std::string& object,
                         const std::string& message, const std::string& remedy) {
-  findings_.push_back({.level = level, .code = code, .object = object, .message = message, .remedy = remedy});
+  findings_.push_back(
+      {.level = level, .code = code, .object = object, .message = message, .remedy = remedy});
 }
 
 void check_both(SiteQuestions& ask) {
   if (ask.server_version() < kOldestVersion)
     ask.add(FindingLevel::error, "version", ask.site(),
-            fmt::format("the server is PostgreSQL {}: 14 or newer is needed", ask.setting("server_version")), "");
+            fmt::format("the server is PostgreSQL {}: 14 or newer is needed",
+                        ask.setting("server_version")),
+            "");
   const std::string encoding = ask.setting("server_encoding");
   if (encoding != "UTF8")
-    ask.add(encoding == "SQL_ASCII" ? FindingLevel::error : FindingLevel::warning, "encoding", ask.site(),
+    ask.add(encoding == "SQL_ASCII" ? FindingLevel::error : FindingLevel::warning, "encoding",
+            ask.site(),
             fmt::format("the database's encoding is {}: text travels as UTF-8{}", encoding,
                         encoding == "SQL_ASCII" ? ", and SQL_ASCII cannot be converted" : ""),
             "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0;");
@@ -130,14 +151,17 @@ void check_both(SiteQuestions& ask) {
   const double seconds = std::atof(offset.c_str());
   const double own = seconds_of(ask.now().time_since_epoch());
   if (!offset.empty() && std::abs(seconds - own) > seconds_of(kClockOffsetMax))
-    ask.add(FindingLevel::warning, "clock_offset", ask.site(),
-            fmt::format("the server's clock is {:+.1f} s off this agent's: lags are shown by that much wrong",
-                        seconds - own),
-            "run a time service (chrony, systemd-timesyncd) on both machines");
+    ask.add(
+        FindingLevel::warning, "clock_offset", ask.site(),
+        fmt::format(
+            "the server's clock is {:+.1f} s off this agent's: lags are shown by that much wrong",
+            seconds - own),
+        "run a time service (chrony, systemd-timesyncd) on both machines");
 }
 
 std::string source_grants(const std::string& role, const std::string& database, int server_version,
-                          const std::vector<std::string>& tables) {
+                          const std::vector<std::string>& tables,
+                          const std::vector<std::string>& owners) {
   (void)server_version;
   const std::string who = quote_identifier(role);
   std::string sql = fmt::format(
@@ -152,24 +176,28 @@ std::string source_grants(const std::string& role, const std::string& database, 
     last_schema = schema;
     sql += fmt::format("GRANT SELECT ON {} TO {};\n", table, who);
   }
-  sql += fmt::format(
-      "-- Only an owner may publish a table. Either {0} becomes a member of the owning role:\n"
-      "--   GRANT owner_of_the_tables TO {0};\n"
-      "-- or a superuser adds the tables to the publication by hand; `farshore check` then lists which.\n",
-      who);
+  if (!owners.empty())
+    sql +=
+        "-- Only an owner may publish a table. Instead, an owner may add the tables to the "
+        "publication by hand: without\n"
+        "-- these lines `farshore events` prints each ALTER PUBLICATION that is missing.\n";
+  for (const std::string& owner : owners) sql += fmt::format("GRANT {} TO {};\n", owner, who);
   return sql;
 }
 
-std::string target_grants(const std::string& role, const std::string& database, int server_version) {
+std::string target_grants(const std::string& role, const std::string& database,
+                          int server_version) {
   const std::string who = quote_identifier(role);
   std::string sql = fmt::format(
       "-- run as a superuser, connected to {0}\n"
-      "GRANT CONNECT, CREATE ON DATABASE {0} TO {1};     -- schemas and tables are made by Farshore\n",
+      "GRANT CONNECT, CREATE ON DATABASE {0} TO {1};     -- schemas and tables are made by "
+      "Farshore\n",
       quote_identifier(database), who);
   for (const char* function :
-       {"pg_replication_origin_create(text)", "pg_replication_origin_drop(text)", "pg_replication_origin_oid(text)",
-        "pg_replication_origin_session_setup(text)", "pg_replication_origin_session_reset()",
-        "pg_replication_origin_session_progress(boolean)", "pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
+       {"pg_replication_origin_create(text)", "pg_replication_origin_drop(text)",
+        "pg_replication_origin_oid(text)", "pg_replication_origin_session_setup(text)",
+        "pg_replication_origin_session_reset()", "pg_replication_origin_session_progress(boolean)",
+        "pg_replication_origin_xact_setup(pg_lsn, timestamptz)",
         "pg_replication_origin_progress(text, boolean)"}) {
     std::string name = function;
     if (server_version >= 190000 && name == "pg_replication_origin_session_setup(text)")
@@ -177,14 +205,20 @@ std::string target_grants(const std::string& role, const std::string& database, 
     sql += fmt::format("GRANT EXECUTE ON FUNCTION {} TO {};\n", name, who);
   }
   if (server_version >= 150000)
-    sql += fmt::format("GRANT SET ON PARAMETER session_replication_role TO {};  -- so that triggers and foreign keys do "
-                       "not fire twice\n", who);
+    sql += fmt::format(
+        "GRANT SET ON PARAMETER session_replication_role TO {};  -- so that triggers and foreign "
+        "keys do "
+        "not fire twice\n",
+        who);
   else
-    sql += "-- before PostgreSQL 15 only a superuser may set session_replication_role: without it triggers and foreign "
-           "keys of the target fire\n";
+    sql +=
+        "-- before PostgreSQL 15 only a superuser may set session_replication_role: without it "
+        "triggers and foreign "
+        "keys of the target fire\n";
   sql += fmt::format(
       "-- Tables that exist already and that somebody else owns:\n"
-      "--   GRANT USAGE ON SCHEMA s TO {0}; GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA s TO {0};\n",
+      "--   GRANT USAGE ON SCHEMA s TO {0}; GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL "
+      "TABLES IN SCHEMA s TO {0};\n",
       who);
   return sql;
 }

@@ -1,4 +1,5 @@
-// PostgresSite: `check` and `grants` for one PostgreSQL database. Every question is a catalog read; nothing is changed.
+// PostgresSite: `check` and `grants` for one PostgreSQL database. Every question is a catalog read;
+// nothing is changed.
 #pragma once
 
 #include <functional>
@@ -13,20 +14,23 @@
 namespace farshore::postgres {
 
 struct SiteOptions {
-  std::string name;                // of the site, for messages
+  std::string name;  // of the site, for messages
   ConnectOptions connect;
-  std::string slot;                // of the stream at a source; empty: not known yet
-  std::string application_name;    // under which the stream's walsender appears; empty: not known yet
-  // Whether the stream takes "schema.table"; and whether it takes it with whole old rows when it has no key.
+  std::string slot;              // of the stream at a source; empty: not known yet
+  std::string application_name;  // under which the stream's walsender appears; empty: not known yet
+  // Whether the stream takes "schema.table"; and whether it takes it with whole old rows when it
+  // has no key.
   std::function<bool(const std::string&)> takes;
   std::function<bool(const std::string&)> takes_without_key;
 };
 
 std::unique_ptr<Site> make_site(os::World& world, SiteOptions options);
 
-// SQL for least privilege; pure. `tables`: qualified, quoted names at a source; at a target they are made by us.
+// SQL for least privilege; pure. `tables`: qualified, quoted names at a source, `owners` theirs; at
+// a target they are made by us.
 std::string source_grants(const std::string& role, const std::string& database, int server_version,
-                          const std::vector<std::string>& tables);
+                          const std::vector<std::string>& tables,
+                          const std::vector<std::string>& owners);
 std::string target_grants(const std::string& role, const std::string& database, int server_version);
 
 }  // namespace farshore::postgres

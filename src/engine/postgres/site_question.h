@@ -1,5 +1,5 @@
-// SiteQuestions: what the checks of a source and of a target share: the connection, the findings so far, and short ways to
-// ask one value.
+// SiteQuestions: what the checks of a source and of a target share: the connection, the findings so
+// far, and short ways to ask one value.
 #pragma once
 
 #include <cstdlib>
@@ -15,7 +15,8 @@ class SiteQuestions {
   SiteQuestions(os::World& world, const SiteOptions& options, Connection& connection)
       : world_(world), options_(options), connection_(connection) {}
 
-  // One value of one row as text; empty when there is none. A statement that fails becomes a finding.
+  // One value of one row as text; empty when there is none. A statement that fails becomes a
+  // finding.
   std::string value(const std::string& sql);
   std::int64_t number(const std::string& sql) { return std::atoll(value(sql).c_str()); }
   bool yes(const std::string& sql) { return value(sql) == "t"; }
@@ -25,8 +26,8 @@ class SiteQuestions {
   std::vector<std::vector<std::string>> table(const std::string& sql);
   std::string setting(const std::string& name);
 
-  void add(FindingLevel level, const std::string& code, const std::string& object, const std::string& message,
-           const std::string& remedy);
+  void add(FindingLevel level, const std::string& code, const std::string& object,
+           const std::string& message, const std::string& remedy);
   std::string site() const { return "site " + options_.name; }
   const SiteOptions& options() const { return options_; }
   int server_version() const { return connection_.server_version(); }

@@ -1,4 +1,5 @@
-// What a source must be and have: log, slots, senders, privileges, keys, and what logical replication leaves out.
+// What a source must be and have: log, slots, senders, privileges, keys, and what logical
+// replication leaves out.
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/site_question.h"
 
@@ -6,11 +7,13 @@ namespace farshore::postgres {
 namespace {
 
 const std::string kUserSchemas =
-    "n.nspname NOT IN ('pg_catalog','information_schema','farshore') AND n.nspname NOT LIKE 'pg\\_%'";
+    "n.nspname NOT IN ('pg_catalog','information_schema','farshore') AND n.nspname NOT LIKE "
+    "'pg\\_%'";
 
 void check_log(SiteQuestions& ask) {
   if (const std::string level = ask.setting("wal_level"); level != "logical")
-    ask.add(FindingLevel::error, "wal_level", ask.site(), fmt::format("wal_level is '{}': nothing can be captured", level),
+    ask.add(FindingLevel::error, "wal_level", ask.site(),
+            fmt::format("wal_level is '{}': nothing can be captured", level),
             "ALTER SYSTEM SET wal_level = 'logical';  -- and restart the server");
   const std::int64_t slots = std::atoll(ask.setting("max_replication_slots").c_str());
   const std::int64_t used = ask.number("SELECT count(*) FROM pg_replication_slots");
@@ -20,16 +23,21 @@ void check_log(SiteQuestions& ask) {
   if (!have && used >= slots)
     ask.add(FindingLevel::error, "no_slot_left", ask.site(),
             fmt::format("all {} replication slots are taken", slots),
-            fmt::format("ALTER SYSTEM SET max_replication_slots = {};  -- and restart the server", slots + 5));
+            fmt::format("ALTER SYSTEM SET max_replication_slots = {};  -- and restart the server",
+                        slots + 5));
   const std::int64_t senders = std::atoll(ask.setting("max_wal_senders").c_str());
   const std::int64_t sending = ask.number("SELECT count(*) FROM pg_stat_replication");
   if (sending >= senders)
-    ask.add(FindingLevel::error, "no_sender_left", ask.site(), fmt::format("all {} WAL senders are taken", senders),
-            fmt::format("ALTER SYSTEM SET max_wal_senders = {};  -- and restart the server", senders + 5));
+    ask.add(FindingLevel::error, "no_sender_left", ask.site(),
+            fmt::format("all {} WAL senders are taken", senders),
+            fmt::format("ALTER SYSTEM SET max_wal_senders = {};  -- and restart the server",
+                        senders + 5));
   const std::string keep = ask.setting("max_slot_wal_keep_size");
   if (keep != "-1" && !keep.empty())
     ask.add(FindingLevel::note, "slot_wal_limit", ask.site(),
-            fmt::format("max_slot_wal_keep_size is {}: past it the server drops our place, and tables are copied anew", keep),
+            fmt::format("max_slot_wal_keep_size is {}: past it the server drops our place, and "
+                        "tables are copied anew",
+                        keep),
             "keep it above the stream's source.wal_max");
 }
 
@@ -38,20 +46,26 @@ void check_synchronous(SiteQuestions& ask) {
   const std::string names = ask.setting("synchronous_standby_names");
   if (names.empty()) return;
   const std::string& own = ask.options().application_name;
-  const bool ours = names.find('*') != std::string::npos || (!own.empty() && names.find(own) != std::string::npos);
+  const bool ours = names.find('*') != std::string::npos ||
+                    (!own.empty() && names.find(own) != std::string::npos);
   if (!ours) return;
   const std::string level = ask.setting("synchronous_commit");
   if (level != "local" && level != "off")
     ask.add(FindingLevel::warning, "synchronous_standby", ask.site(),
-            fmt::format("synchronous_standby_names = '{}' and synchronous_commit is '{}': every session of every database "
+            fmt::format("synchronous_standby_names = '{}' and synchronous_commit is '{}': every "
+                        "session of every database "
                         "waits for us at commit, for ever when our agent is away",
                         names, level),
-            "ALTER SYSTEM SET synchronous_commit = 'local'; SELECT pg_reload_conf();  -- then raise it per role or "
+            "ALTER SYSTEM SET synchronous_commit = 'local'; SELECT pg_reload_conf();  -- then "
+            "raise it per role or "
             "transaction: remote_write = near, remote_apply = far");
-  if (!own.empty() && ask.number("SELECT count(*) FROM pg_stat_replication WHERE application_name = " + quote_literal(own)) > 1)
-    ask.add(FindingLevel::error, "synchronous_name_twice", ask.site(),
-            fmt::format("two WAL senders are named '{}': they acknowledge each other's commits", own),
-            "stop the other client of that name");
+  if (!own.empty() &&
+      ask.number("SELECT count(*) FROM pg_stat_replication WHERE application_name = " +
+                 quote_literal(own)) > 1)
+    ask.add(
+        FindingLevel::error, "synchronous_name_twice", ask.site(),
+        fmt::format("two WAL senders are named '{}': they acknowledge each other's commits", own),
+        "stop the other client of that name");
 }
 
 void check_privileges(SiteQuestions& ask) {
@@ -59,87 +73,120 @@ void check_privileges(SiteQuestions& ask) {
   const std::string who = ask.value("SELECT quote_ident(current_user)");
   if (!ask.yes("SELECT rolreplication FROM pg_roles WHERE rolname = current_user"))
     ask.add(FindingLevel::error, "no_replication_privilege", ask.site(),
-            fmt::format("role {} may not read the log", who), fmt::format("ALTER ROLE {} REPLICATION;", who));
+            fmt::format("role {} may not read the log", who),
+            fmt::format("ALTER ROLE {} REPLICATION;", who));
   if (!ask.yes("SELECT has_database_privilege(current_database(), 'CREATE')"))
-    ask.add(FindingLevel::error, "no_create_privilege", ask.site(), fmt::format("role {} may not make a publication", who),
-            fmt::format("GRANT CREATE ON DATABASE {} TO {};", ask.value("SELECT quote_ident(current_database())"), who));
-  for (const auto& row : ask.table("SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || "
-                                   "quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), "
-                                   "pg_has_role(c.relowner, 'USAGE'), quote_ident(pg_get_userbyid(c.relowner)) FROM "
-                                   "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
-                                   "('r','p') AND c.relpersistence = 'p' AND " + kUserSchemas + " ORDER BY 1")) {
+    ask.add(FindingLevel::error, "no_create_privilege", ask.site(),
+            fmt::format("role {} may not make a publication", who),
+            fmt::format("GRANT CREATE ON DATABASE {} TO {};",
+                        ask.value("SELECT quote_ident(current_database())"), who));
+  for (const auto& row :
+       ask.table("SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || "
+                 "quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), "
+                 "pg_has_role(c.relowner, 'USAGE'), quote_ident(pg_get_userbyid(c.relowner)) FROM "
+                 "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
+                 "('r','p') AND c.relpersistence = 'p' AND " +
+                 kUserSchemas + " ORDER BY 1")) {
     if (ask.options().takes && !ask.options().takes(row[0])) continue;
     if (row[2] != "t")
       ask.add(FindingLevel::error, "no_select", ask.site() + ", table " + row[1],
-              fmt::format("role {} may not read the table", who), fmt::format("GRANT SELECT ON {} TO {};", row[1], who));
+              fmt::format("role {} may not read the table", who),
+              fmt::format("GRANT SELECT ON {} TO {};", row[1], who));
     if (row[3] != "t")
       ask.add(FindingLevel::error, "not_owner", ask.site() + ", table " + row[1],
-              fmt::format("only its owner may publish the table; role {} is not a member of {}", who, row[4]),
+              fmt::format("only its owner may publish the table; role {} is not a member of {}",
+                          who, row[4]),
               fmt::format("GRANT {} TO {};", row[4], who));
   }
 }
 
 void check_tables(SiteQuestions& ask) {
   std::vector<std::string> unmatched;
-  for (const auto& row : ask.table(
-           "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), "
-           "c.relpersistence, c.relreplident, EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND "
-           "(i.indisprimary AND c.relreplident = 'd' OR i.indisreplident AND c.relreplident = 'i')) FROM pg_class c JOIN "
-           "pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p') AND c.relpersistence <> 't' AND " +
-           kUserSchemas + " ORDER BY 1")) {
+  for (const auto& row : ask.table("SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) "
+                                   "|| '.' || quote_ident(c.relname), "
+                                   "c.relpersistence, c.relreplident, EXISTS (SELECT FROM pg_index "
+                                   "i WHERE i.indrelid = c.oid AND "
+                                   "(i.indisprimary AND c.relreplident = 'd' OR i.indisreplident "
+                                   "AND c.relreplident = 'i')) FROM pg_class c JOIN "
+                                   "pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
+                                   "('r','p') AND c.relpersistence <> 't' AND " +
+                                   kUserSchemas + " ORDER BY 1")) {
     const std::string object = ask.site() + ", table " + row[1];
     if (ask.options().takes && !ask.options().takes(row[0])) {
       unmatched.push_back(row[1]);
       continue;
     }
     if (row[2] == "u")
-      ask.add(FindingLevel::warning, "unlogged", object, "an unlogged table writes no log: it is not replicated",
+      ask.add(FindingLevel::warning, "unlogged", object,
+              "an unlogged table writes no log: it is not replicated",
               fmt::format("ALTER TABLE {} SET LOGGED;", row[1]));
     const bool keyed = row[4] == "t" || row[3] == "f";
     if (!keyed && !(ask.options().takes_without_key && ask.options().takes_without_key(row[0])))
       ask.add(FindingLevel::warning, "no_replica_identity", object,
-              "the table has no primary key: it stays out, since publishing it would make the application's own UPDATE fail",
-              fmt::format("ALTER TABLE {0} ADD PRIMARY KEY (...);  -- or: ALTER TABLE {0} REPLICA IDENTITY FULL;  -- or "
-                          "`identity: full` in its rule", row[1]));
+              "the table has no primary key: it stays out, since publishing it would make the "
+              "application's own UPDATE fail",
+              fmt::format("ALTER TABLE {0} ADD PRIMARY KEY (...);  -- or: ALTER TABLE {0} REPLICA "
+                          "IDENTITY FULL;  -- or "
+                          "`identity: full` in its rule",
+                          row[1]));
   }
   if (unmatched.empty()) return;
   std::string names;
-  for (std::size_t i = 0; i < unmatched.size() && i < 10; ++i) names += (i == 0 ? "" : ", ") + unmatched[i];
+  for (std::size_t i = 0; i < unmatched.size() && i < 10; ++i)
+    names += (i == 0 ? "" : ", ") + unmatched[i];
   if (unmatched.size() > 10) names += fmt::format(" and {} more", unmatched.size() - 10);
-  ask.add(FindingLevel::note, "not_matched", ask.site(), "no rule of the stream takes these tables: " + names,
+  ask.add(FindingLevel::note, "not_matched", ask.site(),
+          "no rule of the stream takes these tables: " + names,
           "add a rule to the stream's `tables`, or `exclude: true` to say so on purpose");
 }
 
 // What logical replication carries not at all.
 void check_left_out(SiteQuestions& ask) {
-  const std::int64_t large = ask.number("SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l");
+  const std::int64_t large =
+      ask.number("SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l");
   if (large > 0)
     ask.add(FindingLevel::warning, "large_objects", ask.site(),
-            fmt::format("{}{} large objects are not replicated", large == 1000 ? "more than " : "", large),
+            fmt::format("{}{} large objects are not replicated", large == 1000 ? "more than " : "",
+                        large),
             "move their contents into bytea columns");
   auto count = [&](const std::string& kinds) {
-    return ask.number("SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN (" +
-                      kinds + ") AND " + kUserSchemas);
+    return ask.number(
+        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+        "c.relkind IN (" +
+        kinds + ") AND " + kUserSchemas);
   };
   if (const std::int64_t n = count("'S'"); n > 0)
     ask.add(FindingLevel::note, "sequences", ask.site(),
-            fmt::format("{} sequences: their values are not in the log; set them on the target before you move there", n), "");
+            fmt::format("{} sequences: their values are not in the log; set them on the target "
+                        "before you move there",
+                        n),
+            "");
   if (const std::int64_t n = count("'v','m'"); n > 0)
     ask.add(FindingLevel::note, "views", ask.site(),
-            fmt::format("{} views and materialized views are not made on the target", n), "pg_dump --schema-only");
-  if (const std::int64_t n = count("'f'"); n > 0)
-    ask.add(FindingLevel::note, "foreign_tables", ask.site(), fmt::format("{} foreign tables are not replicated", n), "");
-  if (const std::int64_t n = ask.number("SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN "
-                                        "pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND " +
-                                        kUserSchemas); n > 0)
-    ask.add(FindingLevel::note, "triggers", ask.site(), fmt::format("{} triggers are not made on the target", n),
-            "pg_dump --schema-only --section=post-data");
-  if (const std::int64_t n = ask.number("SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
-                                        "WHERE " + kUserSchemas); n > 0)
-    ask.add(FindingLevel::note, "functions", ask.site(), fmt::format("{} functions are not made on the target", n),
+            fmt::format("{} views and materialized views are not made on the target", n),
             "pg_dump --schema-only");
-  if (ask.yes("SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relacl IS NOT "
-              "NULL AND c.relkind IN ('r','p') AND " + kUserSchemas + ")"))
+  if (const std::int64_t n = count("'f'"); n > 0)
+    ask.add(FindingLevel::note, "foreign_tables", ask.site(),
+            fmt::format("{} foreign tables are not replicated", n), "");
+  if (const std::int64_t n =
+          ask.number("SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN "
+                     "pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND " +
+                     kUserSchemas);
+      n > 0)
+    ask.add(FindingLevel::note, "triggers", ask.site(),
+            fmt::format("{} triggers are not made on the target", n),
+            "pg_dump --schema-only --section=post-data");
+  if (const std::int64_t n =
+          ask.number("SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+                     "WHERE " +
+                     kUserSchemas);
+      n > 0)
+    ask.add(FindingLevel::note, "functions", ask.site(),
+            fmt::format("{} functions are not made on the target", n), "pg_dump --schema-only");
+  if (ask.yes("SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+              "WHERE c.relacl IS NOT "
+              "NULL AND c.relkind IN ('r','p') AND " +
+              kUserSchemas + ")"))
     ask.add(FindingLevel::note, "grants", ask.site(), "roles and grants are not made on the target",
             "pg_dumpall --roles-only; pg_dump --schema-only");
 }
