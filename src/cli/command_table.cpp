@@ -191,8 +191,9 @@ void add_inspect(std::vector<Command>& commands, const Hooks& hooks) {
          .summary = "Check and describe a journal's segment file, without its row data",
          .arguments = {{"FILE", "Segment file", kFile}},
          .options = {{"--records", "", "A line for each record", kNone}},
-         .examples =
-             {"farshore journal inspect /var/lib/farshore/orders/journal/00000001.seg --records"},
+         .examples = {"farshore journal inspect "
+                      "/var/lib/farshore/streams/orders/source/journal/"
+                      "00000000000000000001-0000000001.segment"},
          .run = run_journal_inspect});
 }
 
