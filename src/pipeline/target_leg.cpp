@@ -65,6 +65,9 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   };
   FARSHORE_TRY_ASSIGN(running->journal, journal::Journal::open(world_, options_.folder + "/journal",
                                                                options_.journal, events));
+  // Known before the first trim: what is not applied is kept.
+  if (!running->journal->consumer("apply"))
+    FARSHORE_TRY(running->journal->set_consumer("apply", {.required = options_.required}));
   running->receive = std::make_unique<ReceiveLoop>(
       world_, *running->journal, board_,
       ReceiveLoop::Callbacks{.hello = [this](const Hello& hello) { return welcome(hello); },

@@ -59,8 +59,15 @@ class PostgresSite final : public Site {
     FARSHORE_TRY_ASSIGN(Rows who, connection->query("SELECT current_user, current_database()",
                                                     world_.after(kAnswerWait)));
     const std::string user(who.text(0, 0)), database(who.text(0, 1));
-    if (role == SiteRole::target)
-      return target_grants(user, database, connection->server_version());
+    if (role == SiteRole::target) {
+      FARSHORE_TRY_ASSIGN(
+          Rows rows, connection->query("SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname NOT IN "
+                                       "('information_schema', 'farshore') AND nspname NOT LIKE 'pg\\_%' ORDER BY 1",
+                                       world_.after(kAnswerWait)));
+      std::vector<std::string> schemas;
+      for (int row = 0; row < rows.count(); ++row) schemas.emplace_back(rows.text(row, 0));
+      return target_grants(user, database, connection->server_version(), schemas);
+    }
     FARSHORE_TRY_ASSIGN(
         Rows rows,
         connection->query("SELECT n.nspname, c.relname, quote_ident(pg_get_userbyid(c.relowner)) "
@@ -185,14 +192,16 @@ std::string source_grants(const std::string& role, const std::string& database, 
   return sql;
 }
 
-std::string target_grants(const std::string& role, const std::string& database,
-                          int server_version) {
+std::string target_grants(const std::string& role, const std::string& database, int server_version,
+                          const std::vector<std::string>& schemas) {
   const std::string who = quote_identifier(role);
   std::string sql = fmt::format(
       "-- run as a superuser, connected to {0}\n"
       "GRANT CONNECT, CREATE ON DATABASE {0} TO {1};     -- schemas and tables are made by "
       "Farshore\n",
       quote_identifier(database), who);
+  for (const std::string& schema : schemas)
+    sql += fmt::format("GRANT USAGE, CREATE ON SCHEMA {} TO {};\n", schema, who);
   for (const char* function :
        {"pg_replication_origin_create(text)", "pg_replication_origin_drop(text)",
         "pg_replication_origin_oid(text)", "pg_replication_origin_session_setup(text)",
