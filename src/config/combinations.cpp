@@ -240,11 +240,10 @@ void Combinations::check_limits(const StreamConfig& stream, const std::string& p
     error(path + ".journal.when_full",
           "drop overtakes a target that is not required, and all are: give one `required: false`, "
           "or use hold");
-  if (stream.source.wal_max.bytes > 0 && stream.source.wal_max.bytes <= stream.source.retain_max)
+  if (stream.source.wal_max <= stream.source.retain_max)
     error(path + ".source.wal_max",
           fmt::format("{} is not above retain_max of {}: the slot would be dropped in normal work",
-                      format_bytes(stream.source.wal_max.bytes),
-                      format_bytes(stream.source.retain_max)));
+                      format_bytes(stream.source.wal_max), format_bytes(stream.source.retain_max)));
   if (stream.slo.rpo == Duration::zero() && config_.marks.contains(path + ".slo") &&
       !config_.marks.contains(path + ".slo.rpo"))
     error(path + ".slo", "'rpo' is missing: without it there is no SLO");

@@ -27,18 +27,10 @@ constexpr std::size_t kSitesMax = 1000;
 constexpr std::size_t kStreamsMax = 1000;
 constexpr std::size_t kTableRulesMax = 1000;  // of one stream
 
-// A limit as a number of bytes, or as a share of what is there ("20%").
-struct SizeLimit {
-  std::uint64_t bytes = 0;  // 0: percent holds
-  double percent = 0;
-  friend bool operator==(const SizeLimit&, const SizeLimit&) = default;
-};
-
 struct RegionConfig {
   std::string name;
-  std::string link;  // "host:port" by which the other regions reach this one's agent
-  std::string
-      listen;  // "host:port" that the agent binds; when not given: link's port on all addresses
+  std::string link;    // "host:port" by which the other regions reach this one's agent
+  std::string listen;  // what the agent binds: "host:port", or ":port" for all addresses
   std::string api = "127.0.0.1:7433";
   std::string api_token_file;  // needed when api is not a loopback address
   std::string data;            // folder of the journals and the agent's state
@@ -97,8 +89,8 @@ struct Protection {
 };
 
 struct SourceLimits {
-  std::uint64_t retain_max = 1_GiB;              // design 4.4: log held for us beyond near-durable
-  SizeLimit wal_max{.bytes = 0, .percent = 20};  // design 4.5: then our slot is dropped
+  std::uint64_t retain_max = 1_GiB;  // design 4.4: log held for us beyond near-durable
+  std::uint64_t wal_max = 16_GiB;    // design 4.5: then our slot is dropped
 };
 
 struct ServiceLevel {

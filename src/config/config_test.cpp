@@ -85,6 +85,7 @@ TEST(Config, EveryKeyReachesItsField) {
   ASSERT_EQ(config.regions.size(), 3U);
   EXPECT_EQ(config.regions[0].listen, "10.0.0.5:7432");
   EXPECT_EQ(config.regions[0].api, "[::1]:7500");
+  EXPECT_EQ(config.regions[1].listen, ":7432");
   EXPECT_EQ(config.regions[1].api_token_file, "/etc/farshore/token");
   EXPECT_EQ(config.regions[2].api, "127.0.0.1:7433");
 
@@ -100,7 +101,7 @@ TEST(Config, EveryKeyReachesItsField) {
   EXPECT_EQ(orders.journal.bytes_max, 10'000'000'000U);
   EXPECT_EQ(orders.journal.when_full, journal::WhenFull::drop);
   EXPECT_EQ(orders.source.retain_max, 512_MiB);
-  EXPECT_EQ(orders.source.wal_max, (SizeLimit{.bytes = 20_GiB, .percent = 0}));
+  EXPECT_EQ(orders.source.wal_max, 20_GiB);
   EXPECT_THAT(orders.tables,
               ElementsAre(TableRule{.match = "public.sessions", .exclude = true},
                           TableRule{.match = "public.log", .identity = ReplicaIdentity::full},
@@ -131,6 +132,11 @@ TEST(Config, RelativePathsAreBesideTheFile) {
   EXPECT_EQ(config.region("eu-west-1")->data, "/etc/farshore/data");
   EXPECT_EQ(config.region("eu-west-1")->tls, "/etc/farshore/tls");
   EXPECT_EQ(parsed(kWhole, "farshore.yaml").region("eu-west-1")->tls, "tls");
+}
+
+TEST(Config, ARegionToTryThingsOutListensOnItsLoopbackAddressOnly) {
+  const Config config = parsed("name: a\nregions: { us: { link: \"127.0.0.1:7432\", data: /d } }");
+  EXPECT_EQ(config.regions[0].listen, "127.0.0.1:7432");
 }
 
 TEST(Config, TablesCanBeDefaultsToo) {

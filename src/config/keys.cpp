@@ -61,7 +61,8 @@ constexpr std::array<Key<RegionConfig>, 6> kRegionKeys{{
     {.name = "listen",
      .field = [](RegionConfig& r) -> Field { return &r.listen; },
      .form = Form::address,
-     .help = "what the agent binds, when not the port of `link` on all addresses"},
+     .help = "what the agent binds; when not given: the port of `link` on all addresses, or `link` "
+             "itself when that is a loopback address"},
     {.name = "api",
      .field = [](RegionConfig& r) -> Field { return &r.api; },
      .form = Form::address,
@@ -193,8 +194,10 @@ constexpr std::array<Key<StreamConfig>, 20> kStreamKeys{{
              "journals have it too"},
     {.name = "source.wal_max",
      .field = [](StreamConfig& s) -> Field { return &s.source.wal_max; },
-     .help = "log that may pile up at the source while capture is held: then our slot is dropped "
-             "before its disk fills"},
+     .bounds = {"64MiB", "1024TiB"},
+     .help = "log that may pile up at the source while capture is held: then our slot is dropped, "
+             "before "
+             "the source's disk fills; keep it below the free space there"},
     {.name = "slo.rpo",
      .field = [](StreamConfig& s) -> Field { return &s.slo.rpo; },
      .bounds = {"0s", "30d"},

@@ -145,6 +145,9 @@ void Reader::read_region(const YamlEntry& entry, const std::string& path, Region
   read_keys(region_keys(), entry.value, path, "", region);
   require_keys(region_keys(), entry.value, path, entry.mark);
   if (entry.value.find("tls") == nullptr) region.tls = resolved(region.tls);
+  const auto link = parse_address(region.link);
+  if (region.listen.empty() && link)
+    region.listen = is_loopback(link->host) ? region.link : fmt::format(":{}", link->port);
 }
 
 void Reader::read_site(const YamlEntry& entry, const std::string& path, SiteConfig& site) {

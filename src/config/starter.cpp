@@ -52,7 +52,8 @@ streams:
       when_full: hold      # hold: capture waits; drop: a target that is not required is overtaken
     source:
       retain_max: 1GiB     # WAL the primary keeps for us in normal work
-      wal_max: 20%         # WAL that may pile up while capture is held; then our slot is dropped
+      wal_max: 16GiB       # WAL that may pile up while capture is held, then our slot is dropped:
+                           # keep it below the free space of the primary's WAL disk
 )";
 
 // A folder's name, say, that the reader would refuse.

@@ -44,22 +44,12 @@ Result<double> parse_percent(std::string_view text) {
   return *value;
 }
 
-Result<SizeLimit> parse_size_limit(std::string_view text) {
-  SizeLimit limit{.bytes = 0, .percent = 0};
-  if (!text.empty() && text.back() == '%') {
-    FARSHORE_TRY_ASSIGN(limit.percent, parse_percent(text));
-    if (limit.percent < 1 || limit.percent > 90)
-      return permanent(ErrorKind::invalid, "{} is out of bounds: 1% to 90%", text);
-    return limit;
-  }
-  auto bytes = parse_bytes(text);
-  if (!bytes)
-    return permanent(ErrorKind::invalid, "'{}' is neither a size like 50GiB nor a share like 20%",
-                     text);
-  if (*bytes < 64_MiB)
-    return permanent(ErrorKind::invalid, "{} is out of bounds: at least 64MiB", text);
-  limit.bytes = *bytes;
-  return limit;
+Result<std::uint64_t> parse_size(std::string_view text) {
+  if (!text.empty() && text.back() == '%')
+    return permanent(
+        ErrorKind::invalid,
+        "'{}': the size of the disk cannot be asked from here: write a size like 50GiB", text);
+  return parse_bytes(text);
 }
 
 Result<bool> parse_flag(std::string_view text) {
@@ -255,8 +245,7 @@ Result<void> read_value(const Field& field, Form form, const Bounds& bounds,
       Overloaded{
           [&](std::string* into) -> Result<void> { return into->assign(text), Result<void>(); },
           [&](Duration* into) { return read(into, parse_duration); },
-          [&](std::uint64_t* into) { return read(into, parse_bytes); },
-          [&](SizeLimit* into) { return assign(*into, parse_size_limit(text)); },
+          [&](std::uint64_t* into) { return read(into, parse_size); },
           [&](double* into) { return read(into, parse_percent); },
           [&](int* into) { return read(into, parse_count); },
           [&](bool* into) { return assign(*into, parse_flag(text)); },
@@ -272,9 +261,6 @@ std::string show_value(const Field& field) {
           [](const std::string* from) { return *from; },
           [](const Duration* from) { return show_duration(*from); },
           [](const std::uint64_t* from) { return show_bytes(*from); },
-          [](const SizeLimit* from) {
-            return from->bytes > 0 ? show_bytes(from->bytes) : fmt::format("{}%", from->percent);
-          },
           [](const double* from) { return fmt::format("{}%", *from); },
           [](const int* from) { return fmt::format("{}", *from); },
           [](const bool* from) { return std::string(*from ? "true" : "false"); },
@@ -310,7 +296,6 @@ std::string type_of(const Field& field, Form form) {
           [](const std::string*) -> std::string { return "text"; },
           [](const Duration*) -> std::string { return "duration"; },
           [](const std::uint64_t*) -> std::string { return "size"; },
-          [](const SizeLimit*) -> std::string { return "size or percentage"; },
           [](const double*) -> std::string { return "percentage"; },
           [](const int*) -> std::string { return "number"; },
           [](const bool*) -> std::string { return "true or false"; },

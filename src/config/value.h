@@ -45,8 +45,8 @@ Choice choice(Enum& field, std::span<const std::string_view> words) {
 }
 
 // double: percent.
-using Field = std::variant<std::string*, Duration*, std::uint64_t*, SizeLimit*, double*, int*,
-                           bool*, Uuid*, Choice>;
+using Field =
+    std::variant<std::string*, Duration*, std::uint64_t*, double*, int*, bool*, Uuid*, Choice>;
 
 // Both ends are allowed; empty: no bound. In the text form of the value.
 struct Bounds {
