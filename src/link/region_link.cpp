@@ -75,7 +75,7 @@ void RegionLink::keep() {
     try {
       session->tick();
     } catch (const CheckFailed& failed) {
-      session->end(permanent(ErrorKind::invalid, "link: {}", failed.what()), "internal error");
+      session->end(permanent(ErrorKind::invalid, "{}", failed.what()), "internal error");
     }
     if (const Session::Wish wish = session->take_wish(); wish != Session::Wish::none) {
       os::Lock lock(mutex_);
@@ -134,7 +134,9 @@ void RegionLink::retire_session() {
   ended_sessions_.push_back(std::exchange(session_, nullptr));
   if (!closing_) {
     state_ = "disconnected: " + error.what;
-    report(Severity::warning, "link.disconnected",
+    const bool broken = error.kind == ErrorKind::invalid;  // an invariant, see Session::guarded
+    report(broken ? Severity::error : Severity::warning,
+           broken ? "link.broken" : "link.disconnected",
            fmt::format("session with region '{}' ended: {}", options_.peer_region, error.what));
   }
   changed_.notify_all();

@@ -14,7 +14,7 @@ void Session::guarded(Pooled& pooled, void (Session::*loop)(Pooled&)) {
   try {
     (this->*loop)(pooled);
   } catch (const CheckFailed& failed) {
-    end(permanent(ErrorKind::invalid, "link: {}", failed.what()), "internal error");
+    end(permanent(ErrorKind::invalid, "{}", failed.what()), "internal error");
   }
   os::Lock lock(mutex_);
   (loop == &Session::send_loop ? pooled.sender_done : pooled.reader_done) = true;
