@@ -1,0 +1,207 @@
+#include "engine/postgres/record_assembler.h"
+
+#include <gmock/gmock.h>
+
+#include "engine/postgres/recorded_sessions.h"
+
+namespace farshore::postgres {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<Record> records_of(RecordAssembler& assembler,
+                               const std::vector<std::string>& messages) {
+  for (const std::string& message : messages) {
+    auto taken = assembler.take(message);
+    EXPECT_TRUE(taken.ok()) << taken.error().what;
+  }
+  return assembler.take_ready(100_MiB);
+}
+
+std::string letters(const Record& record) {
+  std::string out;
+  PayloadReader reader;
+  EXPECT_TRUE(reader.feed(record.payload, record.flags.continued).ok());
+  for (auto message = reader.next(); *message; message = reader.next()) out += (*message)->front();
+  return out;
+}
+
+// kind, flags, changes, messages: "data first last 4 BYRC"
+std::string line(const Record& record) {
+  std::string out;
+  switch (record.kind) {
+    case RecordKind::data:
+      out = "data";
+      break;
+    case RecordKind::abort:
+      out = record.sub_xid == 0 ? "abort" : "abort-sub";
+      break;
+    case RecordKind::heartbeat:
+      out = "heartbeat";
+      break;
+    case RecordKind::preamble:
+      out = "preamble";
+      break;
+    default:
+      out = "?";
+  }
+  if (record.flags.first) out += " first";
+  if (record.flags.last) out += " last";
+  if (record.flags.streamed) out += " streamed";
+  if (record.changes > 0) out += " " + std::to_string(record.changes);
+  const std::string messages = letters(record);
+  return messages.empty() ? out : out + " " + messages;
+}
+
+std::vector<std::string> lines(const std::vector<Record>& records) {
+  std::vector<std::string> out;
+  for (const Record& record : records) out.push_back(line(record));
+  return out;
+}
+
+const std::vector<std::string> kPlain = recorded_messages(kPlainSession);
+const std::vector<std::string> kStreamed = recorded_messages(kStreamedSession);
+
+TEST(RecordAssembler, PlainTransactionsAreOneRecordEach) {
+  RecordAssembler assembler("farshore_");
+  const auto records = records_of(assembler, kPlain);
+  EXPECT_THAT(lines(records),
+              ElementsAre("data first last 5 BYRIIUUDC", "data first last 6 BRIIUUDDC",
+                          "data first last 1 BRIC", "data first last 1 BUC",
+                          "data first last 1 BYRRTC", "heartbeat", "data first last 1 BOYRIC"));
+  EXPECT_EQ(assembler.emitted().position(), records.back().position);
+  for (const Record& record : records) EXPECT_NE(record.commit_time, WallTime{});
+}
+
+TEST(RecordAssembler, StreamedTransactionsComeInPartsWithTheirAborts) {
+  RecordAssembler assembler("farshore_");
+  const auto records = records_of(assembler, kStreamed);
+  const auto text = lines(records);
+  EXPECT_EQ(text[0], "data first streamed 1 SYRIE");
+  EXPECT_EQ(text[1], "data streamed 1 SIE");
+  EXPECT_EQ(text[2], "abort-sub");
+  EXPECT_EQ(text[3], "data streamed 1 SRIE");  // empty blocks leave nothing
+  EXPECT_EQ(text[4], "data streamed 1 SRTE");
+  EXPECT_EQ(text[5], "data last streamed c");
+  EXPECT_EQ(text[6], "data first streamed 1 SYRDE");
+  EXPECT_EQ(text[7], "abort");
+  EXPECT_EQ(text[8], "data first streamed 1 SYRIE");
+  EXPECT_EQ(text[9], "data last streamed c");
+  EXPECT_EQ(text.size(), 10u);
+  EXPECT_EQ(records[2].xid, records[0].xid);
+  EXPECT_NE(records[5].position, Position{});
+}
+
+TEST(RecordAssembler, ThePreambleHoldsWhatCommittedTransactionsDefined) {
+  RecordAssembler assembler("farshore_");
+  (void)records_of(assembler, kStreamed);
+  const auto preamble = assembler.preamble();
+  ASSERT_EQ(preamble.size(), 1u);
+  PayloadReader reader;
+  ASSERT_TRUE(reader.feed(preamble[0], false).ok());
+  std::string out;
+  for (auto message = reader.next(); *message; message = reader.next()) {
+    EXPECT_TRUE(decode(**message, false).ok());  // as outside of a stream
+    out += (*message)->front();
+  }
+  EXPECT_EQ(out, "YRR");
+}
+
+TEST(RecordAssembler, ARelationOfAStreamThatIsRolledBackDefinesNothing) {
+  RecordAssembler assembler("farshore_");
+  std::vector<std::string> rolled_back;
+  for (std::size_t i = 0; i < kStreamed.size(); ++i)
+    if (kStreamed[i][0] == 'c') {
+      rolled_back.assign(kStreamed.begin() + static_cast<std::ptrdiff_t>(i) + 1, kStreamed.end());
+      break;
+    }
+  while (rolled_back.back()[0] != 'A') rolled_back.pop_back();
+  EXPECT_THAT(lines(records_of(assembler, rolled_back)),
+              ElementsAre("data first streamed 1 SYRDE", "abort"));
+  EXPECT_TRUE(assembler.preamble().empty());
+}
+
+TEST(RecordAssembler, OwnOriginsLeaveOnlyTheirDefinitions) {
+  RecordAssembler assembler("else");
+  const auto records = records_of(assembler, kPlain);
+  EXPECT_EQ(line(records.back()), "preamble YR");
+  EXPECT_GT(assembler.passed(), assembler.emitted());
+}
+
+TEST(RecordAssembler, AStreamedTransactionOfOurOriginLeavesOnlyItsDefinitions) {
+  // The recorded session with an origin message after each first block's start.
+  std::vector<std::string> messages;
+  for (const std::string& message : kStreamed) {
+    messages.push_back(message);
+    if (message[0] == 'S' && message.back() == '\1')
+      messages.push_back("O" + std::string(8, '\0') + "farshore_x" + std::string(1, '\0'));
+  }
+  RecordAssembler assembler("farshore_");
+  const auto text = lines(records_of(assembler, messages));
+  EXPECT_THAT(text, ElementsAre("preamble YRRR", "preamble YR"));
+  EXPECT_EQ(assembler.preamble().size(), 1u);
+}
+
+TEST(RecordAssembler, RecordsAreCutAtTheirLimit) {
+  RecordAssembler assembler("farshore_", 100);
+  const auto records = records_of(assembler, kPlain);
+  bool first = true;
+  std::uint32_t changes = 0;
+  PayloadReader reader;
+  std::string all;
+  for (const Record& record : records) {
+    EXPECT_LE(record.payload.size(), 100u);
+    if (record.kind != RecordKind::data) continue;
+    EXPECT_EQ(record.flags.first, first);
+    first = record.flags.last;
+    changes += record.changes;
+    EXPECT_EQ(record.position.empty(), !record.flags.last);
+    ASSERT_TRUE(reader.feed(record.payload, record.flags.continued).ok());
+    for (auto message = reader.next(); *message; message = reader.next())
+      all += (*message)->front();
+  }
+  EXPECT_EQ(changes, 15u);
+  EXPECT_EQ(all, "BYRIIUUDCBRIIUUDDCBRICBUCBYRRTCBOYRIC");
+}
+
+TEST(RecordAssembler, EverythingTakesAtMostWhatIsAskedFor) {
+  RecordAssembler assembler("farshore_");
+  for (const std::string& message : kPlain) ASSERT_TRUE(assembler.take(message).ok());
+  const std::uint64_t all = assembler.ready_bytes();
+  std::uint64_t taken = 0;
+  for (;;) {
+    const auto records = assembler.take_ready(300);
+    if (records.empty()) break;
+    std::uint64_t bytes = 0;
+    for (const Record& record : records) bytes += record.payload.size();
+    EXPECT_TRUE(bytes <= 300 || records.size() == 1);
+    taken += bytes;
+  }
+  EXPECT_EQ(taken, all);
+  EXPECT_EQ(assembler.ready_bytes(), 0u);
+}
+
+TEST(RecordAssembler, MessagesWhereTheyCannotStandAreRefused) {
+  const std::string& begin = kPlain[0];
+  const std::string& insert = kPlain[3];
+  const std::string& commit = kPlain[8];
+  auto refused = [](std::vector<std::string> messages) {
+    RecordAssembler assembler("farshore_");
+    for (std::size_t i = 0; i + 1 < messages.size(); ++i)
+      EXPECT_TRUE(assembler.take(messages[i]).ok());
+    return !assembler.take(messages.back()).ok();
+  };
+  EXPECT_TRUE(refused({insert}));
+  EXPECT_TRUE(refused({commit}));
+  EXPECT_TRUE(refused({begin, begin}));
+  EXPECT_TRUE(refused({"E"}));
+  EXPECT_TRUE(refused({kStreamed[0], commit}));
+  EXPECT_TRUE(refused({kStreamed[0], kStreamed[0]}));
+  EXPECT_TRUE(refused({kStreamed[0], "E", kStreamed[0]}));  // begins twice
+  EXPECT_TRUE(refused({kStreamed[5]}));                     // goes on, never began
+  EXPECT_TRUE(refused({""}));
+  EXPECT_TRUE(refused({"Z"}));
+}
+
+}  // namespace
+}  // namespace farshore::postgres
