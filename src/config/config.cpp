@@ -58,11 +58,18 @@ ParseOutcome parse(std::string_view text, const std::string& file) {
   return outcome;
 }
 
+std::string error_text(const ParseOutcome& outcome) {
+  const std::size_t count = outcome.errors.size();
+  const std::string& file = outcome.config.file;
+  return fmt::format("{} has {} error{}:\n{}", file, count, count == 1 ? "" : "s",
+                     text_of(outcome.errors, file));
+}
+
 Result<Config> load(os::Files& files, const std::string& file) {
   auto text = os::read_file(files, file);
   if (!text) return within("configuration", std::move(text).error());
   ParseOutcome outcome = parse(*text, file);
-  if (!outcome.ok()) return Error{ErrorKind::invalid, Retry::no, text_of(outcome.errors, file)};
+  if (!outcome.ok()) return Error{ErrorKind::invalid, Retry::no, error_text(outcome)};
   return std::move(outcome.config);
 }
 

@@ -142,7 +142,10 @@ struct ParseOutcome {
 // `file` is for messages; relative paths in the text are resolved against its folder.
 ParseOutcome parse(std::string_view text, const std::string& file);
 
-// not_found, io, and `invalid`, whose text is all errors, one `file:line:column: message` a line.
+// "farshore.yaml has 2 errors:" and each as `file:line:column: message` on a line of its own.
+std::string error_text(const ParseOutcome& outcome);
+
+// not_found, io, and `invalid` with error_text().
 Result<Config> load(os::Files& files, const std::string& file);
 
 }  // namespace farshore::config

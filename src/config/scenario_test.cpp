@@ -62,7 +62,7 @@ std::string changed(const std::string& base, const std::vector<std::string>& edi
 std::vector<std::string> check(const std::string& text) {
   const ParseOutcome outcome = parse(text, "farshore.yaml");
   if (outcome.ok()) return {"exit 0"};
-  std::vector<std::string> output = lines_of(text_of(outcome.errors, "farshore.yaml"));
+  std::vector<std::string> output = lines_of("farshore: " + error_text(outcome));
   output.insert(output.begin(), "exit 2");
   return output;
 }

@@ -1,5 +1,6 @@
 #include "config/secrets.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "os/secret_file.h"
@@ -16,8 +17,6 @@ Result<std::string> first_line_of(const std::string& path) {
   return text;
 }
 
-}  // namespace
-
 Result<std::string> password_of(const SiteConfig& site) {
   if (!site.password_file.empty()) return first_line_of(site.password_file);
   if (site.password_env.empty()) return std::string();
@@ -32,6 +31,8 @@ Result<std::string> api_token_of(const RegionConfig& region) {
   if (region.api_token_file.empty()) return std::string();
   return first_line_of(region.api_token_file);
 }
+
+}  // namespace
 
 std::vector<Finding> check_secrets(const Config& config, std::string_view region) {
   std::vector<Finding> findings;

@@ -10,17 +10,9 @@
 
 namespace farshore::config {
 
-// The first line of password_file, or the variable's value; empty when the site names neither:
-// libpq then looks in
-// ~/.pgpass and the like. Errors name the file or variable: not_found, denied (its mode or owner),
-// invalid (empty).
-Result<std::string> password_of(const SiteConfig& site);
-
-// The same for the API's token; empty when the region names no file.
-Result<std::string> api_token_of(const RegionConfig& region);
-
-// What of it would fail in this region, one finding each. Other regions' secrets are not looked at:
-// they are not here.
+// What an agent of this region would fail on: a password or the API's token that is missing or
+// empty, or lies in a file that others can reach. One finding each, at its place in the file; never
+// the secret. Other regions' secrets are not looked at: they are not here.
 std::vector<Finding> check_secrets(const Config& config, std::string_view region);
 
 }  // namespace farshore::config

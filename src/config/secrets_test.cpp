@@ -25,26 +25,45 @@ struct SecretsTest : testing::Test {
   os::TestFolder folder;
 };
 
-TEST_F(SecretsTest, ThePasswordIsTheFilesFirstLine) {
-  EXPECT_EQ(*password_of({.password_file = write("a", "hunter2\nsecond line\n")}), "hunter2");
-  EXPECT_EQ(*password_of({.password_file = write("b", "hunter2")}), "hunter2");
-  EXPECT_EQ(*password_of({.password_file = write("c", "hunter2\r\n")}), "hunter2");
-  EXPECT_EQ(password_of({.password_file = write("d", "\nhunter2\n")}).error().kind,
-            ErrorKind::invalid);
-  EXPECT_EQ(password_of({.password_file = write("e", "hunter2\n", 0644)}).error().kind,
-            ErrorKind::denied);
+// The findings of a region whose one site has this key.
+std::string findings_of(const std::string& key) {
+  const ParseOutcome outcome = parse(fmt::format(R"(name: shop
+regions: {{ us: {{ link: us:7432, data: /d }} }}
+sites:
+  a:
+    region: us
+    engine: postgres
+    dsn: "host=/run/postgresql dbname=a"
+    {}
+)",
+                                                 key),
+                                     "f");
+  EXPECT_EQ(text_of(outcome.errors, "f"), "");
+  return text_of(check_secrets(outcome.config, "us"), "f");
 }
 
-TEST_F(SecretsTest, OrTheVariablesValue) {
+TEST_F(SecretsTest, AFileThatOnlyWeCanReadIsFine) {
+  for (const char* contents : {"hunter2\nsecond line\n", "hunter2", "hunter2\r\n"})
+    EXPECT_EQ(findings_of("password_file: " + write("a", contents)), "");
+}
+
+TEST_F(SecretsTest, AFileThatIsEmptyOrOpenToOthersIsAFindingWithoutTheSecret) {
+  EXPECT_THAT(findings_of("password_file: " + write("a", "\nhunter2\n")),
+              HasSubstr("its first line is empty"));
+  const std::string open = findings_of("password_file: " + write("b", "hunter2\n", 0644));
+  EXPECT_THAT(open, HasSubstr("has mode 0644"));
+  EXPECT_THAT(open, testing::Not(HasSubstr("hunter2")));
+}
+
+TEST_F(SecretsTest, AVariableMustBeSet) {
   ASSERT_EQ(::setenv("FARSHORE_TEST_PASSWORD", "hunter2", 1), 0);
-  EXPECT_EQ(*password_of({.password_env = "FARSHORE_TEST_PASSWORD"}), "hunter2");
+  EXPECT_EQ(findings_of("password_env: FARSHORE_TEST_PASSWORD"), "");
   ASSERT_EQ(::unsetenv("FARSHORE_TEST_PASSWORD"), 0);
-  EXPECT_EQ(password_of({.password_env = "FARSHORE_TEST_PASSWORD"}).error().kind,
-            ErrorKind::not_found);
+  EXPECT_THAT(findings_of("password_env: FARSHORE_TEST_PASSWORD"), HasSubstr("is not set"));
 }
 
-TEST_F(SecretsTest, OrNone) {
-  EXPECT_EQ(*password_of({}), "");
+TEST_F(SecretsTest, NoneIsAskedForWhenNoneIsNamed) {
+  EXPECT_EQ(findings_of(""), "");
 }
 
 TEST_F(SecretsTest, ARegionIsAskedOnlyForItsOwn) {
