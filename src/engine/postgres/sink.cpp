@@ -268,8 +268,8 @@ Result<void> PostgresSink::ask_durable() {
   const MonotonicTime now = world_.now();
   if (now - asked_durable_at_ < options_.durable_every) return {};
   asked_durable_at_ = now;
-  FARSHORE_TRY_ASSIGN(const Sequence flushed, session_->flush_progress());
-  durable_ = flushed >= written_ ? through_ : std::max(durable_, flushed);
+  FARSHORE_TRY(session_->make_durable());
+  durable_ = through_;
   return {};
 }
 

@@ -123,11 +123,13 @@ std::string remedy_for(const Failure& failure) {
   const RowTrace& trace = *failure.trace;
   const std::string& table = trace.relation->target.quoted;
   const std::string column = quote_identifier(failure.column);
-  if (failure.sqlstate == "42501")
-    return fmt::format(
-        "run on the target: GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO CURRENT_USER "
-        "(as its owner, with this role's name)",
-        table);
+  if (failure.sqlstate == "42501") {
+    const bool of_schema = failure.message.find("for schema") != std::string::npos;
+    const std::string right =
+        of_schema ? "USAGE ON SCHEMA " + quote_identifier(trace.relation->target.schema)
+                  : "SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON " + table;
+    return fmt::format("as the owner run on the target: GRANT {} TO <this role>", right);
+  }
   if (failure.sqlstate == "23502" && !failure.column.empty())
     return fmt::format(
         "run on the target: ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL; or SET DEFAULT", table,
@@ -150,6 +152,9 @@ Error in_transaction(Error error, const CursorItem& item) {
 }
 
 Error explain_failure(Pipeline& pipeline, const Failure& failure, const CursorItem& item) {
+  if (failure.miscounted() && !failure.trace)
+    return transient(ErrorKind::conflict, "{}: the stream's row in farshore.progress is gone",
+                     place_text(item));
   if (!failure.trace || !failure.trace->relation) {
     const Classification is = classify(failure.sqlstate);
     const bool names_key = failure.sqlstate == "23505" || failure.sqlstate == "23503";
@@ -160,7 +165,7 @@ Error explain_failure(Pipeline& pipeline, const Failure& failure, const CursorIt
   const RowTrace& trace = *failure.trace;
   const MappedRelation& relation = *trace.relation;
   std::string subject = fmt::format("table {}", relation.target.quoted);
-  if (!relation.key.empty() && trace.op != RowOp::truncate)
+  if (!relation.key.empty() && !trace.key.empty())
     subject += ", key " + values_text(relation.target, key_columns(relation), trace.key);
   subject += fmt::format(", {} of {}", verb_of(trace.op), place_text(item));
   if (failure.miscounted()) {

@@ -27,17 +27,19 @@ constexpr const char* kSettings =
     " ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) v(name, value)"
     " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name WHERE s.context = 'user'";
 
-constexpr const char* kOwnTables =
-    "CREATE SCHEMA IF NOT EXISTS farshore;"
-    "CREATE TABLE IF NOT EXISTS farshore.table_state (stream uuid, table_name text, state text NOT "
-    "NULL,"
-    " snapshot text, snapshot_lsn pg_lsn, rows bigint, at timestamptz NOT NULL DEFAULT "
-    "pg_catalog.now(),"
-    " PRIMARY KEY (stream, table_name));"
-    "CREATE TABLE IF NOT EXISTS farshore.skipped (stream uuid, epoch bigint, sequence bigint, xid "
-    "bigint,"
-    " changes bigint, commit_time timestamptz, at timestamptz NOT NULL DEFAULT pg_catalog.now(),"
-    " PRIMARY KEY (stream, epoch, sequence))";
+constexpr const char* kOwnTables = R"(
+CREATE TABLE IF NOT EXISTS farshore.progress (
+  stream uuid, epoch bigint, sequence bigint NOT NULL, commit_time timestamptz,
+  PRIMARY KEY (stream, epoch)) WITH (fillfactor = 10);
+CREATE TABLE IF NOT EXISTS farshore.table_state (
+  stream uuid, table_name text, state text NOT NULL, snapshot text, snapshot_lsn pg_lsn,
+  rows bigint, replace boolean NOT NULL DEFAULT false, at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (stream, table_name));
+CREATE TABLE IF NOT EXISTS farshore.skipped (
+  stream uuid, epoch bigint, sequence bigint, xid bigint, changes bigint, commit_time timestamptz,
+  at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (stream, epoch, sequence)))";
+
+constexpr const char* kMoveProgress = "farshore_progress";
 
 std::string hex_of(const Uuid& stream) {
   std::string text = stream.text();
@@ -96,12 +98,16 @@ std::string digits_after(const std::string& text, std::string_view words) {
 
 }  // namespace
 
+std::string origin_prefix(const Uuid& stream) {
+  return fmt::format("farshore_{}_", hex_of(stream));
+}
+
 std::string origin_name(const Uuid& stream, Epoch epoch) {
-  return fmt::format("farshore_{}_{}", hex_of(stream), epoch);
+  return fmt::format("{}{}", origin_prefix(stream), epoch);
 }
 
 std::string copy_origin_name(const Uuid& stream) {
-  return fmt::format("farshore_{}_copy", hex_of(stream));
+  return origin_prefix(stream) + "copy";
 }
 
 std::string sequence_lsn(Sequence sequence) {
@@ -134,18 +140,22 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline) {
   FARSHORE_TRY_ASSIGN(
       const Rows there,
       connection.query("SELECT pg_catalog.to_regclass('farshore.table_state') IS NOT NULL AND"
+                       " pg_catalog.to_regclass('farshore.progress') IS NOT NULL AND"
                        " pg_catalog.to_regclass('farshore.skipped') IS NOT NULL",
                        deadline));
   if (there.text(0, 0) == "t") return {};
-  auto made = connection.query(kOwnTables, deadline);
+  FARSHORE_TRY_ASSIGN(
+      const Rows schema,
+      connection.query("SELECT pg_catalog.to_regnamespace('farshore') IS NOT NULL", deadline));
+  const std::string make_schema = schema.text(0, 0) == "t" ? "" : "CREATE SCHEMA farshore;";
+  auto made = connection.query(make_schema + kOwnTables, deadline);
   if (made.ok()) return {};
   Error error = std::move(made).error();
+  const std::string& state = connection.server_error().sqlstate;
   // Two sessions made them at once.
-  if (connection.server_error().sqlstate == "23505" ||
-      connection.server_error().sqlstate == "42P07")
-    error.retry = Retry::yes;
+  if (state == "23505" || state == "42P06" || state == "42P07") error.retry = Retry::yes;
   if (error.kind == ErrorKind::denied)
-    error.what += "; run on the target: GRANT CREATE ON DATABASE <this database> TO <this role>";
+    error.what += "; run on the target: CREATE SCHEMA farshore AUTHORIZATION <this role>";
   return error;
 }
 
@@ -183,18 +193,44 @@ Result<std::unique_ptr<TargetSession>> TargetSession::open(os::World& world,
   FARSHORE_TRY(make_own_tables(server, deadline));
   session->origin_ = origin_name(stream, epoch);
   FARSHORE_TRY(take_origin(server, session->origin_, deadline));
-  FARSHORE_TRY_ASSIGN(const Rows progress,
-                      server.query("SELECT pg_catalog.pg_replication_origin_progress($1, true)",
-                                   {session->origin_}, deadline));
-  if (!progress.is_null(0, 0)) {
-    FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::parse(progress.text(0, 0)));
-    session->progress_ = Sequence(lsn.value());
-  }
+  FARSHORE_TRY(session->read_progress(stream, epoch, deadline));
   FARSHORE_TRY_ASSIGN(session->pipeline_,
                       Pipeline::start(server.raw(), waker, options.in_flight_max));
   session->statements_ =
       std::make_unique<PreparedStatements>(*session->pipeline_, options.statements_max);
+  FARSHORE_TRY(session->prepare_own());
   return session;
+}
+
+// The origin speaks only where there is no row: Farshore's tables were dropped.
+Result<void> TargetSession::read_progress(const Uuid& stream, Epoch epoch, Deadline deadline) {
+  const std::string of = std::to_string(epoch.value());
+  FARSHORE_TRY(connection_->query(
+      "INSERT INTO farshore.progress (stream, epoch, sequence) SELECT $1::uuid, $2::bigint,"
+      " coalesce(pg_catalog.pg_replication_origin_progress($3, true) - '0/0'::pg_lsn, 0)"
+      " ON CONFLICT DO NOTHING",
+      {stream.text(), of, origin_}, deadline));
+  FARSHORE_TRY_ASSIGN(
+      const Rows progress,
+      connection_->query(
+          "SELECT sequence FROM farshore.progress WHERE stream = $1::uuid AND epoch = $2::bigint",
+          {stream.text(), of}, deadline));
+  progress_ = Sequence(std::strtoull(std::string(progress.text(0, 0)).c_str(), nullptr, 10));
+  move_progress_ = fmt::format(
+      "UPDATE farshore.progress SET sequence = $1, commit_time = timestamptz '2000-01-01 "
+      "00:00:00+00' + $2"
+      " WHERE stream = '{}' AND epoch = {}",
+      stream.text(), of);
+  return {};
+}
+
+Result<void> TargetSession::prepare_own() {
+  constexpr std::uint32_t kInt8 = 20, kInterval = 1186;
+  const std::uint32_t types[] = {kInt8, kInterval};
+  FARSHORE_TRY(pipeline_->prepare(kMoveProgress, move_progress_, types, nullptr));
+  FARSHORE_TRY_ASSIGN(const std::optional<Failure> failure, pipeline_->settle());
+  return failure ? error_of(*failure, "prepare the statement that moves the progress")
+                 : Result<void>();
 }
 
 Result<void> TargetSession::begin() {
@@ -206,12 +242,19 @@ Result<void> TargetSession::begin() {
 }
 
 Result<std::optional<Failure>> TargetSession::commit(Sequence through, WallTime commit_time) {
-  FARSHORE_TRY(
-      pipeline_->run(fmt::format("SELECT pg_catalog.pg_replication_origin_xact_setup('{}', "
-                                 "timestamptz '2000-01-01 00:00:00+00' + interval '{} us')",
-                                 sequence_lsn(through), to_server_time(commit_time))));
+  const std::string sequence = std::to_string(through.value());
+  const std::string since_2000 = fmt::format("{} us", to_server_time(commit_time));
+  const ParameterList parameters{
+      .values = {sequence.c_str(), since_2000.c_str()},
+      .lengths = {static_cast<int>(sequence.size()), static_cast<int>(since_2000.size())},
+      .formats = {0, 0}};
+  FARSHORE_TRY(pipeline_->execute(kMoveProgress, parameters, 1, nullptr));
   FARSHORE_TRY_ASSIGN(std::optional<Failure> failure, pipeline_->settle());
   if (!failure) {
+    FARSHORE_TRY(
+        pipeline_->run(fmt::format("SELECT pg_catalog.pg_replication_origin_xact_setup('{}', "
+                                   "timestamptz '2000-01-01 00:00:00+00' + interval '{}')",
+                                   sequence_lsn(through), since_2000)));
     FARSHORE_TRY(pipeline_->run("COMMIT"));
     FARSHORE_TRY_ASSIGN(failure, pipeline_->settle());
     if (!failure) {
@@ -231,16 +274,13 @@ Result<void> TargetSession::roll_back() {
   FARSHORE_TRY(statements_->forget_all());
   FARSHORE_TRY_ASSIGN(const std::optional<Failure> failure, pipeline_->settle());
   if (failure) return error_of(*failure, "roll back");
-  return {};
+  return prepare_own();
 }
 
-Result<Sequence> TargetSession::flush_progress() {
-  const std::string sql = fmt::format("SELECT pg_catalog.pg_replication_origin_progress({}, true)",
-                                      quote_literal(origin_));
-  FARSHORE_TRY_ASSIGN(const Answer answer, pipeline_->query(sql));
-  if (PQgetisnull(answer.get(), 0, 0) != 0) return Sequence(0);
-  FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::parse(PQgetvalue(answer.get(), 0, 0)));
-  return Sequence(lsn.value());
+Result<void> TargetSession::make_durable() {
+  FARSHORE_TRY(pipeline_->query(fmt::format(
+      "SELECT pg_catalog.pg_replication_origin_progress({}, true)", quote_literal(origin_))));
+  return {};
 }
 
 }  // namespace farshore::postgres

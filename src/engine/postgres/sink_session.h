@@ -1,10 +1,11 @@
 // TargetSession: a session on the target that applies changes of one stream: its settings, the lock
-// that no other agent may hold, Farshore's own tables, and the replication origin in which the
-// progress lies.
+// that no other agent may hold, Farshore's own tables, the progress, and the replication origin
+// that marks all it writes.
 //
-// The origin is named by stream and epoch; its LSN field holds our sequence (design 4.1). It moves
-// in the transaction that it speaks of, so it is exact over a crash of either side. One thread; the
-// Waker ends a wait from outside.
+// The progress is a row of farshore.progress, written in the transaction that it speaks of. The
+// origin, named by stream and epoch, bears our sequence as its LSN too, but is not what a resume
+// asks: from PostgreSQL 16 on a transaction that aborts after xact_setup moves it as well (seen on
+// 18.1; tests in sink_exact_pgtest.cpp). One thread; the Waker ends a wait from outside.
 #pragma once
 
 #include <memory>
@@ -20,6 +21,7 @@
 
 namespace farshore::postgres {
 
+std::string origin_prefix(const Uuid& stream);  // of all the stream's origins
 std::string origin_name(const Uuid& stream, Epoch epoch);
 std::string copy_origin_name(const Uuid& stream);
 // The progress as an origin's LSN and back: "0/2A".
@@ -50,11 +52,11 @@ class TargetSession {
   // pipeline.
   Result<void> begin();
   bool in_transaction() const { return in_transaction_; }
-  // Moves the origin and commits. A Failure: it was rolled back.
+  // Moves the progress and commits. A Failure: it was rolled back.
   Result<std::optional<Failure>> commit(Sequence through, WallTime commit_time);
   Result<void> roll_back();
-  // The progress that survives a crash of the server; makes it so.
-  Result<Sequence> flush_progress();
+  // All that was committed before survives a crash of the server from here on.
+  Result<void> make_durable();
 
   bool usable() const { return connection_->usable(); }
   const std::string& server() const { return connection_->server(); }
@@ -62,11 +64,14 @@ class TargetSession {
  private:
   explicit TargetSession(std::unique_ptr<Connection> connection)
       : connection_(std::move(connection)) {}
+  Result<void> read_progress(const Uuid& stream, Epoch epoch, Deadline deadline);
+  Result<void> prepare_own();
 
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<PreparedStatements> statements_;
   std::string origin_;
+  std::string move_progress_;  // UPDATE farshore.progress
   Sequence progress_;
   bool replica_role_ = false;
   bool in_transaction_ = false;

@@ -7,6 +7,9 @@ namespace {
 struct Servers {
   std::string source, target;
 };
+void PrintTo(const Servers& servers, std::ostream* out) {
+  *out << servers.source << " " << servers.target;
+}
 
 class SinkTypes : public testing::TestWithParam<Servers> {};
 

@@ -1,0 +1,312 @@
+#include "engine/postgres/copy_sink.h"
+
+#include <algorithm>
+
+#include "engine/postgres/copy_sink_survey.h"
+#include "engine/postgres/copy_sink_writer.h"
+#include "engine/postgres/ddl.h"
+#include "engine/postgres/quoting.h"
+#include "engine/postgres/sink_session.h"
+
+namespace farshore::postgres {
+namespace {
+
+constexpr std::size_t kRefusalsMax = 20;  // named in one message
+constexpr Duration kBuildWait = 24h;      // of one index
+
+class PostgresCopySink final : public CopySink {
+ public:
+  PostgresCopySink(os::World& world, ConnectOptions connect, SinkOptions options, EventSink events)
+      : world_(world),
+        connect_(std::move(connect)),
+        options_(options),
+        events_(std::move(events)) {}
+
+  Result<std::vector<TargetTable>> prepare(const Uuid& stream, ByteView shared_definitions,
+                                           const std::vector<SourceTable>& tables,
+                                           ExistingRows existing) override;
+  Result<std::unique_ptr<TableWriter>> begin(const Uuid& stream, const SourceTable& table) override;
+  Result<void> complete(const Uuid& stream, const std::vector<SourceTable>& tables) override;
+  Result<void> reset(const Uuid& stream, const std::string& table) override;
+
+ private:
+  Result<std::unique_ptr<Connection>> connect(const Uuid& stream);
+  Result<void> make_shared(Connection& connection, const Survey& survey);
+  Result<void> make_table(Connection& connection, const Uuid& stream, const TableDefinition& table,
+                          Survey& survey, ExistingRows existing);
+  Result<bool> parent_is_there(Connection& connection, const TableDefinition& table);
+  Result<bool> is_made(Connection& connection, const LaterObject& object);
+  Result<void> make_later(Connection& connection, const LaterObject& object);
+  Result<void> validate(Connection& connection, const LaterObject& object);
+  void drop_copy_origins(Connection& connection, const Uuid& stream);
+  void tell(const Uuid& stream, const std::string& name, std::string message) const;
+  Deadline soon() const { return world_.after(options_.control_wait); }
+
+  os::World& world_;
+  const ConnectOptions connect_;
+  const SinkOptions options_;
+  const EventSink events_;
+};
+
+Result<std::vector<TableDefinition>> definitions_of(const std::vector<SourceTable>& tables) {
+  std::vector<TableDefinition> out;
+  for (const SourceTable& table : tables) {
+    auto definition = table_from_json(table.definition);
+    if (!definition.ok()) return within("table " + table.name, std::move(definition).error());
+    out.push_back(*std::move(definition));
+  }
+  return out;
+}
+
+Result<std::unique_ptr<Connection>> PostgresCopySink::connect(const Uuid& stream) {
+  FARSHORE_TRY_ASSIGN(auto connection,
+                      Connection::open(world_, connect_, world_.after(options_.connect_wait)));
+  FARSHORE_TRY(prepare_writing_session(*connection, soon()));
+  FARSHORE_TRY(take_copy_origin(*connection, stream, soon()));
+  // Foreign keys are validated with joins of whole tables, which the sink's settings forbid.
+  FARSHORE_TRY(
+      connection->query("RESET enable_seqscan; RESET enable_hashjoin; RESET enable_mergejoin;"
+                        " RESET plan_cache_mode",
+                        soon()));
+  return connection;
+}
+
+Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
+                                                           ByteView shared_definitions,
+                                                           const std::vector<SourceTable>& tables,
+                                                           ExistingRows existing) {
+  FARSHORE_TRY_ASSIGN(const SharedDefinitions shared, shared_from_json(shared_definitions));
+  FARSHORE_TRY_ASSIGN(const std::vector<TableDefinition> definitions, definitions_of(tables));
+  FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  FARSHORE_TRY(make_own_tables(*connection, soon()));
+  FARSHORE_TRY_ASSIGN(Survey survey,
+                      survey_target(*connection, stream, shared, definitions, existing,
+                                    world_.after(10 * options_.control_wait)));
+  if (!survey.refusals.empty()) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(survey.refusals.size(), kRefusalsMax); ++i)
+      text += "\n  " + survey.refusals[i];
+    return permanent(ErrorKind::rejected,
+                     "{}: nothing was changed; {} of the stream's objects do not fit:{}",
+                     connection->server(), survey.refusals.size(), text);
+  }
+  FARSHORE_TRY(make_shared(*connection, survey));
+  std::vector<TargetTable> out;
+  for (const TableDefinition& table : definitions) {
+    FARSHORE_TRY(make_table(*connection, stream, table, survey, existing));
+    const KnownState& known = survey.states[table.quoted_name()];
+    out.push_back({.name = table.quoted_name(), .state = known.state, .rows_copied = known.rows});
+  }
+  return out;
+}
+
+Result<void> PostgresCopySink::make_shared(Connection& connection, const Survey& survey) {
+  for (const std::string& schema : survey.missing_schemas)
+    FARSHORE_TRY(connection.query("CREATE SCHEMA " + quote_identifier(schema), soon()));
+  for (const TypeDefinition& type : survey.missing_types) {
+    auto made = connection.query(create_type(type), soon());
+    if (!made.ok())
+      return within("type " + quote_qualified(type.schema, type.name), std::move(made).error());
+  }
+  return {};
+}
+
+Result<bool> PostgresCopySink::parent_is_there(Connection& connection,
+                                               const TableDefinition& table) {
+  if (table.parent_name.empty()) return false;
+  FARSHORE_TRY_ASSIGN(
+      const Rows rows,
+      connection.query("SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
+                       " ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2"
+                       " AND c.relkind = 'p'",
+                       {table.parent_schema, table.parent_name}, soon()));
+  return rows.count() > 0;
+}
+
+// The table, if it is missing, and its first state, in one transaction.
+Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& stream,
+                                          const TableDefinition& table, Survey& survey,
+                                          ExistingRows existing) {
+  const std::string name = table.quoted_name();
+  FARSHORE_TRY(connection.query("BEGIN", soon()));
+  if (!survey.existing.contains({table.schema, table.name})) {
+    FARSHORE_TRY_ASSIGN(const bool as_partition, parent_is_there(connection, table));
+    for (const std::string& sql : create_table(table, as_partition, connection.server_version())) {
+      auto made = connection.query(sql, soon());
+      if (made.ok()) continue;
+      Error error = within(fmt::format("table {} cannot be made on the target", name),
+                           std::move(made).error());
+      error.what += fmt::format("; make it there yourself: {}", sql.substr(0, 500));
+      (void)connection.query("ROLLBACK", soon());
+      return error;
+    }
+  }
+  KnownState& known = survey.states[name];
+  const bool holds_rows = survey.holds_rows[name];
+  if (known.state == TableState::missing) {
+    const bool kept = holds_rows && existing == ExistingRows::keep;
+    known.state = kept ? TableState::streaming : TableState::pending;
+  }
+  const bool replace = known.replace || (holds_rows && existing == ExistingRows::replace);
+  FARSHORE_TRY(connection.query(
+      "INSERT INTO farshore.table_state (stream, table_name, state, replace)"
+      " VALUES ($1::uuid, $2, $3, $4::bool) ON CONFLICT (stream, table_name)"
+      " DO UPDATE SET replace = EXCLUDED.replace",
+      {stream.text(), name, std::string(text_of(known.state)), replace ? "t" : "f"}, soon()));
+  FARSHORE_TRY(connection.query("COMMIT", soon()));
+  return {};
+}
+
+Result<std::unique_ptr<TableWriter>> PostgresCopySink::begin(const Uuid& stream,
+                                                             const SourceTable& table) {
+  FARSHORE_TRY_ASSIGN(const TableDefinition definition, table_from_json(table.definition));
+  return PostgresTableWriter::begin(world_, connect_, options_, stream, definition);
+}
+
+Result<void> PostgresCopySink::complete(const Uuid& stream,
+                                        const std::vector<SourceTable>& tables) {
+  FARSHORE_TRY_ASSIGN(const std::vector<TableDefinition> definitions, definitions_of(tables));
+  FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  std::vector<LaterObject> objects;
+  for (const TableDefinition& table : definitions)
+    for (LaterObject& object : objects_after_copy(table)) objects.push_back(std::move(object));
+  // A foreign key may refer to a unique index of another table.
+  std::stable_sort(objects.begin(), objects.end(),
+                   [](const LaterObject& a, const LaterObject& b) { return a.kind < b.kind; });
+  for (const LaterObject& object : objects) {
+    FARSHORE_TRY_ASSIGN(const bool there, is_made(*connection, object));
+    if (!there) FARSHORE_TRY(make_later(*connection, object));
+  }
+  for (const TableDefinition& table : definitions)
+    for (const std::string& sql : identity_after_copy(table))
+      if (auto set = connection->query(sql, soon()); !set.ok() && !connection->usable())
+        return std::move(set).error();
+  for (const LaterObject& object : objects)
+    if (!object.validate.empty()) {
+      FARSHORE_TRY_ASSIGN(const bool there, is_made(*connection, object));
+      if (there) FARSHORE_TRY(validate(*connection, object));
+    }
+  connection.reset();  // it holds one of the origins
+  FARSHORE_TRY_ASSIGN(connection,
+                      Connection::open(world_, connect_, world_.after(options_.connect_wait)));
+  drop_copy_origins(*connection, stream);
+  return {};
+}
+
+Result<bool> PostgresCopySink::is_made(Connection& connection, const LaterObject& object) {
+  const char* sql = object.kind == LaterObject::Kind::index
+                        ? "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
+                          "n.oid = c.relnamespace"
+                          " WHERE n.nspname = $1 AND c.relname = $3 AND $2 <> ''"
+                        : "SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON "
+                          "c.oid = k.conrelid"
+                          " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                          " WHERE n.nspname = $1 AND c.relname = $2 AND k.conname = $3";
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection.query(sql, {object.schema, object.table, object.name}, soon()));
+  return rows.count() > 0;
+}
+
+// What the target cannot have (a function or table is missing there) is told and left out: data
+// does not depend on it.
+Result<void> PostgresCopySink::make_later(Connection& connection, const LaterObject& object) {
+  auto made = connection.query(object.sql, world_.after(kBuildWait));
+  if (made.ok()) return {};
+  const std::string state = connection.server_error().sqlstate;
+  const bool left_out = connection.usable() && made.error().retry == Retry::no && !state.empty();
+  if (!left_out) return within(object.sql.substr(0, 200), std::move(made).error());
+  tell({}, "copy.object_missing",
+       fmt::format("{} of table {} was not made: {}; on the target: {};",
+                   quote_identifier(object.name), quote_qualified(object.schema, object.table),
+                   connection.server_error().message, object.sql));
+  return {};
+}
+
+Result<void> PostgresCopySink::validate(Connection& connection, const LaterObject& object) {
+  auto validated = connection.query(object.validate, world_.after(kBuildWait));
+  if (validated.ok()) return {};
+  if (!connection.usable() || validated.error().retry == Retry::yes)
+    return std::move(validated).error();
+  tell({}, "copy.foreign_key_unvalidated",
+       fmt::format("foreign key {} of table {} could not be validated before the copy has caught "
+                   "up: {}; later, on the "
+                   "target: {};",
+                   quote_identifier(object.name), quote_qualified(object.schema, object.table),
+                   connection.server_error().message, object.validate));
+  return {};
+}
+
+// Each takes one of few slots; one that cannot be dropped (a session still holds it) goes with the
+// next copy.
+void PostgresCopySink::drop_copy_origins(Connection& connection, const Uuid& stream) {
+  auto names =
+      connection.query("SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname LIKE $1",
+                       {copy_origin_name(stream) + "\\_%"}, soon());
+  if (!names.ok()) return;
+  for (int row = 0; row < names->count(); ++row)
+    (void)connection.query("SELECT pg_catalog.pg_replication_origin_drop($1)",
+                           {std::string(names->text(row, 0))}, soon());
+}
+
+Result<void> PostgresCopySink::reset(const Uuid& stream, const std::string& table) {
+  FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  FARSHORE_TRY(make_own_tables(*connection, soon()));
+  FARSHORE_TRY_ASSIGN(
+      const Rows there,
+      connection->query("SELECT pg_catalog.to_regclass($1) IS NOT NULL", {table}, soon()));
+  if (there.text(0, 0) != "t")
+    return permanent(
+        ErrorKind::not_found,
+        "{}: there is no table {} to be copied again: name it as `farshore status` does",
+        connection->server(), table);
+  FARSHORE_TRY(connection->query("SET synchronous_commit = local", soon()));
+  FARSHORE_TRY(
+      connection->query("INSERT INTO farshore.table_state (stream, table_name, state, replace)"
+                        " VALUES ($1::uuid, $2, 'pending', true) ON CONFLICT (stream, table_name)"
+                        " DO UPDATE SET state = 'pending', replace = true, snapshot = NULL,"
+                        " snapshot_lsn = NULL, at = now()",
+                        {stream.text(), table}, soon()));
+  return {};
+}
+
+void PostgresCopySink::tell(const Uuid& stream, const std::string& name,
+                            std::string message) const {
+  if (events_)
+    events_({.severity = Severity::warning,
+             .name = name,
+             .stream = stream.is_nil() ? std::string() : stream.text(),
+             .target = {},
+             .message = std::move(message)});
+}
+
+}  // namespace
+
+std::unique_ptr<CopySink> make_copy_sink(os::World& world, ConnectOptions connect,
+                                         SinkOptions options, EventSink events) {
+  return std::make_unique<PostgresCopySink>(world, std::move(connect), options, std::move(events));
+}
+
+Result<void> remove_target(os::World& world, const ConnectOptions& connect, const Uuid& stream) {
+  const SinkOptions options;
+  const auto soon = [&] { return world.after(options.control_wait); };
+  FARSHORE_TRY_ASSIGN(auto connection,
+                      Connection::open(world, connect, world.after(options.connect_wait)));
+  FARSHORE_TRY_ASSIGN(
+      const Rows names,
+      connection->query("SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname LIKE $1",
+                        {origin_prefix(stream) + "%"}, soon()));
+  for (int row = 0; row < names.count(); ++row)
+    FARSHORE_TRY(connection->query("SELECT pg_catalog.pg_replication_origin_drop($1)",
+                                   {std::string(names.text(row, 0))}, soon()));
+  for (const char* table : {"farshore.progress", "farshore.table_state", "farshore.skipped"}) {
+    FARSHORE_TRY_ASSIGN(const Rows there,
+                        connection->query("SELECT pg_catalog.to_regclass($1) IS NOT NULL",
+                                          {std::string(table)}, soon()));
+    if (there.text(0, 0) == "t")
+      FARSHORE_TRY(connection->query(fmt::format("DELETE FROM {} WHERE stream = $1::uuid", table),
+                                     {stream.text()}, soon()));
+  }
+  return {};
+}
+
+}  // namespace farshore::postgres

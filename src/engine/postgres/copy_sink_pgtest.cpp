@@ -1,0 +1,409 @@
+// The initial copy with the source's real snapshots: what is made, what is refused, what is copied
+// beside a stream that goes on, and what a kill leaves.
+#include "engine/postgres/copy_sink.h"
+
+#include "engine/postgres/catalog.h"
+#include "engine/postgres/sink_test_stream.h"
+#include "engine/postgres/snapshot.h"
+
+namespace farshore::postgres {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+struct Servers {
+  std::string source, target;
+};
+void PrintTo(const Servers& servers, std::ostream* out) {
+  *out << servers.source << " " << servers.target;
+}
+
+class CopySinkOn : public testing::TestWithParam<Servers> {
+ protected:
+  CopySinkOn() : pair(shared_server(GetParam().source), shared_server(GetParam().target)) {
+    SourceOptions options{
+        .name = "test", .stream = pair.stream, .conninfo = pair.source_conninfo()};
+    publication_ = slot_name(pair.stream);
+    snapshots = make_snapshot_source(*pair.world, options);
+    copies = make_copy_sink(*pair.world,
+                            {.conninfo = pair.target_conninfo(), .application_name = "copy"}, {},
+                            [this](Event event) { events.push_back(std::move(event)); });
+  }
+  void publish(const std::string& tables) {
+    pair.start("FOR TABLE " + tables);
+    pair.on_source("CREATE PUBLICATION " + publication_ + " FOR TABLE " + tables);
+  }
+  Result<std::vector<TargetTable>> prepare(ExistingRows existing = ExistingRows::refuse) {
+    auto found = snapshots->tables();
+    EXPECT_TRUE(found.ok()) << (found.ok() ? "" : found.error().what);
+    tables = *std::move(found);
+    auto shared = snapshots->shared_definitions();
+    EXPECT_TRUE(shared.ok()) << (shared.ok() ? "" : shared.error().what);
+    return copies->prepare(pair.stream, *shared, tables, existing);
+  }
+  const SourceTable& table(const std::string& name) {
+    for (const SourceTable& t : tables)
+      if (t.name == name) return t;
+    ADD_FAILURE() << "no table " << name;
+    return tables.front();
+  }
+  Result<void> copy(const SourceTable& table) {
+    FARSHORE_TRY_ASSIGN(auto rows, snapshots->open(table, pair.world->after(20s)));
+    return copy_from(table, *rows);
+  }
+  Result<void> copy_from(const SourceTable& table, TableRows& rows) {
+    FARSHORE_TRY_ASSIGN(auto writer, copies->begin(pair.stream, table));
+    for (;;) {
+      FARSHORE_TRY_ASSIGN(const Bytes chunk, rows.next(pair.world->after(20s)));
+      if (chunk.empty()) return writer->finish(rows.mark());
+      for (std::size_t at = 0; at < chunk.size(); at += 1000)  // as a link may cut it
+        FARSHORE_TRY(writer->write(ByteView(chunk).substr(at, 1000)));
+    }
+  }
+  void copy_all(ExistingRows existing = ExistingRows::refuse) {
+    auto states = prepare(existing);
+    ASSERT_TRUE(states.ok()) << states.error().what;
+    for (const TargetTable& state : *states) {
+      if (state.state == TableState::copied || state.state == TableState::streaming) continue;
+      auto copied = copy(table(state.name));
+      ASSERT_TRUE(copied.ok()) << copied.error().what;
+    }
+    auto completed = copies->complete(pair.stream, tables);
+    ASSERT_TRUE(completed.ok()) << completed.error().what;
+  }
+  std::string state_of(const std::string& name) {
+    return pair.target_text("SELECT state FROM farshore.table_state WHERE table_name = '" + name +
+                            "'");
+  }
+
+  TestPair pair;
+  std::unique_ptr<SnapshotSource> snapshots;
+  std::unique_ptr<CopySink> copies;
+  std::vector<SourceTable> tables;
+  std::vector<Event> events;
+
+ private:
+  std::string publication_;
+};
+
+const char* const kEverything =
+    "CREATE SCHEMA \"S x\"; CREATE TYPE \"S x\".mood AS ENUM ('sad', 'it''s'); CREATE DOMAIN pos "
+    "AS int DEFAULT 3 CHECK (value > 0);"
+    "CREATE TYPE pt AS (a pos, m \"S x\".mood); CREATE TYPE fr AS RANGE (subtype = float8, "
+    "subtype_diff = float8mi);"
+    "CREATE SEQUENCE loose START 40 INCREMENT 5;"
+    "CREATE TABLE p (id serial PRIMARY KEY, code text UNIQUE DEFERRABLE, r fr, EXCLUDE USING gist "
+    "(r WITH &&));"
+    "CREATE TABLE \"S x\".\"C\" (id bigint GENERATED ALWAYS AS IDENTITY (START 100) PRIMARY KEY, p "
+    "int REFERENCES p ON DELETE CASCADE,"
+    " m \"S x\".mood DEFAULT 'sad', d pos, x pt, note varchar(20) COLLATE \"C\" NOT NULL DEFAULT "
+    "'n', n int DEFAULT nextval('loose'),"
+    " twice int GENERATED ALWAYS AS (n * 2) STORED, big bytea, CONSTRAINT small CHECK (n < "
+    "1000000), CONSTRAINT late CHECK (n > 0) NOT VALID) WITH (fillfactor = 80);"
+    "CREATE UNIQUE INDEX \"by note\" ON \"S x\".\"C\" (lower(note), id) WHERE p IS NOT NULL; "
+    "CREATE INDEX ON \"S x\".\"C\" USING hash (p);"
+    "CREATE TABLE nokey (a int, b text[]); ALTER TABLE nokey REPLICA IDENTITY FULL;"
+    "CREATE TABLE m (id int, at date NOT NULL, p int, PRIMARY KEY (id, at, p)) PARTITION BY RANGE "
+    "(at);"
+    "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');"
+    "CREATE TABLE m2 PARTITION OF m FOR VALUES FROM ('2025-01-01') TO ('2026-01-01') PARTITION BY "
+    "LIST (p);"
+    "CREATE TABLE m2x PARTITION OF m2 DEFAULT; CREATE INDEX ON m (p);"
+    "CREATE TABLE idx (a int NOT NULL, b int NOT NULL); CREATE UNIQUE INDEX idx_ab ON idx (a, b); "
+    "ALTER TABLE idx REPLICA IDENTITY USING INDEX idx_ab";
+
+const char* const kRows =
+    "INSERT INTO p (code, r) SELECT 'c' || g, fr(g, g + 0.5) FROM generate_series(1, 50) g;"
+    "INSERT INTO \"S x\".\"C\" (p, m, d, x, note, big) SELECT g, 'it''s', g, ROW(g, 'sad')::pt, "
+    "'n' || g, decode(repeat('0a', g * 50), 'hex') FROM generate_series(1, 50) g;"
+    "INSERT INTO nokey VALUES (1, '{a,NULL}'), (1, '{a,NULL}'), (NULL, NULL); INSERT INTO m SELECT "
+    "g, '2024-06-01'::date + g * 10, g FROM generate_series(1, 50) g;"
+    "INSERT INTO idx VALUES (1, 1), (1, 2)";
+
+TEST_P(CopySinkOn, MakesEverythingThatTheTablesNeedAndCopiesTheirRows) {
+  pair.on_source(kEverything);
+  pair.on_source(kRows);
+  publish("p, \"S x\".\"C\", nokey, m1, m2x, idx");
+  copy_all();
+  pair.expect_same_tables();
+  std::vector<TableName> names{{"public", "p"},   {"S x", "C"},     {"public", "nokey"},
+                               {"public", "m"},   {"public", "m1"}, {"public", "m2"},
+                               {"public", "m2x"}, {"public", "idx"}};
+  auto left = read_tables(*pair.source, names, pair.world->after(20s));
+  auto right = read_tables(*pair.target, names, pair.world->after(20s));
+  ASSERT_TRUE(left.ok() && right.ok());
+  ASSERT_EQ(right->size(), names.size());
+  for (std::size_t i = 0; i < names.size(); ++i)
+    EXPECT_EQ(to_json((*left)[i]), to_json((*right)[i])) << names[i].name;
+  for (const Event& event : events) ADD_FAILURE() << event.name << " " << event.message;
+  // Again: nothing to make, nothing to copy.
+  copy_all();
+  EXPECT_EQ(
+      pair.target_text("SELECT count(*) FROM pg_replication_origin WHERE roname LIKE '%copy%'"),
+      "0");
+  // And changes go on with what was made.
+  pair.on_source(
+      "INSERT INTO p (code, r) VALUES ('new', '[900,901]'); UPDATE \"S x\".\"C\" SET n = n + 1; "
+      "DELETE FROM nokey WHERE a = 1; UPDATE idx SET b = 5 WHERE b = 2; INSERT INTO m VALUES (99, "
+      "'2025-03-03', 1)");
+  pair.captured_and_applied();
+  pair.expect_same_tables();
+}
+
+TEST_P(CopySinkOn, PartitionsThroughTheirRoot) {
+  pair.on_source(kEverything);
+  pair.on_source(kRows);
+  publish("m WITH (publish_via_partition_root = true)");
+  copy_all();
+  pair.expect_same_tables();
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM m2x"),
+            pair.source_text("SELECT count(*) FROM m2x"));
+}
+
+TEST_P(CopySinkOn, ChangesBesideTheCopyTakeEffectOnce) {
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, n int, v text); CREATE TABLE u (id int PRIMARY KEY, n "
+      "int)");
+  pair.on_source(
+      "INSERT INTO t SELECT g, 0, repeat('x', 100) FROM generate_series(1, 1000) g; INSERT INTO u "
+      "SELECT g, 0 FROM generate_series(1, 1000) g");
+  publish("t, u");
+  pair.on_source(
+      "UPDATE t SET n = n + 1; DELETE FROM u WHERE id > 990; INSERT INTO t VALUES (5000, 1, 'in "
+      "the stream and in the snapshot')");
+  ASSERT_TRUE(prepare().ok());
+  ASSERT_TRUE(copy(table("public.t")).ok());
+  // Running while u's snapshot is taken, with subtransactions; it commits later.
+  auto rows = snapshots->open(table("public.u"), pair.world->after(20s));
+  ASSERT_TRUE(rows.ok()) << rows.error().what;
+  pair.on_source(
+      "INSERT INTO u VALUES (7000, 1); UPDATE u SET n = n + 10 WHERE id < 500; UPDATE t SET n = n "
+      "+ 100 WHERE id < 500; DELETE FROM t WHERE id = 900");
+  pair.on_source(
+      "BEGIN; SAVEPOINT a; UPDATE u SET n = 77 WHERE id = 600; SAVEPOINT b; INSERT INTO u SELECT "
+      "g, 2 FROM generate_series(8000, 9000) g; RELEASE b; ROLLBACK TO a; UPDATE u SET n = 78 "
+      "WHERE id = 601; COMMIT");
+  ASSERT_TRUE(copy_from(table("public.u"), **rows).ok());
+  rows->reset();
+  pair.on_source(
+      "UPDATE u SET n = n + 1000; UPDATE t SET n = n + 1000; DELETE FROM u WHERE id = 7000");
+  ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
+  pair.capture(true);
+  auto applied = pair.apply_all();
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  pair.expect_same_tables();
+  EXPECT_EQ(state_of("public.t"), "streaming");
+  EXPECT_EQ(state_of("public.u"), "streaming");
+}
+
+TEST_P(CopySinkOn, ATransactionThatRanWhenTheSnapshotWasTakenIsApplied) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY, n int)");
+  pair.on_source("INSERT INTO t SELECT g, 0 FROM generate_series(1, 10) g");
+  publish("t");
+  ASSERT_TRUE(prepare().ok());
+  auto other = pair.connect_source();
+  auto rows = snapshots->open(table("public.t"), pair.world->after(20s));
+  ASSERT_TRUE(rows.ok()) << rows.error().what;
+  // The next snapshot sees this one as running: it began before and commits after.
+  pair.run(*other,
+           "BEGIN; UPDATE t SET n = 5 WHERE id = 3; SAVEPOINT s; INSERT INTO t VALUES (11, 5)");
+  rows->reset();
+  const std::string mark = R"({"version": 1, "snapshot": ")" +
+                           pair.source_text("SELECT pg_current_snapshot()") + R"(", "lsn": ")" +
+                           pair.source_text("SELECT pg_current_wal_insert_lsn()") + "\"}";
+  auto writer = copies->begin(pair.stream, table("public.t"));
+  ASSERT_TRUE(writer.ok()) << writer.error().what;
+  std::string data = "t";
+  for (int i = 1; i <= 10; ++i) data += std::to_string(i) + "\t0\n";
+  ASSERT_TRUE((*writer)->write(data).ok());
+  ASSERT_TRUE((*writer)->finish(mark).ok());
+  pair.run(*other, "COMMIT");
+  pair.on_source("UPDATE t SET n = n + 1");
+  ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
+  pair.captured_and_applied();
+  pair.expect_same_tables();
+  EXPECT_EQ(pair.target_text("SELECT n FROM t WHERE id = 11"), "6");
+}
+
+TEST_P(CopySinkOn, AKilledCopyLeavesTheTableAsItWasAndStartsAgain) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  pair.on_source("INSERT INTO t SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g");
+  publish("t");
+  ASSERT_TRUE(prepare().ok());
+  for (const bool by_server : {false, true}) {
+    auto rows = snapshots->open(table("public.t"), pair.world->after(20s));
+    ASSERT_TRUE(rows.ok());
+    auto writer = copies->begin(pair.stream, table("public.t"));
+    for (int i = 0; i < 100 && !writer.ok(); ++i) {  // the backend of the copy before still ends
+      ASSERT_EQ(writer.error().retry, Retry::yes) << writer.error().what;
+      (void)pair.target->wait(pair.world->after(20ms), nullptr);
+      writer = copies->begin(pair.stream, table("public.t"));
+    }
+    ASSERT_TRUE(writer.ok());
+    auto chunk = (*rows)->next(pair.world->after(20s));
+    ASSERT_TRUE(chunk.ok() && !chunk->empty());
+    ASSERT_TRUE((*writer)->write(*chunk).ok());
+    if (by_server) {
+      (void)pair.target_text(
+          "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = "
+          "'copy'");
+      Result<void> failed;
+      while (failed.ok() && !(chunk = (*rows)->next(pair.world->after(20s)))->empty())
+        failed = (*writer)->write(*chunk);
+      if (failed.ok()) failed = (*writer)->finish((*rows)->mark());
+      ASSERT_FALSE(failed.ok());
+      EXPECT_EQ(failed.error().retry, Retry::yes) << failed.error().what;
+    }
+    writer->reset();
+    EXPECT_EQ(state_of("public.t"), "copying");
+    EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "0");
+    auto again = prepare();
+    ASSERT_TRUE(again.ok()) << again.error().what;
+    EXPECT_EQ(again->front().state, TableState::copying);
+  }
+  copy_all();
+  pair.expect_same_tables();
+  EXPECT_EQ(state_of("public.t"), "copied");
+  EXPECT_EQ(pair.target_text("SELECT rows FROM farshore.table_state"), "20000");
+}
+
+TEST_P(CopySinkOn, RowsThatAreThereAreRefusedKeptOrReplaced) {
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'source'), (2, "
+      "'source')");
+  pair.on_target(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'target'), (9, "
+      "'target'); CREATE TABLE child (id int REFERENCES t)");
+  publish("t");
+  auto refused = prepare(ExistingRows::refuse);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::rejected);
+  EXPECT_THAT(refused.error().what,
+              AllOf(HasSubstr("nothing was changed"),
+                    HasSubstr("table public.t holds rows: TRUNCATE public.t;")));
+  EXPECT_EQ(pair.target_text("SELECT string_agg(id || v, ',' ORDER BY id) FROM t"),
+            "1target,9target");
+  EXPECT_EQ(state_of("public.t"), "");
+  copy_all(ExistingRows::replace);
+  pair.expect_same_tables();
+  // Kept: nothing is copied.
+  pair.stream = Uuid::from_random(4, 4);
+  pair.on_target("UPDATE t SET v = 'kept'");
+  auto shared = snapshots->shared_definitions();
+  auto kept = copies->prepare(pair.stream, *shared, tables, ExistingRows::keep);
+  ASSERT_TRUE(kept.ok()) << kept.error().what;
+  EXPECT_EQ(kept->front().state, TableState::streaming);
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t WHERE v = 'kept'"), "2");
+}
+
+TEST_P(CopySinkOn, ResetCopiesOneTableAgainAndHoldsItsChangesUntilThen) {
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY, t int "
+      "REFERENCES t)");
+  pair.on_source(
+      "INSERT INTO t SELECT g, 'v' FROM generate_series(1, 10) g; INSERT INTO u VALUES (1, 1)");
+  publish("t, u");
+  copy_all();
+  pair.on_source("UPDATE t SET v = 'w' WHERE id = 1");
+  pair.captured_and_applied();
+  pair.on_target("DELETE FROM u; DELETE FROM t WHERE id > 5; UPDATE t SET v = 'drifted'");
+  pair.on_source("INSERT INTO u VALUES (2, 2)");
+  pair.on_source("UPDATE t SET v = 'x' WHERE id = 8");
+  ASSERT_TRUE(copies->reset(pair.stream, "public.t").ok());
+  EXPECT_FALSE(copies->reset(pair.stream, "public.nothing").ok());
+  pair.capture();
+  auto held = pair.apply_all();
+  ASSERT_FALSE(held.ok());
+  EXPECT_EQ(held.error().retry, Retry::yes);
+  EXPECT_THAT(held.error().what, HasSubstr("table public.t is not copied yet"));
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM u"), "1");  // what came before it was applied
+  copy_all();
+  pair.on_source("DELETE FROM t WHERE id = 10");
+  pair.captured_and_applied();
+  EXPECT_EQ(pair.on_both("SELECT string_agg(t::text, ',' ORDER BY id) FROM t"), "");
+}
+
+TEST_P(CopySinkOn, TablesOfAnotherShapeAreRefusedWithTheLinesToPaste) {
+  pair.on_source(
+      "CREATE TYPE mood AS ENUM ('a', 'b'); CREATE TABLE t (id int PRIMARY KEY, a numeric(10,2), b "
+      "varchar(10), c text, m mood)");
+  pair.on_target(
+      "CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t (id int PRIMARY KEY, a numeric(8,2), b "
+      "varchar(5), extra int NOT NULL, m mood)");
+  publish("t");
+  auto refused = prepare();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::rejected);
+  for (const char* line :
+       {"ALTER TABLE public.t ALTER COLUMN a TYPE numeric(10,2) USING a::numeric(10,2);",
+        "ALTER TABLE public.t ALTER COLUMN b TYPE character varying(10)",
+        "ALTER TABLE public.t ADD COLUMN c text;",
+        "ALTER TABLE public.t ALTER COLUMN extra DROP NOT NULL;",
+        "ALTER TYPE public.mood ADD VALUE 'b';"})
+    EXPECT_THAT(refused.error().what, HasSubstr(line));
+  pair.on_target(
+      "ALTER TABLE public.t ALTER COLUMN a TYPE numeric(10,2), ALTER COLUMN b TYPE varchar(50), "
+      "ADD COLUMN c text, ALTER COLUMN extra DROP NOT NULL; ALTER TYPE public.mood ADD VALUE 'b'");
+  pair.on_source("INSERT INTO t VALUES (1, 1.5, 'b', 'c', 'b')");
+  copy_all();
+  EXPECT_EQ(pair.target_text("SELECT a || b || c || m FROM t"), "1.50bcb");
+}
+
+TEST_P(CopySinkOn, AForeignKeyThatCannotHoldYetIsMadeUnvalidated) {
+  pair.on_source(
+      "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES "
+      "p); CREATE TABLE other (id int PRIMARY KEY); ALTER TABLE c ADD COLUMN o int REFERENCES "
+      "other");
+  pair.on_source("INSERT INTO p VALUES (1)");
+  publish("p, c");
+  ASSERT_TRUE(prepare().ok());
+  ASSERT_TRUE(copy(table("public.p")).ok());
+  pair.on_source("INSERT INTO p VALUES (2); INSERT INTO c VALUES (1, 2)");
+  ASSERT_TRUE(copy(table("public.c")).ok());
+  ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
+  EXPECT_EQ(pair.target_text("SELECT convalidated FROM pg_constraint WHERE contype = 'f'"), "f");
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].name, "copy.object_missing");
+  EXPECT_THAT(events[0].message, HasSubstr("c_o_fkey"));
+  EXPECT_EQ(events[1].name, "copy.foreign_key_unvalidated");
+  pair.captured_and_applied();
+  pair.expect_same_tables();
+}
+
+TEST_P(CopySinkOn, RemoveTargetForgetsTheStreamAndKeepsTheRows) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  publish("t");
+  copy_all();
+  pair.on_source("INSERT INTO t VALUES (2)");
+  pair.captured_and_applied();
+  const ConnectOptions connect{.conninfo = pair.target_conninfo(), .application_name = "remove"};
+  Result<void> removed = remove_target(*pair.world, connect, pair.stream);
+  for (int i = 0; i < 100 && !removed.ok(); ++i) {
+    (void)pair.target->wait(pair.world->after(20ms), nullptr);
+    removed = remove_target(*pair.world, connect, pair.stream);
+  }
+  ASSERT_TRUE(removed.ok()) << removed.error().what;
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM pg_replication_origin"), "0");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM farshore.table_state"), "0");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "2");
+}
+
+std::vector<Servers> same_and_crossed() {
+  std::vector<Servers> pairs;
+  for (const std::string& source : server_bin_folders())
+    for (const std::string& target : server_bin_folders()) pairs.push_back({source, target});
+  return pairs;
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, CopySinkOn, testing::ValuesIn(same_and_crossed()),
+                         [](const auto& info) {
+                           const auto version = [](const std::string& bin) {
+                             return bin.find("15") != std::string::npos ? "pg15" : "pg18";
+                           };
+                           return std::string(version(info.param.source)) + "_to_" +
+                                  version(info.param.target);
+                         });
+
+}  // namespace
+}  // namespace farshore::postgres

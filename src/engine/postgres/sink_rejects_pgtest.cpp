@@ -1,0 +1,242 @@
+// What the target cannot hold: the transactions before it are applied, the row is named, and after
+// the repair the stream goes on with nothing lost.
+#include "engine/postgres/sink_test_stream.h"
+
+namespace farshore::postgres {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class SinkRejects : public OnEachServer {
+ protected:
+  void SetUp() override {
+    pair.both("CREATE TABLE t (id int PRIMARY KEY, v text, n int)");
+    pair.start();
+    pair.on_source("INSERT INTO t SELECT g, 'v' || g, g FROM generate_series(1, 20) g");
+    pair.captured_and_applied();
+  }
+  // Applies what is captured; the last good transaction before the bad one sets id 1 to v =
+  // 'before'.
+  Error rejected() {
+    auto applied = pair.apply_all();
+    EXPECT_FALSE(applied.ok());
+    if (applied.ok()) return {};
+    EXPECT_EQ(applied.error().kind, ErrorKind::rejected) << applied.error().what;
+    EXPECT_EQ(applied.error().retry, Retry::no);
+    EXPECT_EQ(pair.target_text("SELECT v FROM t WHERE id = 1"), "before");
+    return applied.error();
+  }
+  void good_then(const std::string& bad) {
+    pair.on_source("UPDATE t SET v = 'before' WHERE id = 1");
+    pair.on_source(bad);
+    pair.on_source("UPDATE t SET n = -1 WHERE id = 2");
+    pair.capture();
+  }
+  void goes_on_after(const std::string& repair) {
+    pair.on_target(repair);
+    auto applied = pair.apply_all();
+    ASSERT_TRUE(applied.ok()) << applied.error().what;
+    EXPECT_EQ(applied->through, pair.log.last());
+    EXPECT_EQ(pair.target_text("SELECT n FROM t WHERE id = 2"), "-1");
+    pair.expect_same_tables();
+  }
+};
+
+TEST_P(SinkRejects, AnUpdateWhoseRowIsMissing) {
+  pair.on_target("DELETE FROM t WHERE id = 7");
+  good_then("UPDATE t SET v = 'x' WHERE id BETWEEN 5 AND 9");
+  EXPECT_THAT(
+      rejected().what,
+      AllOf(HasSubstr("table public.t, key (id)=(7), UPDATE of transaction"), HasSubstr(" at 1:"),
+            HasSubstr("the target has no such row"), HasSubstr("farshore stream skip")));
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t WHERE v = 'x'"), "0");
+  goes_on_after("INSERT INTO t VALUES (7, 'v7', 7)");
+}
+
+TEST_P(SinkRejects, ADeleteWhoseRowIsMissing) {
+  pair.on_target("DELETE FROM t WHERE id = 7");
+  good_then("DELETE FROM t WHERE id IN (6, 7, 8)");
+  EXPECT_THAT(rejected().what, AllOf(HasSubstr("key (id)=(7), DELETE"), HasSubstr("no such row")));
+  goes_on_after("INSERT INTO t VALUES (7, 'v7', 7)");
+}
+
+TEST_P(SinkRejects, AnInsertWhoseKeyIsThere) {
+  pair.on_target("INSERT INTO t VALUES (105, 'mine', 105)");
+  good_then("INSERT INTO t SELECT g, 'v' || g, g FROM generate_series(101, 110) g");
+  EXPECT_THAT(rejected().what,
+              AllOf(HasSubstr("key (id)=(105), INSERT of transaction"),
+                    HasSubstr("a row with (id)=(105) is there already (constraint t_pkey)"),
+                    HasSubstr("it differs from the source's row in v")));
+  goes_on_after("DELETE FROM t WHERE id = 105");
+}
+
+TEST_P(SinkRejects, AValueOfAnotherUniqueKeyThatIsThere) {
+  pair.on_target("CREATE UNIQUE INDEX one_n ON t (n)");
+  pair.on_target("INSERT INTO t VALUES (1000, 'mine', 500)");
+  good_then("UPDATE t SET n = 500 WHERE id = 4");
+  EXPECT_THAT(rejected().what, AllOf(HasSubstr("key (id)=(4), UPDATE"),
+                                     HasSubstr("(n)=(500) is there already (constraint one_n)")));
+  goes_on_after("DELETE FROM t WHERE id = 1000");
+}
+
+TEST_P(SinkRejects, TwoRowsOfTheSourcesKey) {
+  pair.on_target("ALTER TABLE t DROP CONSTRAINT t_pkey");
+  pair.on_target("INSERT INTO t VALUES (9, 'again', 9)");
+  good_then("UPDATE t SET v = 'x' WHERE id = 9");
+  EXPECT_THAT(rejected().what,
+              AllOf(HasSubstr("key (id)=(9)"), HasSubstr("2 rows were touched instead of one")));
+  goes_on_after("DELETE FROM t WHERE v = 'again'");
+}
+
+TEST_P(SinkRejects, ANewColumn) {
+  good_then("ALTER TABLE t ADD COLUMN extra numeric(10,2); UPDATE t SET extra = 1.5 WHERE id = 3");
+  EXPECT_THAT(rejected().what,
+              AllOf(HasSubstr("table public.t: column extra is missing"),
+                    HasSubstr("ALTER TABLE public.t ADD COLUMN extra numeric(10,2);")));
+  goes_on_after("ALTER TABLE public.t ADD COLUMN extra numeric(10,2);");
+}
+
+TEST_P(SinkRejects, ARenamedColumn) {
+  good_then("ALTER TABLE t RENAME COLUMN v TO w; UPDATE t SET w = 'x' WHERE id = 3");
+  EXPECT_THAT(rejected().what, AllOf(HasSubstr("column w is missing"),
+                                     HasSubstr("ALTER TABLE public.t RENAME COLUMN v TO w;")));
+  goes_on_after("ALTER TABLE public.t RENAME COLUMN v TO w;");
+}
+
+TEST_P(SinkRejects, AChangedType) {
+  good_then("ALTER TABLE t ALTER n TYPE bigint; UPDATE t SET n = 5000000000 WHERE id = 3");
+  EXPECT_THAT(rejected().what,
+              AllOf(HasSubstr("column n is integer here and bigint at the source"),
+                    HasSubstr("ALTER TABLE public.t ALTER COLUMN n TYPE bigint USING n::bigint;")));
+  goes_on_after("ALTER TABLE public.t ALTER COLUMN n TYPE bigint USING n::bigint;");
+}
+
+TEST_P(SinkRejects, AnOwnTypeThatIsNew) {
+  good_then(
+      "CREATE TYPE mood AS ENUM ('ok'); ALTER TABLE t ADD COLUMN m mood[]; UPDATE t SET m = '{ok}' "
+      "WHERE id = 3");
+  EXPECT_THAT(rejected().what, HasSubstr("ALTER TABLE public.t ADD COLUMN m public.mood[];"));
+  goes_on_after(
+      "CREATE TYPE mood AS ENUM ('ok'); ALTER TABLE public.t ADD COLUMN m public.mood[];");
+}
+
+TEST_P(SinkRejects, AMissingTable) {
+  good_then(
+      "CREATE TABLE u (id int PRIMARY KEY, at timestamptz(3), s varchar(9)); INSERT INTO u VALUES "
+      "(1, now(), 'x')");
+  EXPECT_THAT(rejected().what, HasSubstr("CREATE TABLE public.u (id integer, at timestamp(3) with "
+                                         "time zone, s character varying(9), PRIMARY KEY (id));"));
+  goes_on_after(
+      "CREATE TABLE public.u (id integer, at timestamp(3) with time zone, s character varying(9), "
+      "PRIMARY KEY (id))");
+}
+
+TEST_P(SinkRejects, AColumnThatWouldRoundTheValue) {
+  pair.both("CREATE TABLE m (id int PRIMARY KEY, n numeric(10,4))");
+  pair.on_target("ALTER TABLE m ALTER n TYPE numeric(10,2)");
+  good_then("INSERT INTO m VALUES (1, 1.2345)");
+  EXPECT_THAT(rejected().what,
+              HasSubstr("column n is numeric(10,2) here and numeric(10,4) at the source"));
+  goes_on_after("ALTER TABLE m ALTER n TYPE numeric(10,4)");
+}
+
+TEST_P(SinkRejects, AnEnumLabelThatIsMissing) {
+  pair.both("CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE e (id int PRIMARY KEY, m mood)");
+  pair.on_source("ALTER TYPE mood ADD VALUE 'new'");
+  good_then("INSERT INTO e VALUES (1, 'ok'), (2, 'new')");
+  EXPECT_THAT(rejected().what, AllOf(HasSubstr("table public.e, key (id)=(2), INSERT"),
+                                     HasSubstr("enum"), HasSubstr("ADD VALUE")));
+  goes_on_after("ALTER TYPE mood ADD VALUE 'new'");
+}
+
+TEST_P(SinkRejects, AColumnThatTheSourceNoLongerHas) {
+  pair.on_target("ALTER TABLE t ALTER n SET NOT NULL");
+  good_then(
+      "ALTER TABLE t DROP COLUMN n, ADD COLUMN n2 int; ALTER TABLE t RENAME n2 TO n; INSERT INTO t "
+      "(id, v) VALUES (50, 'x')");
+  EXPECT_THAT(rejected().what,
+              AllOf(HasSubstr("key (id)=(50), INSERT"),
+                    HasSubstr("ALTER TABLE public.t ALTER COLUMN n DROP NOT NULL")));
+  pair.on_target("ALTER TABLE public.t ALTER COLUMN n DROP NOT NULL; UPDATE t SET n = NULL");
+  goes_on_after("SELECT 1");
+}
+
+TEST_P(SinkRejects, ATruncateThatAForeignKeyForbids) {
+  pair.on_target("CREATE TABLE mine (id int REFERENCES t)");
+  pair.on_source("UPDATE t SET v = 'before' WHERE id = 1");
+  pair.on_source("TRUNCATE t");
+  pair.capture();
+  EXPECT_THAT(rejected().what, AllOf(HasSubstr("table public.t, TRUNCATE of transaction"),
+                                     HasSubstr("foreign key")));
+}
+
+TEST_P(SinkRejects, ARowInTheMiddleOfALargeTransaction) {
+  pair.on_target("INSERT INTO t VALUES (7777, 'mine', 1)");
+  good_then("INSERT INTO t SELECT g, repeat('x', 300), g FROM generate_series(1001, 30000) g");
+  EXPECT_THAT(rejected().what, HasSubstr("key (id)=(7777), INSERT"));
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "21");
+  goes_on_after("DELETE FROM t WHERE id = 7777");
+}
+
+TEST_P(SinkRejects, SkipPassesOverOneTransactionAndSaysSo) {
+  pair.on_target("DELETE FROM t WHERE id = 7");
+  good_then("UPDATE t SET v = 'x' WHERE id = 7");
+  (void)rejected();
+  auto sink = pair.sink();
+  auto through = sink->open(pair.stream, pair.log.epoch);
+  ASSERT_TRUE(through.ok());
+  TestCursor cursor(pair.log);
+  std::optional<CursorItem> bad;
+  while (!bad) {
+    auto item = cursor.next(Deadline::passed());
+    if ((*item)->kind == RecordKind::data && (*item)->place.sequence > *through) bad = **item;
+  }
+  ASSERT_TRUE(sink->skip(*bad).ok());
+  sink->close();
+  auto applied = pair.apply_all();
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  EXPECT_EQ(pair.target_text("SELECT n FROM t WHERE id = 2"), "-1");
+  EXPECT_EQ(pair.target_text("SELECT sequence FROM farshore.skipped"),
+            std::to_string(bad->place.sequence.value()));
+}
+
+TEST_P(SinkRejects, APrivilegeThatIsMissingIsDeniedWithTheGrant) {
+  pair.on_target("CREATE ROLE applier LOGIN");
+  // Least privilege: see `farshore grants`.
+  pair.on_target(
+      "DROP SCHEMA farshore CASCADE; CREATE SCHEMA farshore AUTHORIZATION applier; TRUNCATE t;"
+      "GRANT USAGE ON SCHEMA public TO applier; GRANT SELECT, INSERT, UPDATE, DELETE ON t TO "
+      "applier;"
+      "GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text), "
+      "pg_replication_origin_session_setup(text),"
+      " pg_replication_origin_xact_setup(pg_lsn, timestamptz), "
+      "pg_replication_origin_progress(text, boolean),"
+      " pg_replication_origin_oid(text) TO applier; GRANT SET ON PARAMETER "
+      "session_replication_role TO applier");
+  pair.stream = Uuid::from_random(3, 3);
+  good_then("TRUNCATE t");
+  ConnectOptions connect{.conninfo = pair.target_conninfo("applier"),
+                         .application_name = "applier"};
+  {
+    PostgresSink sink(*pair.world, connect, {});
+    auto applied = pair.apply_with(sink);
+    ASSERT_FALSE(applied.ok());
+    EXPECT_EQ(applied.error().kind, ErrorKind::denied) << applied.error().what;
+    EXPECT_THAT(applied.error().what,
+                AllOf(HasSubstr("TRUNCATE of transaction"),
+                      HasSubstr("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON public.t")));
+  }
+  pair.on_target("GRANT TRUNCATE ON t TO applier");
+  PostgresSink sink(*pair.world, connect, {});
+  auto applied = pair.apply_with(sink);
+  sink.close();
+  pair.on_target("DROP OWNED BY applier; DROP ROLE applier");
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, SinkRejects, testing::ValuesIn(server_bin_folders()),
+                         version_name);
+
+}  // namespace
+}  // namespace farshore::postgres
