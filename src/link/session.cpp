@@ -44,6 +44,8 @@ Session::~Session() {
 Result<void> Session::attach(std::shared_ptr<os::Connection> connection) {
   os::Lock lock(mutex_);
   if (ended_) return *ended_;
+  if (static_cast<int>(pool_.size()) >= options_.connections_max)
+    return transient(ErrorKind::unavailable, "the session has its {} connections", pool_.size());
   const int number = next_number_++;
   auto& pooled = *pool_.emplace(number, std::make_unique<Pooled>()).first->second;
   pooled.number = number;
