@@ -171,7 +171,7 @@ def judge(stage, status):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(prog="./test", description=__doc__)
-    parser.add_argument("--preset", default="asan", help="build preset (asan)")
+    parser.add_argument("--preset", default="debug", help="build preset (debug)")
     parser.add_argument(
         "--stage", action="append", metavar="NAME", help="only this stage; may be repeated"
     )
