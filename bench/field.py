@@ -1,4 +1,4 @@
-"""What the benchmarks with real servers share: two servers with native replication and Farshore side by side."""
+"""What the benchmarks with real servers share: native replication and Farshore side by side."""
 
 import json
 import os

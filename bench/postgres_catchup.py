@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""postgres-catchup: how fast a backlog is applied, against a native subscription on the same servers.
+"""postgres-catchup: how fast a backlog is applied, against a native subscription.
 
 The changes are made while both are held back (our capturing agent by SIGSTOP, the subscription
 disabled); then each in turn is let go, and the time until its target shows the last change counts.

@@ -72,7 +72,8 @@ class SegmentReport {
     epoch_ = h.epoch;
     if (json_)
       text_ += fmt::format(
-          R"({{"file":{},"format":{},"bytes":{},"epoch":{},"first":{},"hash_before":"{:016x}","created":"{}","preamble_before":{},"session_before":{},"position_before":"{}"}})"
+          R"({{"file":{},"format":{},"bytes":{},"epoch":{},"first":{},"hash_before":"{:016x}",)"
+          R"("created":"{}","preamble_before":{},"session_before":{},"position_before":"{}"}})"
           "\n",
           quoted(path_), kSegmentVersion, size, h.epoch, h.first, h.hash_before,
           format_time(h.created), h.preamble_before, h.tail_before.session,
@@ -101,7 +102,9 @@ class SegmentReport {
     if (r.kind == RecordKind::data && r.flags.last) ++transactions_;
     if (json_)
       text_ += fmt::format(
-          R"({{"epoch":{},"sequence":{},"offset":{},"kind":"{}","flags":"{}","session":{},"xid":{},"sub_xid":{},"changes":{},"payload_bytes":{},"commit_time":"{}","appended":"{}","position":"{}","hash":"{:016x}","unsynced":{}}})"
+          R"({{"epoch":{},"sequence":{},"offset":{},"kind":"{}","flags":"{}",)"
+          R"("session":{},"xid":{},"sub_xid":{},"changes":{},"payload_bytes":{},)"
+          R"("commit_time":"{}","appended":"{}","position":"{}","hash":"{:016x}","unsynced":{}}})"
           "\n",
           epoch_, frame.header.sequence, frame.offset, name_of(r.kind), flags_of(r.flags),
           r.session, r.xid, r.sub_xid, r.changes, r.payload.size(), time_or_dash(r.commit_time),
@@ -141,11 +144,11 @@ class SegmentReport {
   std::string finish(const SegmentScan& scan) {
     const Place last{epoch_, scan.last};
     if (json_)
-      text_ += fmt::format(
-          R"({{"records":{},"transactions":{},"changes":{},"payload_bytes":{},"last_sequence":{},"hash":"{:016x}","damages":{},"torn_bytes":{}}})"
-          "\n",
-          records_, transactions_, changes_, payload_, scan.last, scan.hash, problems_,
-          scan.torn_bytes);
+      text_ += fmt::format(R"({{"records":{},"transactions":{},"changes":{},"payload_bytes":{},)"
+                           R"("last_sequence":{},"hash":"{:016x}","damages":{},"torn_bytes":{}}})"
+                           "\n",
+                           records_, transactions_, changes_, payload_, scan.last, scan.hash,
+                           problems_, scan.torn_bytes);
     else
       text_ += fmt::format(
           "{} records, {} transactions end here, {} changes, {} of payload; last {}, running hash "

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "journal/fake_disk.h"
 #include "journal/journal.h"
-#include "journal/memory_disk.h"
 #include "os/thread.h"
 
 namespace farshore::journal {

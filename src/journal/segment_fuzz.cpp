@@ -5,9 +5,9 @@
 #include <cstdlib>
 
 #include "base/checksum.h"
+#include "journal/fake_disk.h"
 #include "journal/inspect.h"
 #include "journal/journal.h"
-#include "journal/memory_disk.h"
 #include "journal/segment_format.h"
 
 using namespace farshore;

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Real servers, real kills, every row compared.
 
-Each round writes at least --transactions transactions through two writers while faults strike at random moments: kill -9
-of either agent or database, WAN cuts, swallowed packets, SIGSTOP. Ids that the source acknowledged are kept
-outside, in this process. Then everything is healed, the target must catch up, every table is compared row by row, and
-every acknowledged id must be in both ledgers. Last line: faults, transactions, rows compared, differences.
+Each round writes at least --transactions transactions through two writers while faults strike at
+random moments: kill -9 of either agent or database, WAN cuts, swallowed packets, SIGSTOP. Ids that
+the source acknowledged are kept outside, in this process. Then everything is healed, the target
+must catch up, every table is compared row by row, and every acknowledged id must be in both
+ledgers. Last line: faults, transactions, rows compared, differences.
 
---region-kills N: N times the whole primary region is killed (database, agent, disks) under remote_apply load; every
-commit that was acknowledged must be in the target.
+--region-kills N: N times the whole primary region is killed (database, agent, disks) under
+remote_apply load; every commit that was acknowledged must be in the target.
 """
 
 import argparse
@@ -249,8 +250,9 @@ def run_rounds(options):
             total = [a + b for a, b in zip(total, result)]
             total[2] = result[2]  # rows are those of the last comparison
             print(
-                f"round {number}: {result[0]} faults, {result[1]} transactions, {result[2]} rows compared, "
-                f"{result[3]} differences, {time.monotonic() - began:.0f} s",
+                f"round {number}: {result[0]} faults, {result[1]} transactions, "
+                f"{result[2]} rows compared, {result[3]} differences, "
+                f"{time.monotonic() - began:.0f} s",
                 flush=True,
             )
             if result[3]:
@@ -279,7 +281,8 @@ def kill_region(number, options):
     try:
         field.start()
         name = field.source.value(
-            "SELECT application_name FROM pg_stat_replication WHERE application_name LIKE 'farshore%%'"
+            "SELECT application_name FROM pg_stat_replication "
+            "WHERE application_name LIKE 'farshore%%'"
         )
         field.source.sql("ALTER SYSTEM SET synchronous_commit = 'local'")
         field.source.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
@@ -331,7 +334,7 @@ def arguments():
     parser.add_argument("--seed", type=int, default=random.randrange(1, 10**6))
     parser.add_argument("--rtt", default="10ms")
     parser.add_argument("--versions", default="15,15", help="of source and target")
-    parser.add_argument("--shim", help="library to preload in the agents: drops unsynced writes at a kill")
+    parser.add_argument("--shim", help="library to preload in the agents")
     parser.add_argument("--keep", action="store_true", help="keep the folder of a failed run")
     options = parser.parse_args()
     options.versions = [int(version) for version in options.versions.split(",")]
@@ -348,8 +351,8 @@ def main():
     if options.rounds:
         faults, transactions, rows, differences = run_rounds(options)
         print(
-            f"{options.rounds} rounds: {faults} faults, {transactions} transactions, {rows} rows compared, "
-            f"{differences} differences"
+            f"{options.rounds} rounds: {faults} faults, {transactions} transactions, "
+            f"{rows} rows compared, {differences} differences"
         )
         bad |= differences > 0 or rows == 0
     if options.region_kills:
@@ -358,7 +361,9 @@ def main():
             one, gone = kill_region(number, options)
             acknowledged, lost = acknowledged + one, lost + gone
             print(f"region kill {number}: {one} acknowledged, {gone} lost", flush=True)
-        print(f"{options.region_kills} region kills: {acknowledged} commits acknowledged, {lost} lost")
+        print(
+            f"{options.region_kills} region kills: {acknowledged} commits acknowledged, {lost} lost"
+        )
         bad |= lost > 0 or acknowledged == 0
     return 1 if bad else 0
 

@@ -42,7 +42,8 @@ SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), tn.nspname, 
             THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END,
        a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated,
        t.oid < 10000 AND t.typsend <> 0 AND t.typreceive <> 0
-         AND t.typname !~ '^_?(reg(proc|procedure|oper|operator|class|type|role|namespace|config|dictionary|collation|database)|xml)$'
+         AND t.typname !~ ('^_?(reg(proc|procedure|oper|operator|class|type|role|namespace'
+             || '|config|dictionary|collation|database)|xml)$')
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN pg_namespace tn ON tn.oid = t.typnamespace
@@ -77,7 +78,8 @@ SELECT i.indrelid, c.relname, quote_ident(c.relname), pg_get_indexdef(i.indexrel
 
 constexpr const char* kSequencesSql = R"(
 WITH used AS (
-  SELECT d.refobjid AS relation, d.objid AS sequence, d.refobjsubid AS owner, d.deptype = 'i' AS identity
+  SELECT d.refobjid AS relation, d.objid AS sequence, d.refobjsubid AS owner,
+         d.deptype = 'i' AS identity
     FROM pg_depend d
    WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
      AND d.deptype IN ('a', 'i') AND d.refobjid = ANY($1::oid[]) AND d.refobjsubid > 0
@@ -113,7 +115,8 @@ need(oid) AS (
    WHERE a.attrelid = ANY($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
   UNION SELECT e.part FROM need JOIN edge e ON e.type = need.oid)
 SELECT t.oid, n.nspname, t.typname, t.typtype, x.extname,
-       (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid),
+       (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e
+         WHERE e.enumtypid = t.oid),
        (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod),
                  CASE WHEN a.attcollation <> 0 AND a.attcollation <> y.typcollation
                       THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) ELSE '' END)

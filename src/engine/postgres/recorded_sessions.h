@@ -12,8 +12,8 @@ namespace farshore::postgres {
 
 // clang-format off
 // PostgreSQL 15, protocol 3. Two inserts, an update, one of the key, a delete; the same on a whole
-// row; a TOASTed value and an update that leaves it; a TRUNCATE of two tables; a heartbeat; a message
-// outside of transactions; a transaction of the origin "elsewhere".
+// row; a TOASTed value and an update that leaves it; a TRUNCATE of two tables; a heartbeat; a
+// message outside of transactions; a transaction of the origin "elsewhere".
 inline constexpr std::string_view kPlainSession =
     "42000000000154cfa00003040883865060000002db 59000040017075626c6963006d6f6f6400 52000040057075"
     "626c6963006f7264657273006400030169640000000017ffffffff00760000000019ffffffff006d0000004001ff"

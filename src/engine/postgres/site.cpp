@@ -61,9 +61,11 @@ class PostgresSite final : public Site {
     const std::string user(who.text(0, 0)), database(who.text(0, 1));
     if (role == SiteRole::target) {
       FARSHORE_TRY_ASSIGN(
-          Rows rows, connection->query("SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname NOT IN "
-                                       "('information_schema', 'farshore') AND nspname NOT LIKE 'pg\\_%' ORDER BY 1",
-                                       world_.after(kAnswerWait)));
+          Rows rows,
+          connection->query(
+              "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname NOT IN "
+              "('information_schema', 'farshore') AND nspname NOT LIKE 'pg\\_%' ORDER BY 1",
+              world_.after(kAnswerWait)));
       std::vector<std::string> schemas;
       for (int row = 0; row < rows.count(); ++row) schemas.emplace_back(rows.text(row, 0));
       return target_grants(user, database, connection->server_version(), schemas);

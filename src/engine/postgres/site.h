@@ -26,8 +26,8 @@ struct SiteOptions {
 
 std::unique_ptr<Site> make_site(os::World& world, SiteOptions options);
 
-// SQL for least privilege; pure. `tables`: qualified, quoted names at a source, `owners` theirs; `schemas`: those that a target has; at
-// a target they are made by us.
+// SQL for least privilege; pure. `tables`: qualified, quoted names at a source, `owners` theirs;
+// `schemas`: those that a target has; at a target they are made by us.
 std::string source_grants(const std::string& role, const std::string& database, int server_version,
                           const std::vector<std::string>& tables,
                           const std::vector<std::string>& owners);

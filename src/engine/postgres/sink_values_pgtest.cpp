@@ -11,7 +11,7 @@ void PrintTo(const Servers& servers, std::ostream* out) {
   *out << servers.source << " " << servers.target;
 }
 
-class SinkTypes : public testing::TestWithParam<Servers> {};
+class SinkValues : public testing::TestWithParam<Servers> {};
 
 std::vector<Servers> all_pairs() {
   std::vector<Servers> pairs;
@@ -67,7 +67,7 @@ const char* const kRows =
     "'0001-01-01', '2000-01-01', '1999-12-31 23:59:60+00', '1 us', '{NULL}', '{NULL}', "
     "E'\\x01\\x7f', 'é漢', '🙂', '1e400', '[,]', NULL)";
 
-TEST_P(SinkTypes, EveryValueArrivesAsItWas) {
+TEST_P(SinkValues, EveryValueArrivesAsItWas) {
   TestPair pair(shared_server(GetParam().source), shared_server(GetParam().target));
   pair.both(kTypes);
   pair.both(kTable);
@@ -105,7 +105,7 @@ std::string numbered_rows(const std::string& values) {
   return rows;
 }
 
-TEST_P(SinkTypes, EachTypeIsAKey) {
+TEST_P(SinkValues, EachTypeIsAKey) {
   TestPair pair(shared_server(GetParam().source), shared_server(GetParam().target));
   pair.both(kTypes);
   const std::map<std::string, std::string> keys{
@@ -146,7 +146,7 @@ TEST_P(SinkTypes, EachTypeIsAKey) {
   EXPECT_EQ(pair.target_text("SELECT count(*) FROM k1"), "2");
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, SinkTypes, testing::ValuesIn(all_pairs()), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(Servers, SinkValues, testing::ValuesIn(all_pairs()), [](const auto& info) {
   const auto version = [](const std::string& bin) {
     return bin.find("15") != std::string::npos ? "pg15" : "pg18";
   };
