@@ -1,5 +1,6 @@
-// BoundedQueue: hands items between threads within two named limits, a count and a number of bytes. A full queue makes
-// push wait: that is the back pressure of the pipeline. An item larger than the byte limit passes alone.
+// BoundedQueue: hands items between threads within two named limits, a count and a number of bytes.
+// A full queue makes push wait: that is the back pressure of the pipeline. An item larger than the
+// byte limit passes alone.
 #pragma once
 
 #include <cstdint>
@@ -63,7 +64,8 @@ class BoundedQueue {
 
  private:
   bool has_room(std::uint64_t bytes) const {
-    return items_.empty() || (items_.size() < limits_.items_max && bytes_ + bytes <= limits_.bytes_max);
+    return items_.empty() ||
+           (items_.size() < limits_.items_max && bytes_ + bytes <= limits_.bytes_max);
   }
 
   const QueueLimits limits_;

@@ -1,4 +1,5 @@
-// Mutex, Lock and CondVar: the only locks of Farshore. In a simulated thread they are switch points of the simulator.
+// Mutex, Lock and CondVar: the only locks of Farshore. In a simulated thread they are switch points
+// of the simulator.
 #pragma once
 
 #include <condition_variable>

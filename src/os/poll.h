@@ -1,5 +1,5 @@
-// Waiting on file descriptors that a library owns (libpq's socket), with a deadline and a way to be woken. Real only:
-// engines are not simulated.
+// Waiting on file descriptors that a library owns (libpq's socket), with a deadline and a way to be
+// woken. Real only: engines are not simulated.
 #pragma once
 
 #include "base/deadline.h"
@@ -7,7 +7,8 @@
 
 namespace farshore::os {
 
-// An eventfd: wake() from any thread makes a poll that was given this Waker return `woken`, until it is cleared.
+// An eventfd: wake() from any thread makes a poll that was given this Waker return `woken`, until
+// it is cleared.
 class Waker {
  public:
   Waker();

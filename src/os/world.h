@@ -1,5 +1,6 @@
-// World: the one door to clock, disk, network and chance. os/real opens it to the machine, os/sim to a simulated one.
-// Given by reference to all that does I/O; outlives them. All of it may be called from any thread.
+// World: the one door to clock, disk, network and chance. os/real opens it to the machine, os/sim
+// to a simulated one. Given by reference to all that does I/O; outlives them. All of it may be
+// called from any thread.
 #pragma once
 
 #include <cstdint>

@@ -127,6 +127,9 @@ void Core::stop_if_abandoned() {
 
 void Core::note(const char* what, std::uint64_t value) {
   ++switch_points_;
+  if (progress_ != nullptr) {
+    progress_->switch_points.store(switch_points_, std::memory_order_relaxed);
+  }
   const std::uint64_t event[] = {running_->id, static_cast<std::uint64_t>(time_.count()), value};
   hash_ = chain_hash(chain_hash(hash_, what), {reinterpret_cast<const char*>(event), sizeof event});
   if (trace_ != nullptr) {
@@ -183,10 +186,10 @@ void Core::switch_point_with(const char* what, std::uint64_t value) {
 
 void Core::pass_to(Thread& to) {
   running_ = &to;
-  if (running_note_ != nullptr) {
-    const std::size_t size = std::min(to.full_name.size(), kNotedNameBytes - 1);
-    std::memcpy(running_note_, to.full_name.data(), size);
-    running_note_[size] = '\0';
+  if (progress_ != nullptr) {
+    const std::size_t size = std::min(to.full_name.size(), sizeof progress_->running - 1);
+    std::memcpy(progress_->running, to.full_name.data(), size);
+    progress_->running[size] = '\0';
   }
   to.baton.give();
 }

@@ -26,6 +26,12 @@ struct Life {
   HostClock clock;
 };
 
+// How far a simulation is; in memory that its watchdog shares.
+struct Progress {
+  std::atomic<std::uint64_t> switch_points = 0;
+  char running[64] = {};  // the thread that has the baton
+};
+
 class Core : public Scheduler {
  public:
   explicit Core(const Options& options);
@@ -69,11 +75,8 @@ class Core : public Scheduler {
   void set_failure_sink(std::function<void(const std::string&)> sink) {
     failure_sink_ = std::move(sink);
   }
-  // Where the name of the running thread is kept, for a watchdog in another process;
-  // kNotedNameBytes long.
-  void set_running_note(char* note) { running_note_ = note; }
-
-  static constexpr std::size_t kNotedNameBytes = 64;
+  // Where progress is noted, for a watchdog in another process.
+  void set_progress(Progress* progress) { progress_ = progress; }
 
  private:
   struct Thread;
@@ -144,7 +147,7 @@ class Core : public Scheduler {
   std::uint64_t hash_ = 0;
   FILE* trace_ = nullptr;
   std::function<void(const std::string&)> failure_sink_;
-  char* running_note_ = nullptr;
+  Progress* progress_ = nullptr;
 };
 
 }  // namespace farshore::os::sim

@@ -6,10 +6,29 @@ namespace farshore::os::sim {
 namespace {
 
 // Two agents that write files and talk, while everything goes wrong at random.
-void stormy_body(Simulation& sim) {
-  Host& a = sim.add_host("a");
-  Host& b = sim.add_host("b");
-  const auto serve = [](Host& host) {
+class Storm {
+ public:
+  explicit Storm(Simulation& sim) : sim_(sim), a_(sim.add_host("a")), b_(sim.add_host("b")) {
+    for (Host* host : {&a_, &b_}) start(*host);
+  }
+
+  void rage(int rounds) {
+    RandomStream& random = sim_.random();
+    for (int round = 0; round < rounds; ++round) {
+      if (random.chance(0.5)) {
+        sim_.sleep_switch_points(random.between(1, 300));
+      } else {
+        sim_.sleep(random.duration(1ms, 2s));
+      }
+      Host& host = random.chance(0.5) ? a_ : b_;
+      random.chance(0.5) ? hit_network(host) : hit_host(host);
+    }
+  }
+
+ private:
+  Host& peer_of(Host& host) { return &host == &a_ ? b_ : a_; }
+
+  void start(Host& host) {
     host.run("serve", [&host] {
       World& world = host.world();
       auto listener = world.network().listen(host.name() + ":1");
@@ -19,9 +38,16 @@ void stormy_body(Simulation& sim) {
         }
       }
     });
-  };
-  const auto work = [](Host& host, Host& peer) {
-    host.run("work", [&host, &peer] {
+    host.run("log", [&host] {
+      World& world = host.world();
+      auto file = world.files().open("/log", OpenMode::create);
+      for (std::uint64_t i = 0; file.ok(); i = (i + 1) % 64) {
+        (void)(*file)->write_at(i * 1500, std::string(1500, 'l'));
+        if (i % 8 == 7 && !(*file)->sync().ok())
+          file = world.files().open("/log", OpenMode::create);
+      }
+    });
+    host.run("work", [&host, &peer = peer_of(host)] {
       World& world = host.world();
       while (true) {
         (void)replace_file(world.files(), "/state", std::string(3000, 's'));
@@ -31,57 +57,53 @@ void stormy_body(Simulation& sim) {
         }
       }
     });
-  };
-  const auto start = [&](Host& host) {
-    serve(host);
-    work(host, &host == &a ? b : a);
-  };
-  start(a);
-  start(b);
-  RandomStream& random = sim.random();
-  for (int round = 0; round < 60; ++round) {
-    Host& one = random.chance(0.5) ? a : b;
-    random.chance(0.5) ? sim.sleep_switch_points(random.between(1, 300))
-                       : sim.sleep(random.duration(1ms, 2s));
-    switch (random.below(11)) {
+  }
+
+  void hit_network(Host& host) {
+    RandomStream& random = sim_.random();
+    switch (random.below(7)) {
       case 0:
-        sim.cut(a, b);
-        break;
+        return sim_.cut(a_, b_);
       case 1:
-        sim.swallow(a, b);
-        break;
+        return sim_.swallow(a_, b_);
       case 2:
-        sim.half_open(one, &one == &a ? b : a);
-        break;
+        return sim_.half_open(host, peer_of(host));
       case 3:
-        sim.spike(a, b, random.duration(100ms, 3s), 1s);
-        break;
+        return sim_.spike(a_, b_, random.duration(100ms, 3s), 1s);
       case 4:
-        sim.refuse(one, random.chance(0.5));
-        break;
+        return sim_.refuse(host, random.chance(0.5));
       case 5:
-        random.chance(0.5) ? sim.fill_disk(one) : sim.free_disk(one);
-        break;
-      case 6:
-        (void)sim.corrupt(one, "/state", random.below(3000));
-        break;
-      case 7:
-        sim.step_wall(one, random.duration(-10s, 10s));
-        break;
-      case 8:
-        sim.reset(a, b);
-        break;
-      case 9:
-        sim.heal(a, b);
-        break;
+        return sim_.reset(a_, b_);
       default:
-        sim.crash(one, random.chance(0.5) ? Crash::power : Crash::process);
-        sim.sleep(random.duration(0ms, 1s));
-        if (random.chance(0.2)) sim.lose_disk(one);
-        sim.restart(one);
-        start(one);
+        return sim_.heal(a_, b_);
     }
   }
+
+  void hit_host(Host& host) {
+    RandomStream& random = sim_.random();
+    switch (random.below(4)) {
+      case 0:
+        return random.chance(0.5) ? sim_.fill_disk(host) : sim_.free_disk(host);
+      case 1:
+        return (void)sim_.corrupt(host, "/state", random.below(3000));
+      case 2:
+        return sim_.step_wall(host, random.duration(-10s, 10s));
+      default:
+        break;
+    }
+    sim_.crash(host, random.chance(0.5) ? Crash::power : Crash::process);
+    sim_.sleep(random.duration(0ms, 1s));
+    if (random.chance(0.2)) sim_.lose_disk(host);
+    sim_.restart(host);
+    start(host);
+  }
+
+  Simulation& sim_;
+  Host &a_, &b_;
+};
+
+void stormy_body(Simulation& sim) {
+  Storm(sim).rage(60);
 }
 
 TEST(SimulatedFaults, EachKindFiresOverFiftySeedsAndHistoriesRepeat) {

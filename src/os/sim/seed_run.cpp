@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <new>
 
 #include "os/real/descriptor.h"
 #include "os/real/poll_many.h"
@@ -74,10 +75,10 @@ void use_one_processor() {
 }
 
 [[noreturn]] void child_main(const Options& options, const std::function<void(Simulation&)>& body,
-                             int fd, char* note) {
+                             int fd, Progress* progress) {
   use_one_processor();
   auto* simulation = new Simulation(options);
-  simulation->core().set_running_note(note);
+  simulation->core().set_progress(progress);
   simulation->core().set_failure_sink([simulation, fd](const std::string& why) {
     send_and_exit(fd, *simulation, false, simulation->report_text() + why);
   });
@@ -85,12 +86,20 @@ void use_one_processor() {
   send_and_exit(fd, *simulation, true, simulation->report_text());
 }
 
-// False when the limit passed first.
-bool read_all(int fd, Bytes& into, Deadline limit) {
+// All that the child sends; false when it stood still for `stall_limit`.
+bool read_all(int fd, Bytes& into, const Progress& progress, Duration stall_limit) {
   char buffer[4096];
+  std::uint64_t seen = 0;
+  Deadline limit = Deadline::after(real_monotonic_now(), stall_limit);
   while (true) {
     pollfd poll{fd, POLLIN, 0};
-    if (!poll_many({&poll, 1}, limit)) return false;
+    if (!poll_many({&poll, 1}, limit)) {
+      const std::uint64_t switch_points = progress.switch_points.load(std::memory_order_relaxed);
+      if (switch_points == seen) return false;
+      seen = switch_points;
+      limit = Deadline::after(real_monotonic_now(), stall_limit);
+      continue;
+    }
     const ssize_t n = ::read(fd, buffer, sizeof buffer);
     if (n > 0) into.append(buffer, static_cast<std::size_t>(n));
     if (n == 0 || (n < 0 && errno != EINTR)) return true;
@@ -113,12 +122,12 @@ std::string SeedOutcome::line() const {
 }
 
 SeedOutcome run_seed_in_child(const Options& options, const std::function<void(Simulation&)>& body,
-                              Duration wall_limit) {
+                              Duration stall_limit) {
   const MonotonicTime begun = real_monotonic_now();
-  void* page = mmap(nullptr, Core::kNotedNameBytes, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* page =
+      mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   FARSHORE_CHECK(page != MAP_FAILED, "no shared page: {}", std::strerror(errno));
-  auto* note = static_cast<char*>(page);
+  auto* progress = new (page) Progress;
   int ends[2];
   FARSHORE_CHECK(pipe(ends) == 0, "no pipe: {}", std::strerror(errno));
   std::fflush(nullptr);
@@ -126,28 +135,28 @@ SeedOutcome run_seed_in_child(const Options& options, const std::function<void(S
   FARSHORE_CHECK(child >= 0, "no process: {}", std::strerror(errno));
   if (child == 0) {
     ::close(ends[0]);
-    child_main(options, body, ends[1], note);
+    child_main(options, body, ends[1], progress);
   }
   ::close(ends[1]);
   const Descriptor from_child(ends[0]);
   Bytes bytes;
-  const bool in_time = read_all(from_child.get(), bytes, Deadline::after(begun, wall_limit));
-  if (!in_time) kill(child, SIGKILL);
+  const bool moved = read_all(from_child.get(), bytes, *progress, stall_limit);
+  if (!moved) kill(child, SIGKILL);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   SeedOutcome outcome;
-  if (!in_time) {
-    outcome.text =
-        fmt::format("not done after {} of real time: '{}' blocks or loops outside the simulator",
-                    format_duration(wall_limit), note);
+  if (!moved) {
+    outcome.text = fmt::format("stands still for {}: '{}' blocks or loops outside the simulator",
+                               format_duration(stall_limit), progress->running);
   } else if (!decode(bytes, outcome)) {
     outcome = {};
-    outcome.text = fmt::format("the child ended with {} while '{}' ran", death_of(status), note);
+    outcome.text =
+        fmt::format("the child ended with {} while '{}' ran", death_of(status), progress->running);
   }
   outcome.seed = options.seed;
   outcome.wall_time = real_monotonic_now() - begun;
-  munmap(page, Core::kNotedNameBytes);
+  munmap(page, sizeof(Progress));
   return outcome;
 }
 

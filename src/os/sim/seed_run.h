@@ -23,9 +23,10 @@ struct SeedOutcome {
 };
 
 // Forks: the calling process should have no other threads. The child runs on one processor, so that
-// handing over the baton is cheap. After `wall_limit` it is killed and the outcome names the thread
-// that had the baton: it blocks, or loops, outside the simulator.
+// handing over the baton is cheap. When it reaches no switch point for `stall_limit` of real time
+// it is killed, and the outcome names the thread that had the baton: it blocks, or loops, outside
+// the simulator.
 SeedOutcome run_seed_in_child(const Options& options, const std::function<void(Simulation&)>& body,
-                              Duration wall_limit = 60s);
+                              Duration stall_limit = 30s);
 
 }  // namespace farshore::os::sim

@@ -14,7 +14,7 @@
 namespace farshore::os::sim {
 
 inline SeedOutcome run_test_seed(std::uint64_t seed, const std::function<void(Simulation&)>& body) {
-  return run_seed_in_child({.seed = seed}, body, 60s);
+  return run_seed_in_child({.seed = seed}, body);
 }
 
 }  // namespace farshore::os::sim
