@@ -13,8 +13,11 @@ namespace {
 Result<void> drain(Log& log) {
   os::Lock lock(log.mutex);
   while (!log.failure && log.phase == Phase::open && (log.flushing || !log.pending.empty())) {
-    if (log.flushing || log.write_blocked)
-      log.durable_changed.wait(lock, log.world.after(kDiskFullRetry));
+    if (log.write_blocked)
+      return transient(ErrorKind::disk_full, "journal {}: the disk is full under unwritten records",
+                       log.folder);
+    if (log.flushing)
+      log.durable_changed.wait(lock);
     else
       flush_batch(log, lock);
   }

@@ -54,6 +54,7 @@ Result<void> enter_segment(Log& log, const SegmentPtr& segment, std::uint64_t& s
   if (log.flushed_segment != segment) {
     FARSHORE_TRY(close_segment(log, log.flushed_segment, syncs));
     if (log.flushed_segment != nullptr) log.flushed_segment->file.reset();
+    const os::Lock lock(log.mutex);
     log.flushed_segment = segment;
   }
   if (segment->file != nullptr) return {};
@@ -81,6 +82,10 @@ Result<void> write_batch(Log& log, const Batch& batch, std::uint64_t& syncs) {
 void publish(Log& log, const Batch& batch) {
   for (const Pending& part : batch) part.segment->durable_end = part.offset + part.bytes.size();
   log.durable = batch.back().end;
+  if (log.wanted_bytes > 0) {  // an append waits for room, and more can be removed now
+    log.trim_wanted = true;
+    log.upkeep_wakeup.notify_all();
+  }
   log.write_blocked = false;
 }
 
@@ -113,7 +118,7 @@ void flush_batch(Log& log, os::Lock& lock) {
 namespace {
 
 bool must_flush_now(const Log& log) {
-  return log.followers > 0 || log.phase != Phase::open ||
+  return log.followers > 0 || log.wanted_bytes > 0 || log.phase != Phase::open ||
          log.world.now() >= log.pending_since + kUnwaitedSyncDelay;
 }
 

@@ -23,7 +23,7 @@ class Syncer {
   os::Thread thread_;
 };
 
-constexpr Duration kUnwaitedSyncDelay = 2ms;
+constexpr Duration kUnwaitedSyncDelay = 5ms;
 constexpr Duration kDiskFullRetry = 1s;
 
 }  // namespace farshore::journal

@@ -315,6 +315,7 @@ Epoch FileJournal::promised() const {
 void FileJournal::trim_soon() {
   log_->trim_wanted = true;
   log_->upkeep_wakeup.notify_all();
+  log_->syncer_wakeup.notify_all();  // only what is written can be removed
 }
 
 Result<void> FileJournal::set_consumer(const std::string& name, const ConsumerPlaces& places) {

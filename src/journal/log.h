@@ -104,7 +104,6 @@ struct Log {
   double bytes_per_hour = 0;         // append rate of the last ten minutes; 0: none
   std::uint64_t syncs = 0;
   std::optional<Sequence> scrubbed;
-  // Only the thread that flushes.
   SegmentPtr flushed_segment;  // holds the newest bytes written
 
   // --- caller holds mutex

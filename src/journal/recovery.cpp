@@ -89,6 +89,19 @@ Result<SegmentPtr> newest_segment(Log& log, const FoundSegment& found, SegmentSc
   return segment;
 }
 
+// Of a crash while a segment was made or removed.
+Result<void> remove_leftovers(os::Files& files, const std::string& folder) {
+  FARSHORE_TRY_ASSIGN(const auto names, files.list(folder));
+  for (const std::string& name : names) {
+    const bool unfinished = name.ends_with(".segment.new");
+    const std::string segment = name.substr(0, name.rfind('.')) + ".segment";
+    const bool orphan =
+        name.ends_with(".index") && !std::binary_search(names.begin(), names.end(), segment);
+    if (unfinished || orphan) FARSHORE_TRY(files.remove(folder + "/" + name));
+  }
+  return {};
+}
+
 // A segment that was begun and got no record before another epoch began at the same sequence.
 Result<void> drop_superseded(os::Files& files, std::vector<FoundSegment>& found) {
   for (std::size_t i = 0; i + 1 < found.size();) {
@@ -123,6 +136,7 @@ Result<void> recover(Log& log) {
   FARSHORE_TRY_ASSIGN(EpochHistory history, load_history(files, log.folder));
   FARSHORE_TRY_ASSIGN(ConsumerTable consumers, load_consumers(files, log.folder));
   if (history.cut) FARSHORE_TRY(finish_cut(files, log.folder, history));
+  FARSHORE_TRY(remove_leftovers(files, log.folder));
   FARSHORE_TRY_ASSIGN(auto found, find_segments(files, log.folder));
   FARSHORE_TRY(drop_superseded(files, found));
 
@@ -152,7 +166,10 @@ Result<void> recover(Log& log) {
     log.written = log.durable = end;
     log.preamble = scan.preamble;
     log.flushed_segment = nullptr;
-    log.damages.clear();
+    std::erase_if(log.damages, [&](const Damage& damage) {
+      return std::none_of(log.segments.begin(), log.segments.end(),
+                          [&](const SegmentPtr& s) { return s->path == damage.path; });
+    });
     log.total_bytes = 0;
     for (const SegmentPtr& segment : log.segments) log.total_bytes += segment->planned_end;
   }

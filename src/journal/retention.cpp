@@ -63,9 +63,14 @@ RetentionDecision decide_retention(const RetentionFacts& facts, const Options& o
   std::vector<ConsumerFacts> consumers(facts.consumers.begin(), facts.consumers.end());
   const Pressure pressure = pressure_of(facts, options);
   std::uint64_t freed = 0;
+  bool waits_for_sync = false;  // the next one may go as soon as it is written
   const std::size_t removable = facts.segments.empty() ? 0 : facts.segments.size() - 1;
   for (; decision.remove < removable; ++decision.remove) {
     const SegmentFacts& segment = facts.segments[decision.remove];
+    if (!segment.settled) {
+      waits_for_sync = !facts.disk_is_full;
+      break;
+    }
     const bool young = segment.newest + options.keep > facts.now;
     const bool pressed = freed < pressure.need;
     if (!pressed && (young || needs(slowest(consumers), segment))) break;
@@ -77,7 +82,7 @@ RetentionDecision decide_retention(const RetentionFacts& facts, const Options& o
     }
     freed += segment.bytes;
   }
-  if (freed < pressure.need) {
+  if (freed < pressure.need && !waits_for_sync) {
     const ConsumerFacts* holder = slowest(consumers);
     decision.full = pressure.limit;
     if (holder != nullptr && decision.remove < removable)

@@ -20,7 +20,8 @@ namespace farshore::journal {
 struct SegmentFacts {
   Sequence first, last;
   std::uint64_t bytes = 0;
-  WallTime newest{};  // when its last record was appended, or later
+  WallTime newest{};    // when its last record was appended, or later
+  bool settled = true;  // closed and durable: only such a one may go
 };
 
 struct ConsumerFacts {

@@ -46,6 +46,16 @@ TEST(Retention, NeverRemovesTheNewestSegment) {
   EXPECT_NE(c.decide().full, "");
 }
 
+TEST(Retention, NeverRemovesWhatIsNotDurableYet) {
+  Case c;
+  c.segments[4].settled = false;
+  c.options.bytes_max = 1;
+  EXPECT_EQ(c.decide().remove, 4U);
+  EXPECT_EQ(c.decide().full, "");  // it can go as soon as it is written
+  c.facts.disk_is_full = true;
+  EXPECT_NE(c.decide().full, "");
+}
+
 TEST(Retention, KeepsForTheTimeAskedForAfterAllHavePassed) {
   Case c;
   c.options.keep = 4h;

@@ -103,6 +103,7 @@ void append_frame(const FrameHeader& header, ByteView encoded, Bytes& out) {
                  "record of {} bytes", encoded.size());
   const std::size_t at = out.size();
   const std::size_t size = frame_bytes(encoded.size());
+  out.reserve(at + size);
   ByteWriter(out)
       .number(std::uint32_t{0})
       .number(static_cast<std::uint32_t>(encoded.size()))

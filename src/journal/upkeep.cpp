@@ -16,9 +16,12 @@ struct Gathered {
 Gathered gather(Log& log, std::uint64_t free_bytes) {
   const os::Lock lock(log.mutex);
   Gathered gathered;
-  for (const SegmentPtr& segment : log.segments)
+  for (const SegmentPtr& segment : log.segments) {
+    const bool settled =
+        segment->last <= log.durable.place.sequence && segment != log.flushed_segment;
     gathered.segments.push_back(
-        {segment->header.first, segment->last, segment->planned_end, segment->newest});
+        {segment->header.first, segment->last, segment->planned_end, segment->newest, settled});
+  }
   for (const auto& [name, consumer] : log.consumers)
     if (!consumer.overtaken) gathered.consumers.emplace_back(name, consumer.places);
   gathered.facts.now = log.world.clock().wall();
