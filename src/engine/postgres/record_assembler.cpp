@@ -60,11 +60,14 @@ Result<void> RecordAssembler::take_change(ByteView message) {
 
 Result<void> RecordAssembler::take_definition(ByteView message) {
   if (!in_transaction_) return misplaced(message);
-  FARSHORE_TRY(decode(message, in_stream_));
+  FARSHORE_TRY_ASSIGN(const Message decoded, decode(message, in_stream_));
+  const auto* relation = std::get_if<Relation>(&decoded);
   constexpr std::size_t kStreamXidBytes = 4;
   Bytes plain(1, message.front());
   plain.append(message.substr(1 + (in_stream_ ? kStreamXidBytes : 0)));
-  open_->definitions.push_back(std::move(plain));
+  open_->definitions.push_back(
+      {.xid = relation != nullptr ? relation->xid : std::get<Type>(decoded).xid,
+       .message = std::move(plain)});
   if (!open_->dropped) write(message, 0);
   return {};
 }
@@ -178,6 +181,9 @@ Result<void> RecordAssembler::stream_abort(ByteView message) {
   const bool whole = abort.sub_xid == abort.xid;
   if (found->second.emitted)
     push({.kind = RecordKind::abort, .xid = abort.xid, .sub_xid = whole ? 0 : abort.sub_xid});
+  // The server sends again what an aborted part defined, before it is needed.
+  std::erase_if(found->second.definitions,
+                [&](const Definition& definition) { return definition.xid == abort.sub_xid; });
   if (whole) streamed_.erase(found);
   return {};
 }
@@ -212,7 +218,8 @@ void RecordAssembler::emit_nothing(Lsn end, WallTime time) {
     auto full = [this](Bytes bytes, std::uint32_t, bool) {
       push({.kind = RecordKind::preamble, .payload = std::move(bytes)});
     };
-    for (const Bytes& definition : open_->definitions) payload.add(definition, 0, full);
+    for (const Definition& definition : open_->definitions)
+      payload.add(definition.message, 0, full);
     push({.kind = RecordKind::preamble, .payload = payload.take_payload()});
   }
   if (open_->heartbeat && !open_->dropped) {
@@ -235,13 +242,13 @@ void RecordAssembler::push(Record record) {
 }
 
 void RecordAssembler::remember_definitions() {
-  for (Bytes& definition : open_->definitions) {
-    auto message = decode(definition, false);
+  for (Definition& definition : open_->definitions) {
+    auto message = decode(definition.message, false);
     FARSHORE_CHECK(message.ok(), "a definition was decoded before");
     if (const auto* relation = std::get_if<Relation>(&*message))
-      relations_[relation->oid] = std::move(definition);
+      relations_[relation->oid] = std::move(definition.message);
     else if (const auto* type = std::get_if<Type>(&*message))
-      types_[type->oid] = std::move(definition);
+      types_[type->oid] = std::move(definition.message);
   }
 }
 

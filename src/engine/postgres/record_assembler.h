@@ -47,13 +47,19 @@ class RecordAssembler {
   std::vector<Bytes> preamble() const;
 
  private:
+  // A Relation or Type message, as outside of a stream block, and the (sub)transaction that sent
+  // it.
+  struct Definition {
+    std::uint32_t xid;
+    Bytes message;
+  };
   // A transaction while its messages come: the one between B and C, or one of those streamed.
   struct Open {
-    bool emitted = false;            // a record of it was given
-    bool dropped = false;            // bears one of our origins
-    bool heartbeat = false;          // holds a heartbeat message
-    bool changed = false;            // holds a row change
-    std::vector<Bytes> definitions;  // Relation and Type messages, as outside of a stream block
+    bool emitted = false;    // a record of it was given
+    bool dropped = false;    // bears one of our origins
+    bool heartbeat = false;  // holds a heartbeat message
+    bool changed = false;    // holds a row change
+    std::vector<Definition> definitions;
   };
 
   Result<void> take_change(ByteView message);

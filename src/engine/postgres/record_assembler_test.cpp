@@ -121,6 +121,20 @@ TEST(RecordAssembler, ARelationOfAStreamThatIsRolledBackDefinesNothing) {
   EXPECT_TRUE(assembler.preamble().empty());
 }
 
+TEST(RecordAssembler, ARelationOfAnAbortedSubtransactionDefinesNothing) {
+  // S, R of subtransaction 2, E, its abort, S, E, c; with no row change in it.
+  auto number = [](std::uint32_t value) { return Bytes(3, '\0') + static_cast<char>(value); };
+  Bytes relation = "R" + number(2) + number(9) + Bytes("public\0t\0d\0\1", 13) +
+                   Bytes("\1id\0\0\0\0\27\377\377\377\377", 12);
+  RecordAssembler assembler("farshore_");
+  const auto records =
+      records_of(assembler, {"S" + number(1) + "\1", relation, "E", "A" + number(1) + number(2),
+                             "c" + number(1) + Bytes(1 + 8 + 8 + 8, '\0')});
+  EXPECT_THAT(lines(records),
+              ElementsAre("data first streamed SRE", "abort-sub", "data last streamed c"));
+  EXPECT_TRUE(assembler.preamble().empty());
+}
+
 TEST(RecordAssembler, OwnOriginsLeaveOnlyTheirDefinitions) {
   RecordAssembler assembler("else");
   const auto records = records_of(assembler, kPlain);
