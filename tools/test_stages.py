@@ -62,14 +62,14 @@ def stages(preset):
     tests = ROOT / "tests"
     return [
         Stage("lint", 3, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 15, ["tools/dev/build", preset]),
+        Stage("build", 12, ["tools/dev/build", preset]),
         ctest("unit", 3, preset, "test", parallel=jobs),
         ctest("fuzz", 1, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 2, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 2, preset, "pgtest"),
         ctest("sim", 2, preset, "sim", needs=tests / "sim"),
-        ctest("integration", 4, preset, "integration", parallel=jobs),
+        ctest("integration", 7, preset, "integration", parallel=jobs),
         ctest("crash", 3, preset, "crash", needs=tests / "crash"),
     ]
 
