@@ -62,7 +62,7 @@ def stages(preset):
     tests = ROOT / "tests"
     return [
         Stage("lint", 3, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 12, ["tools/dev/build", preset]),
+        Stage("build", 11, ["tools/dev/build", preset]),
         ctest("unit", 3, preset, "test", parallel=jobs),
         ctest("fuzz", 1, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 2, preset, "tools", parallel=jobs),
@@ -70,7 +70,7 @@ def stages(preset):
         ctest("servers", 2, preset, "pgtest"),
         ctest("sim", 2, preset, "sim", needs=tests / "sim"),
         ctest("integration", 7, preset, "integration", parallel=jobs),
-        ctest("crash", 3, preset, "crash", needs=tests / "crash"),
+        ctest("crash", 4, preset, "crash", needs=tests / "crash"),
     ]
 
 

@@ -80,10 +80,9 @@ void ApplyLoop::show_waiting() {
 
 Result<void> ApplyLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
-  const auto places = journal_.consumer(kConsumer);
+  FARSHORE_TRY_ASSIGN(const Sequence from, restart_place(through));
   // The sink passes over what it holds: it learns from it what relations later changes name.
-  FARSHORE_TRY_ASSIGN(auto journal_cursor,
-                      journal_.cursor(places ? places->restart : Sequence(0), Sequence(0)));
+  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0)));
   Hold hold{.delay = options_.delay};
   {
     os::Lock lock(mutex_);
@@ -105,6 +104,21 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   os::Lock lock(mutex_);
   cursor_ = nullptr;  // it ends here: no verb may interrupt it any more
   return result;
+}
+
+// Our place as the journal keeps it may be a moment older than the one it trimmed by: then what it
+// still holds begins at a preamble that is early enough, unless it begins beyond what the sink has.
+Result<Sequence> ApplyLoop::restart_place(Sequence through) {
+  const auto places = journal_.consumer(kConsumer);
+  const Sequence first = journal_.status().first.sequence;
+  if (first > through.next())
+    return permanent(ErrorKind::overtaken,
+                     "the target holds everything through {}, the journal begins at {}: copy the "
+                     "tables anew with "
+                     "`farshore stream resnapshot`",
+                     through, first);
+  if (!places || places->restart < first) return Sequence(0);
+  return places->restart;
 }
 
 bool ApplyLoop::told() const {

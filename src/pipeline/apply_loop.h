@@ -57,6 +57,7 @@ class ApplyLoop {
   };
 
   Result<void> session(std::stop_token stop);
+  Result<Sequence> restart_place(Sequence through);
   Result<void> apply_until_told(std::stop_token stop, HeldCursor& cursor);
   Result<void> skip_item(TransactionCursor& cursor, Place place);
   Result<void> save_item(TransactionCursor& cursor, const CursorItem& item);
