@@ -167,20 +167,22 @@ class Show:
             time.sleep(min(5, max(0, ends - time.monotonic())))
 
     def lag_line(self):
-        """What the surviving region knows: how far it is behind, and what waits on this side."""
+        """How far the other region is behind, as it knows itself, or the source's region of it."""
         leg = self.deployment.try_leg()
-        age = leg["lag"]["durability"]["age_seconds"] if leg else None
-        waits = None
+        who = "" if leg else "  (as us-east-1 knows; eu-west-1 is down)"
+        near, waits = None, None
         try:
             near = self.deployment.leg(region=self.deployment.regions[0])
-            waits = near["backlog"]["to_ship"]["bytes"] if near else None
-        except Failed:
-            pass
+            waits = near["backlog"]["to_ship"]["bytes"]
+        except (Failed, TypeError):
+            pass  # shown as unknown
+        leg = leg or near
+        age = leg["lag"]["durability"]["age_seconds"] if leg else None
         behind = "unknown" if age is None else f"{age:5.1f} s"
         backlog = "unknown" if waits is None else f"{waits / 1024:8.0f} KiB"
         committed = sum(writer.committed for writer in self.writers)
-        say(f"  behind (RPO) {behind}   waiting to ship {backlog}   mixed commits {committed}")
-        return age
+        say(f"  behind (RPO) {behind}   waiting to ship {backlog}   mixed commits {committed}{who}")
+        return None if who else age
 
     def watch_lag(self, seconds, until_below=None):
         ends = time.monotonic() + seconds
@@ -211,13 +213,9 @@ class Show:
 
     def stop_load(self):
         self.pgbench.stop(number=signal.SIGINT)
-        commits = sum(writer.stop() for writer in self.writers)
-        text = self.pgbench.output()
-        done = [line for line in text.splitlines() if "transactions actually processed" in line]
-        say(
-            f"load stopped: pgbench {done[0].split(':')[1].strip() if done else '?'}"
-            f" transactions, {commits} of the mixed writers"
-        )
+        mixed = sum(writer.stop() for writer in self.writers)
+        pgbench = self.source.value("SELECT count(*) FROM public.pgbench_history")
+        say(f"load stopped: {pgbench} commits of pgbench, {mixed} of the mixed writers")
 
     def wait_caught_up(self):
         mark = self.source.value("INSERT INTO public.quickstart_marks DEFAULT VALUES RETURNING id")
