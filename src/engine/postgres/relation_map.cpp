@@ -129,6 +129,17 @@ bool only_key_collides(const MappedRelation& mapped) {
   return key == unique && target.uniques.front().finds_rows;
 }
 
+bool key_holds_unique(const MappedRelation& mapped) {
+  const auto in_key = [&](std::size_t target) {
+    return std::any_of(mapped.key.begin(), mapped.key.end(),
+                       [&](std::size_t i) { return mapped.target_of[i] == target; });
+  };
+  const auto& uniques = mapped.target.uniques;
+  return std::any_of(uniques.begin(), uniques.end(), [&](const UniqueIndex& unique) {
+    return unique.finds_rows && std::all_of(unique.columns.begin(), unique.columns.end(), in_key);
+  });
+}
+
 }  // namespace
 
 std::string SourceRelation::quoted() const {
@@ -185,9 +196,9 @@ Result<MappedRelation> map_relation(const SourceRelation& source, TargetRelation
   for (std::size_t i = 0; i < source.columns.size(); ++i) {
     const TargetColumn& column = mapped.target.columns[mapped.target_of[i]];
     mapped.written.push_back(!column.generated);
-    if (column.identity_always && !mapped.in_key[i]) mapped.identity_beside_key = true;
   }
   mapped.order_free = only_key_collides(mapped);
+  mapped.key_is_unique = key_holds_unique(mapped);
   return mapped;
 }
 

@@ -49,7 +49,8 @@ struct MappedRelation {
   bool whole_row = false;              // no key: a row is found by all its columns
   // The rows of one batch may be written in any order: nothing but the key can collide.
   bool order_free = false;
-  bool identity_beside_key = false;  // GENERATED ALWAYS AS IDENTITY columns outside the key
+  // Each key finds one row at most, so the count of a whole set tells that each found its own.
+  bool key_is_unique = false;
 };
 
 // By the source's oid: schema and name, of a domain those of its base type.

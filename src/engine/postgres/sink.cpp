@@ -163,8 +163,7 @@ Result<void> PostgresSink::finish_group(Applied& applied) {
   }
   FARSHORE_TRY_ASSIGN(const std::optional<Failure> failure, commit(group_.back().item));
   if (failure) {
-    if (failure->sqlstate == "23505" && failure->trace && failure->trace->relation)
-      sets_->write_alone_from_now(failure->trace->relation->target.quoted);
+    learn_from_failure(*failure);
     return redo_group(applied);
   }
   for (const GroupItem& done : group_) count(done.item, applied);
@@ -187,9 +186,17 @@ Result<std::optional<Failure>> PostgresSink::commit(const CursorItem& last) {
   return failure;
 }
 
+// Where unique values move between rows, a set can fail that succeeds row by row.
+void PostgresSink::learn_from_failure(const Failure& failure) {
+  if (failure.sqlstate == "23505" && failure.trace && failure.trace->relation)
+    sets_->write_alone_from_now(failure.trace->relation->target.quoted);
+}
+
 // Back to the last commit, with the target's catalog read anew.
 Result<void> PostgresSink::take_back() {
   sets_->forget();
+  FARSHORE_TRY_ASSIGN(const std::optional<Failure> failure, session_->pipeline().settle());
+  if (failure) learn_from_failure(*failure);
   FARSHORE_TRY(session_->roll_back());
   relations_.drop_group();
   relations_.forget_targets();

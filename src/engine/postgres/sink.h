@@ -66,6 +66,7 @@ class PostgresSink final : public Sink {
   Result<void> finish_group(Applied& applied);
   Result<void> redo_group(Applied& applied);
   Result<void> take_back();
+  void learn_from_failure(const Failure& failure);
   Result<std::optional<Failure>> commit(const CursorItem& last);
   Result<void> commit_rows(const CursorItem& item);
   Result<void> refused(const CursorItem& item, Error error);

@@ -173,6 +173,21 @@ TEST_P(SinkExact, MessagesThatAreCutOverRecords) {
   }
 }
 
+TEST_P(SinkExact, ARowOfManyMegabytes) {
+  pair.both(
+      "CREATE TABLE w (id int PRIMARY KEY, a text, b bytea, n int); ALTER TABLE w ALTER a SET "
+      "STORAGE EXTERNAL, ALTER b SET STORAGE EXTERNAL");
+  pair.on_source(
+      "BEGIN; INSERT INTO w VALUES (1, 'small', 'x', 0), (2, repeat('wide \\\"', 3000000), "
+      "decode(repeat('5c', 2000000), 'hex'), 0), (3, 'small', 'x', 0);"
+      "UPDATE w SET n = 1; UPDATE w SET a = a || '!' WHERE id = 2; COMMIT");
+  pair.capture();
+  auto applied = pair.apply_all();
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  EXPECT_EQ(pair.on_both("SELECT string_agg(id || md5(a) || md5(b) || n, ',' ORDER BY id) FROM w"),
+            "");
+}
+
 TEST_P(SinkExact, AResumeInTheMiddleKnowsTheTablesOfWhatItPassesOver) {
   pair.on_source("INSERT INTO t VALUES (1, 'a', 1)");
   pair.on_source("INSERT INTO t VALUES (2, 'b', 2)");

@@ -89,6 +89,18 @@ TEST_P(SinkRejects, TwoRowsOfTheSourcesKey) {
   goes_on_after("DELETE FROM t WHERE v = 'again'");
 }
 
+TEST_P(SinkRejects, ADoubledRowDoesNotMakeUpForAMissingOne) {
+  pair.on_target(
+      "ALTER TABLE t DROP CONSTRAINT t_pkey; INSERT INTO t VALUES (9, 'again', 9); DELETE FROM t "
+      "WHERE id = 12");
+  good_then("UPDATE t SET v = 'x' WHERE id BETWEEN 5 AND 15");
+  EXPECT_THAT(rejected().what,
+              AllOf(HasSubstr("key (id)=(9)"), HasSubstr("2 rows were touched instead of one")));
+  pair.on_target("DELETE FROM t WHERE v = 'again'");
+  EXPECT_THAT(rejected().what, AllOf(HasSubstr("key (id)=(12)"), HasSubstr("no such row")));
+  goes_on_after("INSERT INTO t VALUES (12, 'v12', 12)");
+}
+
 TEST_P(SinkRejects, ANewColumn) {
   good_then("ALTER TABLE t ADD COLUMN extra numeric(10,2); UPDATE t SET extra = 1.5 WHERE id = 3");
   EXPECT_THAT(rejected().what,

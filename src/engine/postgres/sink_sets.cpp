@@ -85,9 +85,9 @@ bool SetWriter::fits_a_set(const RowChange& change) const {
   const StatementForm form = plan_.shape.form;
   if (form == StatementForm::insert_row) {
     if (plan_.shape.written.empty()) return false;
-  } else if (form == StatementForm::update_row) {
-    if (plan_.key_changed) return false;
-  } else if (form != StatementForm::delete_row) {
+  } else if (form == StatementForm::update_row || form == StatementForm::delete_row) {
+    if (plan_.key_changed || !change.relation->key_is_unique) return false;
+  } else {
     return false;
   }
   std::uint64_t bytes = 0;
