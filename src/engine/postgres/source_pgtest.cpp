@@ -40,8 +40,8 @@ TEST_P(SourceOnServer, GivesEachTransactionAsARecordInCommitOrder) {
   const auto records = only(stream.read_transactions(3), RecordKind::data);
   ASSERT_EQ(records.size(), 3u);
   EXPECT_EQ(letters_of({records[0]}), "BRIIC");
-  EXPECT_EQ(letters_of({records[1]}), "BUDC");
-  EXPECT_EQ(letters_of({records[2]}), "BRTC");  // the new file is a new relation to the server
+  EXPECT_EQ(changes_of({records[1]}), "BUDC");
+  EXPECT_EQ(changes_of({records[2]}), "BTC");
   EXPECT_EQ(records[0].changes, 2u);
   EXPECT_EQ(records[2].changes, 1u);
   for (const Record& record : records) {
@@ -194,7 +194,7 @@ TEST_P(SourceOnServer, AHeartbeatIsARecordAndOtherMessagesAreNot) {
   EXPECT_EQ(records[0].kind, RecordKind::heartbeat);
   EXPECT_NE(records[0].commit_time, WallTime{});
   EXPECT_FALSE(records[0].position.empty());
-  EXPECT_EQ(letters_of({records[1]}), "BRIC");
+  EXPECT_EQ(changes_of({records[1]}), "BIC");
 }
 
 TEST_P(SourceOnServer, TransactionsOfOurOriginsDoNotComeAndThoseOfOthersDo) {
@@ -217,8 +217,8 @@ TEST_P(SourceOnServer, TransactionsOfOurOriginsDoNotComeAndThoseOfOthersDo) {
   const auto all = stream.read_transactions(2);
   const auto records = only(all, RecordKind::data);
   ASSERT_EQ(records.size(), 2u);
-  EXPECT_EQ(letters_of({records[0]}), "BOIC");
-  EXPECT_EQ(letters_of({records[1]}), "BIC");
+  EXPECT_EQ(changes_of({records[0]}), "BOIC");
+  EXPECT_EQ(changes_of({records[1]}), "BIC");
   // The server told of the relation in a transaction that was dropped.
   ASSERT_FALSE(all.empty());
   EXPECT_EQ(all[0].kind, RecordKind::preamble);

@@ -174,6 +174,14 @@ inline std::string letters_of(const std::vector<Record>& records) {
   return letters;
 }
 
+// The same without Relation and Type messages, which come again whenever the server has forgotten
+// what it knew of a table.
+inline std::string changes_of(const std::vector<Record>& records) {
+  std::string letters = letters_of(records);
+  std::erase_if(letters, [](char letter) { return letter == 'R' || letter == 'Y'; });
+  return letters;
+}
+
 inline bool eventually(const std::function<bool()>& condition, Duration limit = 15s) {
   for (const Deadline end = soon(limit); !end.reached(test_world().now());) {
     if (condition()) return true;

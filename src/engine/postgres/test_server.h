@@ -2,6 +2,8 @@
 // the object. As root it runs as user postgres. Superuser "postgres" by trust on 127.0.0.1.
 #pragma once
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,11 +30,12 @@ class TestServer {
  public:
   struct Options {
     std::string bin = server_bin_folders().front();
-    int port = 0;
+    int port = 0;                       // the first that is free from here on
     std::vector<std::string> settings;  // lines of postgresql.conf
   };
 
   explicit TestServer(Options options) : options_(std::move(options)) {
+    while (!is_free(options_.port)) ++options_.port;
     char pattern[] = "/tmp/fspg-XXXXXX";
     FARSHORE_CHECK(mkdtemp(pattern) != nullptr, "no folder under /tmp");
     folder_ = pattern;
@@ -78,6 +81,19 @@ class TestServer {
   std::string bin(const std::string& program) const {
     const std::string as_user = geteuid() == 0 ? "cd / && runuser -u postgres -- " : "";
     return as_user + options_.bin + "/" + program;
+  }
+  // Two test programs may run at once.
+  static bool is_free(int port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const int yes = 1;
+    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::close(fd);
+    return bound;
   }
   static int run(const std::string& command) {
     const int status = std::system(command.c_str());  // NOLINT: tests only
