@@ -39,8 +39,10 @@ class WatchedFiles : public os::Files {
   }
   Result<void> remove(const std::string& path) override { return real_.remove(path); }
   Result<void> sync_folder(const std::string& path) override {
-    note_sync();
-    return real_.sync_folder(path);
+    const MonotonicTime begin = os::real_monotonic_now();
+    Result<void> synced = real_.sync_folder(path);
+    note_sync(os::real_monotonic_now() - begin);
+    return synced;
   }
   Result<std::uint64_t> free_bytes(const std::string& path) override {
     return real_.free_bytes(path);
@@ -56,7 +58,12 @@ class WatchedFiles : public os::Files {
     batches.swap(batches_);
     current_ = {};
     syncs_ = 0;
+    busy_ = {};
     return batches;
+  }
+  Duration busy() {  // spent in writes and syncs
+    const os::Lock lock(mutex_);
+    return busy_;
   }
   std::uint64_t syncs() {
     const os::Lock lock(mutex_);
@@ -72,12 +79,16 @@ class WatchedFiles : public os::Files {
       return real_->read_at(offset, into, count);
     }
     Result<void> write_at(std::uint64_t offset, ByteView bytes) override {
-      files_.note_write(bytes.size());
-      return real_->write_at(offset, bytes);
+      const MonotonicTime begin = os::real_monotonic_now();
+      Result<void> written = real_->write_at(offset, bytes);
+      files_.note_write(bytes.size(), os::real_monotonic_now() - begin);
+      return written;
     }
     Result<void> sync() override {
-      files_.note_sync();
-      return real_->sync();
+      const MonotonicTime begin = os::real_monotonic_now();
+      Result<void> synced = real_->sync();
+      files_.note_sync(os::real_monotonic_now() - begin);
+      return synced;
     }
     Result<std::uint64_t> size() override { return real_->size(); }
     Result<void> truncate(std::uint64_t size) override { return real_->truncate(size); }
@@ -87,12 +98,14 @@ class WatchedFiles : public os::Files {
     const std::unique_ptr<os::File> real_;
   };
 
-  void note_write(std::size_t bytes) {
+  void note_write(std::size_t bytes, Duration took) {
     const os::Lock lock(mutex_);
+    busy_ += took;
     current_.writes.push_back(bytes);
   }
-  void note_sync() {
+  void note_sync(Duration took) {
     const os::Lock lock(mutex_);
+    busy_ += took;
     ++syncs_;
     batches_.push_back(std::move(current_));
     current_ = {};
@@ -103,6 +116,7 @@ class WatchedFiles : public os::Files {
   Batch current_;
   std::vector<Batch> batches_;
   std::uint64_t syncs_ = 0;
+  Duration busy_{};
 };
 
 class WatchedWorld : public os::World {
@@ -155,7 +169,7 @@ class Bench {
     Figures figures;
     for (int run = 0; run < kRuns; ++run) {
       const double seconds = append_and_wait(count, commits / static_cast<unsigned>(count));
-      const auto batches = take(figures);
+      const auto batches = take(figures, seconds);
       ours.push_back(static_cast<double>(commits) / seconds);
       peer.push_back(static_cast<double>(commits) / raw(batches, figures));
     }
@@ -169,7 +183,7 @@ class Bench {
     Figures figures;
     for (int run = 0; run < kRuns; ++run) {
       const double seconds = append_stream(bytes);
-      const auto batches = take(figures);
+      const auto batches = take(figures, seconds);
       ours.push_back(static_cast<double>(bytes) / seconds / 1e6);
       peer.push_back(static_cast<double>(bytes) / raw(batches, figures) / 1e6);
     }
@@ -202,6 +216,7 @@ class Bench {
  private:
   struct Figures {
     std::uint64_t our_syncs = 0, peer_syncs = 0;
+    double busy_seconds = 0, all_seconds = 0;  // ours: in writes and syncs, of all
   };
 
   std::unique_ptr<journal::Journal> open() {
@@ -210,8 +225,10 @@ class Bench {
     return must(journal::Journal::open(world_, folder_ + "/journal", options, {}));
   }
 
-  std::vector<Batch> take(Figures& figures) {
+  std::vector<Batch> take(Figures& figures, double seconds) {
     figures.our_syncs += world_.watched().syncs();
+    figures.busy_seconds += seconds_of(world_.watched().busy());
+    figures.all_seconds += seconds;
     auto batches = world_.watched().take_batches();
     remove_folder();
     return batches;
@@ -282,15 +299,18 @@ class Bench {
     for (auto* values : {&ours, &peer, &ratios}) std::sort(values->begin(), values->end());
     const std::size_t middle = kRuns / 2;
     if (settings_.json)
-      fmt::print(R"({{"bench":"journal-append","case":"{}","ours":{:.0f},"peer":{:.0f},)"
-                 R"("unit":"{}","ratio":{:.2f},"runs":{},"ours_syncs":{},"peer_syncs":{}}})"
-                 "\n",
-                 name, ours[middle], peer[middle], unit, ratios[middle], kRuns, figures.our_syncs,
-                 figures.peer_syncs);
+      fmt::print(
+          R"({{"bench":"journal-append","case":"{}","ours":{:.0f},"peer":{:.0f},)"
+          R"("unit":"{}","ratio":{:.2f},"runs":{},"ours_syncs":{},"peer_syncs":{},"ours_disk_busy":{:.2f}}})"
+          "\n",
+          name, ours[middle], peer[middle], unit, ratios[middle], kRuns, figures.our_syncs,
+          figures.peer_syncs, figures.busy_seconds / figures.all_seconds);
     else
-      fmt::print("{:<14} {:>10.0f} {}, raw {:>10.0f}: ratio {:.2f} ({} syncs, raw {})\n", name,
-                 ours[middle], unit, peer[middle], ratios[middle], figures.our_syncs,
-                 figures.peer_syncs);
+      fmt::print(
+          "{:<14} {:>10.0f} {}, raw {:>10.0f}: ratio {:.2f} ({} syncs, raw {}; disk busy {:.0f} "
+          "%)\n",
+          name, ours[middle], unit, peer[middle], ratios[middle], figures.our_syncs,
+          figures.peer_syncs, figures.busy_seconds / figures.all_seconds * 100);
     std::fflush(stdout);
   }
 

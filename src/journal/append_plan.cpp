@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "base/checksum.h"
+#include "change/record_codec.h"
+
 namespace farshore::journal {
 namespace {
 
-constexpr std::uint64_t kPartBytes = 1_MiB;  // small appends gather into writes of about this size
 constexpr std::uint64_t kSegmentsInLimit = 4;  // retention needs several segments to work with
 
 std::uint64_t segment_limit(const Options& options) {
@@ -19,6 +21,7 @@ AppendPlan::AppendPlan(Log& log, WallTime now) : log_(log), now_(now) {
   durable_ = log.durable.place.sequence;
   end_ = log.written;
   preamble_ = log.preamble;
+  first_buffer_ = log.take_buffer();
   if (log.segments.empty()) return;
   segment_ = log.segments.back();
   offset_ = segment_->planned_end;
@@ -48,29 +51,40 @@ Pending& AppendPlan::part_for(std::uint64_t frame_size, Epoch epoch) {
       (offset_ == segment_->header.bytes() || offset_ + frame_size <= segment_limit(log_.options));
   if (!fits) open_segment(epoch);
   if (!parts_.empty()) parts_.back().end = end_;
-  if (parts_.empty() || parts_.back().segment != segment_ ||
-      parts_.back().bytes.size() >= kPartBytes)
-    parts_.push_back({.segment = segment_, .offset = offset_, .bytes = {}, .end = {}});
+  if (parts_.empty()) {
+    parts_.push_back({segment_, offset_, std::move(first_buffer_), {}});
+  } else if (parts_.back().segment != segment_ || parts_.back().bytes.size() >= kPartBytes) {
+    const os::Lock lock(log_.mutex);
+    parts_.push_back({segment_, offset_, log_.take_buffer(), {}});
+  }
   return parts_.back();
 }
 
-void AppendPlan::add(RecordKind kind, ByteView encoded, Epoch epoch, std::uint64_t hash) {
-  const std::uint64_t size = frame_bytes(encoded.size());
+std::uint64_t AppendPlan::add(const Record& record, Epoch epoch) {
+  const std::uint64_t encoded_size =
+      kEncodedRecordMin + record.position.bytes.size() + record.payload.size();
+  const std::uint64_t size = frame_bytes(encoded_size);
   const Sequence sequence = end_.place.sequence.next();
-  Pending& part = part_for(size, epoch);
+  Bytes& out = part_for(size, epoch).bytes;
+  const std::size_t at = begin_frame(out, encoded_size);
+  encode_record(record, out);
+  const ByteView encoded = ByteView(out).substr(at + kFrameHeaderBytes);
+  FARSHORE_CHECK(encoded.size() == encoded_size, "a record of {} bytes took {}", encoded_size,
+                 encoded.size());
+  end_.place = Place{epoch, sequence};
+  end_.hash = chain_hash(end_.hash, encoded);
+  note_tail(encoded, end_.tail);
   FrameHeader header;
   header.sequence = sequence;
-  header.hash = hash;
+  header.hash = end_.hash;
   header.appended = now_;
   header.unsynced =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(sequence - durable_, UINT32_MAX));
-  append_frame(header, encoded, part.bytes);
-  spots_.push_back({segment_, sequence, offset_, preamble_.note(kind, sequence)});
-  end_.place = Place{epoch, sequence};
-  end_.hash = hash;
-  note_tail(encoded, end_.tail);
+  finish_frame(header, out, at);
+  spots_.push_back({segment_, sequence, offset_, preamble_.note(record.kind, sequence)});
   offset_ += size;
   bytes_ += size;
+  return end_.hash;
 }
 
 void AppendPlan::commit() {
@@ -92,6 +106,7 @@ void AppendPlan::commit() {
         back->bytes.size() + part.bytes.size() <= kPartBytes) {
       back->bytes += part.bytes;
       back->end = part.end;
+      log_.give_back(std::move(part.bytes));
     } else {
       log_.pending.push_back(std::move(part));
     }

@@ -14,8 +14,8 @@ class AppendPlan {
   // Takes the log's lock for a moment.
   AppendPlan(Log& log, WallTime now);
 
-  // The next record, in its encoded form, with its epoch and the running hash it leads to.
-  void add(RecordKind kind, ByteView encoded, Epoch epoch, std::uint64_t hash);
+  // The next record, with its epoch; the running hash that it leads to.
+  std::uint64_t add(const Record& record, Epoch epoch);
 
   const LogEnd& end() const { return end_; }
   std::uint64_t bytes() const { return bytes_; }
@@ -43,6 +43,7 @@ class AppendPlan {
   std::uint64_t bytes_ = 0;  // frames, and headers of new segments
   std::vector<SegmentPtr> opened_;
   std::vector<Pending> parts_;
+  Bytes first_buffer_;
   std::vector<Spot> spots_;
 };
 

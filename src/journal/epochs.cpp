@@ -52,7 +52,7 @@ void announce_cut(Log& log, const EpochHistory& history, Sequence cut) {
     places.restart = std::min(places.restart, cut);
   }
   log.flushed_segment = nullptr;
-  log.durable_changed.notify_all();
+  log.wake_all();
 }
 
 Result<void> save_consumers_of(Log& log) {
@@ -87,7 +87,7 @@ Result<void> cut_tail(Log& log, EpochHistory history, const EpochEntry& entry, c
                "journal {}: records {} to {} lost against epoch {} and were set aside in salvage/",
                log.folder, Place{end.place.epoch, entry.first}, end.place, entry.epoch));
   const os::Lock lock(log.mutex);
-  log.durable_changed.notify_all();
+  log.wake_all();
   return {};
 }
 

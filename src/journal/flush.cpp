@@ -94,6 +94,8 @@ void publish(Log& log, const Batch& batch) {
 void flush_batch(Log& log, os::Lock& lock) {
   log.flushing = true;
   Batch batch = take_batch(log);
+  const std::uint64_t number = ++log.batch;
+  log.flushing_end = batch.back().end.place.sequence;
   lock.unlock();
   std::uint64_t syncs = 0;
   const auto written = write_batch(log, batch, syncs);
@@ -104,8 +106,12 @@ void flush_batch(Log& log, os::Lock& lock) {
   log.flushing_bytes = 0;
   if (written) {
     publish(log, batch);
+    log.batch_done[number % kBatchDoors]
+        .notify_one();  // who wakes others: FileJournal::wait_for_batch
+    for (Pending& part : batch) log.give_back(std::move(part.bytes));
   } else if (written.error().kind == ErrorKind::disk_full) {
     put_back(log, std::move(batch));
+    log.batch_done[number % kBatchDoors].notify_all();  // they wait for the next one now
     log.write_blocked = true;
     log.trim_wanted = true;
     log.upkeep_wakeup.notify_all();
@@ -118,7 +124,8 @@ void flush_batch(Log& log, os::Lock& lock) {
 namespace {
 
 bool must_flush_now(const Log& log) {
-  return log.followers > 0 || log.wanted_bytes > 0 || log.phase != Phase::open ||
+  return log.followers > 0 || log.waiters > 0 || log.pending_bytes >= kPartBytes ||
+         log.wanted_bytes > 0 || log.phase != Phase::open ||
          log.world.now() >= log.pending_since + kUnwaitedSyncDelay;
 }
 
@@ -131,7 +138,8 @@ void run_syncer(Log& log) {
       log.syncer_wakeup.wait(lock);
       log.syncer_idle = false;
     } else if (log.flushing) {
-      log.durable_changed.wait(lock);
+      // Its leader wakes us when more is pending then.
+      log.syncer_wakeup.wait(lock, log.world.after(kUnwaitedSyncDelay));
     } else if (log.write_blocked) {
       if (log.phase != Phase::open) return;
       log.syncer_wakeup.wait(lock, log.world.after(kDiskFullRetry),

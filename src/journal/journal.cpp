@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/checksum.h"
-#include "change/record_codec.h"
 #include "journal/append_plan.h"
 #include "journal/epochs.h"
 #include "journal/flush.h"
@@ -62,7 +60,9 @@ class FileJournal : public Journal {
   void close() override;
 
  private:
-  Result<void> check_open() const;  // caller holds the log's lock
+  // Caller holds the log's lock.
+  Result<void> check_open() const;
+  bool wait_for_batch(os::Lock& lock, Sequence sequence, Deadline deadline);
   Result<void> commit(AppendPlan& plan, Deadline deadline);
   bool has_room(std::uint64_t bytes) const;  // caller holds the log's lock
   Error no_room_error() const;
@@ -105,12 +105,7 @@ Result<Place> FileJournal::append(std::span<const Record> records, Deadline dead
                        log_->folder, epoch, log_->history.entries.back().first);
   }
   AppendPlan plan(*log_, log_->world.clock().wall());
-  Bytes encoded;
-  for (const Record& record : records) {
-    encoded.clear();
-    encode_record(record, encoded);
-    plan.add(record.kind, encoded, epoch, chain_hash(plan.end().hash, encoded));
-  }
+  for (const Record& record : records) (void)plan.add(record, epoch);
   FARSHORE_TRY(commit(plan, deadline));
   return plan.end().place;
 }
@@ -145,7 +140,8 @@ Result<void> FileJournal::commit(AppendPlan& plan, Deadline deadline) {
   FARSHORE_TRY(check_open());
   if (!room) return no_room_error();
   plan.commit();
-  if (log_->syncer_idle || log_->followers > 0) log_->syncer_wakeup.notify_all();
+  if (log_->syncer_idle || log_->followers > 0 || log_->pending_bytes >= kPartBytes)
+    log_->syncer_wakeup.notify_all();
   return {};
 }
 
@@ -190,7 +186,6 @@ Result<void> FileJournal::plan_shipped(AppendPlan& plan,
     return permanent(ErrorKind::conflict,
                      "journal {} promised to accept nothing below epoch {}: {} is stale",
                      log_->folder, history.promised, records.front().place);
-  Bytes encoded;
   for (const PlacedRecord& placed : records) {
     const Sequence expected = plan.end().place.sequence.next();
     if (placed.place.sequence != expected)
@@ -200,13 +195,10 @@ Result<void> FileJournal::plan_shipped(AppendPlan& plan,
       return permanent(ErrorKind::conflict,
                        "journal {} expects epoch {} at sequence {}, shipped was {}", log_->folder,
                        history.epoch_at(expected), expected, placed.place);
-    encoded.clear();
-    encode_record(placed.record, encoded);
-    if (chain_hash(plan.end().hash, encoded) != placed.hash)
+    if (plan.add(placed.record, placed.place.epoch) != placed.hash)
       return permanent(ErrorKind::conflict,
                        "the running hash of shipped record {} does not continue journal {}",
                        placed.place, log_->folder);
-    plan.add(placed.record.kind, encoded, placed.place.epoch, placed.hash);
   }
   return {};
 }
@@ -225,16 +217,33 @@ Result<Place> FileJournal::append_shipped(std::span<const PlacedRecord> records,
 
 Result<Place> FileJournal::wait_durable(Sequence sequence, Deadline deadline) {
   os::Lock lock(log_->mutex);
-  while (log_->durable.place.sequence < sequence) {
-    FARSHORE_TRY(check_open());
-    const bool may_lead = !log_->flushing && !log_->write_blocked && !log_->pending.empty() &&
-                          (deadline.is_never() || deadline.left(log_->world.now()) >= kLeadAtLeast);
-    if (may_lead)
-      flush_batch(*log_, lock);
-    else if (!log_->durable_changed.wait(lock, deadline))
-      break;
-  }
+  ++log_->waiters;
+  Result<void> open;
+  bool in_time = true;
+  while (in_time && log_->durable.place.sequence < sequence && (open = check_open()).ok())
+    in_time = wait_for_batch(lock, sequence, deadline);
+  --log_->waiters;
+  if (log_->durable.place.sequence < sequence && !open) return std::move(open).error();
   return log_->durable.place;
+}
+
+// Flushes the next batch, or waits for the end of the batch that holds `sequence`.
+bool FileJournal::wait_for_batch(os::Lock& lock, Sequence sequence, Deadline deadline) {
+  if (!log_->flushing && !log_->write_blocked && !log_->pending.empty()) {
+    if (deadline.is_never() || deadline.left(log_->world.now()) >= kLeadAtLeast) {
+      flush_batch(*log_, lock);
+      if (!log_->pending.empty()) log_->syncer_wakeup.notify_all();  // goes on while others wait
+      return true;
+    }
+    log_->syncer_wakeup.notify_all();
+  }
+  const bool in_flight = log_->flushing && sequence <= log_->flushing_end;
+  os::CondVar& done = log_->batch_done[(log_->batch + (in_flight ? 0 : 1)) % kBatchDoors];
+  const bool in_time = done.wait(lock, deadline);
+  // Each that wakes wakes two more, so that the thread that flushes goes on at once.
+  done.notify_one();
+  done.notify_one();
+  return in_time;
 }
 
 Result<Place> FileJournal::wait_durable_beyond(Sequence after, Deadline deadline) {
@@ -417,9 +426,7 @@ void FileJournal::close() {
     const os::Lock lock(log_->mutex);
     if (log_->phase != Phase::open) return;
     log_->phase = Phase::closing;
-    for (os::CondVar* waiting : {&log_->durable_changed, &log_->room_changed, &log_->syncer_wakeup,
-                                 &log_->upkeep_wakeup, &log_->scrub_wakeup})
-      waiting->notify_all();
+    log_->wake_all();
   }
   syncer_.reset();
   upkeep_.reset();

@@ -30,6 +30,30 @@ SegmentPtr Log::segment_of(Sequence sequence) const {
   return after == segments.begin() ? nullptr : *(after - 1);
 }
 
+Bytes Log::take_buffer() {
+  if (spare_buffers.empty()) return {};
+  Bytes buffer = std::move(spare_buffers.back());
+  spare_buffers.pop_back();
+  spare_bytes -= buffer.capacity();
+  return buffer;
+}
+
+void Log::give_back(Bytes buffer) {
+  if (buffer.capacity() > 2 * kPartBytes ||
+      spare_bytes + buffer.capacity() > options.buffered_bytes_max / 2)
+    return;
+  buffer.clear();
+  spare_bytes += buffer.capacity();
+  spare_buffers.push_back(std::move(buffer));
+}
+
+void Log::wake_all() {
+  for (os::CondVar& door : batch_done) door.notify_all();
+  for (os::CondVar* waiting :
+       {&durable_changed, &room_changed, &syncer_wakeup, &upkeep_wakeup, &scrub_wakeup})
+    waiting->notify_all();
+}
+
 Error Log::closed_error() const {
   return permanent(ErrorKind::closed, "journal {} was closed", folder);
 }
@@ -61,9 +85,7 @@ void Log::fail(Error error) {
     const os::Lock lock(mutex);
     if (failure) return;
     failure = error;
-    durable_changed.notify_all();
-    room_changed.notify_all();
-    syncer_wakeup.notify_all();
+    wake_all();
   }
   emit(Severity::error, "journal.failed", error.what);
 }

@@ -17,6 +17,10 @@
 
 namespace farshore::journal {
 
+constexpr std::size_t kDamagesMax = 1000;
+constexpr std::size_t kBatchDoors = 4;
+constexpr std::uint64_t kPartBytes = 1_MiB;  // small appends gather into writes of about this size
+
 struct Segment {
   Segment(const SegmentHeader& h, std::string p)
       : header(h),
@@ -68,6 +72,9 @@ struct Log {
   os::Mutex admin;      // what changes the set of files: trim, epochs, repair
   mutable os::Mutex mutex;
 
+  // Those that wait for batch N wait at N % kBatchDoors: the chain that wakes one batch's waiters
+  // does not meet those of the next ones.
+  os::CondVar batch_done[kBatchDoors];
   os::CondVar durable_changed;  // durable moved, or a phase, failure or cut
   os::CondVar room_changed;     // append may go on
   os::CondVar syncer_wakeup;
@@ -92,6 +99,11 @@ struct Log {
   std::uint64_t pending_bytes = 0;
   std::uint64_t flushing_bytes = 0;
   MonotonicTime pending_since{};
+  std::uint64_t batch = 0;           // that is being flushed, else the last one
+  Sequence flushing_end;             // its newest record
+  int waiters = 0;                   // wait for one sequence to become durable
+  std::vector<Bytes> spare_buffers;  // emptied ones, kept for their memory
+  std::uint64_t spare_bytes = 0;
   bool flushing = false;
   bool syncer_idle = false;        // waits without a deadline
   int followers = 0;               // wait for whatever becomes durable
@@ -113,6 +125,9 @@ struct Log {
   Sequence next_sequence() const { return written.place.sequence.next(); }
   SegmentPtr segment_of(
       Sequence sequence) const;  // nullptr: before the first; behind the end: the newest
+  Bytes take_buffer();           // empty, with memory of an earlier one when there is any
+  void give_back(Bytes buffer);
+  void wake_all();
   Error closed_error() const;
   Error overtaken_error(Sequence wanted) const;
 
@@ -129,7 +144,5 @@ struct Log {
   Result<void> load_index(const SegmentPtr& segment);
 };
 using LogPtr = std::shared_ptr<Log>;
-
-constexpr std::size_t kDamagesMax = 1000;
 
 }  // namespace farshore::journal

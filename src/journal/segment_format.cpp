@@ -98,24 +98,37 @@ void note_tail(ByteView encoded, Tail& tail) {
   tail.commit_time = time_of(commit_time);
 }
 
-void append_frame(const FrameHeader& header, ByteView encoded, Bytes& out) {
-  FARSHORE_CHECK(encoded.size() >= kEncodedRecordMin && encoded.size() <= kEncodedRecordMax,
-                 "record of {} bytes", encoded.size());
+std::size_t begin_frame(Bytes& out, std::uint64_t encoded_size) {
   const std::size_t at = out.size();
-  const std::size_t size = frame_bytes(encoded.size());
-  out.reserve(at + size);
-  ByteWriter(out)
-      .number(std::uint32_t{0})
-      .number(static_cast<std::uint32_t>(encoded.size()))
-      .number(header.sequence.value())
-      .number(header.hash)
-      .number(number_of(header.appended))
-      .number(header.unsynced)
-      .number(std::uint32_t{0})
-      .raw(encoded);
+  out.reserve(at + frame_bytes(encoded_size));
+  out.resize(at + kFrameHeaderBytes, '\0');
+  return at;
+}
+
+void finish_frame(const FrameHeader& header, Bytes& out, std::size_t at) {
+  const std::size_t encoded = out.size() - at - kFrameHeaderBytes;
+  FARSHORE_CHECK(encoded >= kEncodedRecordMin && encoded <= kEncodedRecordMax, "record of {} bytes",
+                 encoded);
+  const std::size_t size = frame_bytes(encoded);
   out.resize(at + size, '\0');
+  char raw[kFrameHeaderBytes] = {};
+  const auto put = [&raw](std::size_t offset, auto value) {
+    std::memcpy(raw + offset, &value, sizeof value);
+  };
+  put(4, static_cast<std::uint32_t>(encoded));
+  put(8, header.sequence.value());
+  put(16, header.hash);
+  put(24, number_of(header.appended));
+  put(32, header.unsynced);
+  std::memcpy(out.data() + at, raw, sizeof raw);
   const std::uint32_t crc = crc32c(ByteView(out).substr(at + sizeof crc, size - sizeof crc));
   std::memcpy(out.data() + at, &crc, sizeof crc);
+}
+
+void append_frame(const FrameHeader& header, ByteView encoded, Bytes& out) {
+  const std::size_t at = begin_frame(out, encoded.size());
+  out += encoded;
+  finish_frame(header, out, at);
 }
 
 FrameHeader decode_frame_header(ByteView bytes) {

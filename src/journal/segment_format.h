@@ -53,8 +53,10 @@ Result<SegmentHeader> decode_segment_header(
 // What a record says of the source is newer than `tail`.
 void note_tail(ByteView encoded, Tail& tail);
 
-// `encoded` is made by encode_record; appends one frame. header.crc and header.encoded are
-// computed.
+// A frame is made in place: begin_frame, then the record is appended, then finish_frame, which
+// computes header.crc and header.encoded. begin_frame returns where the frame begins in `out`.
+std::size_t begin_frame(Bytes& out, std::uint64_t encoded_size);
+void finish_frame(const FrameHeader& header, Bytes& out, std::size_t at);
 void append_frame(const FrameHeader& header, ByteView encoded, Bytes& out);
 FrameHeader decode_frame_header(
     ByteView bytes);              // of kFrameHeaderBytes; believe nothing before frame_fits
