@@ -299,12 +299,12 @@ class Bench {
     for (auto* values : {&ours, &peer, &ratios}) std::sort(values->begin(), values->end());
     const std::size_t middle = kRuns / 2;
     if (settings_.json)
-      fmt::print(
-          R"({{"bench":"journal-append","case":"{}","ours":{:.0f},"peer":{:.0f},)"
-          R"("unit":"{}","ratio":{:.2f},"runs":{},"ours_syncs":{},"peer_syncs":{},"ours_disk_busy":{:.2f}}})"
-          "\n",
-          name, ours[middle], peer[middle], unit, ratios[middle], kRuns, figures.our_syncs,
-          figures.peer_syncs, figures.busy_seconds / figures.all_seconds);
+      fmt::print(R"({{"bench":"journal-append","case":"{}","ours":{:.0f},"peer":{:.0f},)"
+                 R"("unit":"{}","ratio":{:.2f},"runs":{},"ours_syncs":{},)"
+                 R"("peer_syncs":{},"ours_disk_busy":{:.2f}}})"
+                 "\n",
+                 name, ours[middle], peer[middle], unit, ratios[middle], kRuns, figures.our_syncs,
+                 figures.peer_syncs, figures.busy_seconds / figures.all_seconds);
     else
       fmt::print(
           "{:<14} {:>10.0f} {}, raw {:>10.0f}: ratio {:.2f} ({} syncs, raw {}; disk busy {:.0f} "

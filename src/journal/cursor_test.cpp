@@ -217,15 +217,18 @@ TEST_F(JournalCursor, EveryRestartPlaceLeadsToTheSameRest) {
 }
 
 TEST_F(JournalCursor, RefusesToStartInsideATransactionThatItWouldHaveToGive) {
+  commit(data_record(9, "9"));
   commit(part(1, "1a", true, false));
   commit(part(1, "1b", false, false));
   commit(part(1, "1c", false, true));
   commit(data_record(2, "2"));
-  auto inside = cursor(2);
+  auto inside = cursor(3, 1);
   EXPECT_EQ(inside->next(soon()).error().kind, ErrorKind::invalid);
   EXPECT_EQ(inside->next(soon()).error().kind, ErrorKind::invalid);
-  auto already_applied = cursor(2, 3);
-  EXPECT_EQ(items(*already_applied), (std::vector<std::string>{"data 2@4"}));
+  auto already_applied = cursor(3, 4);
+  EXPECT_EQ(items(*already_applied), (std::vector<std::string>{"data 2@5"}));
+  auto unknown = cursor(3);
+  EXPECT_EQ(items(*unknown), (std::vector<std::string>{"data 2@5"}));
 }
 
 TEST_F(JournalCursor, ReadsATransactionLargerThanItsMemoryAgainFromTheLog) {
@@ -260,19 +263,26 @@ TEST_F(JournalCursor, FollowsTheTail) {
   for (std::uint64_t i = 1; i <= 50; ++i) EXPECT_EQ((**c->next(soon())).xid, i);
 }
 
-TEST_F(JournalCursor, ATornHeadOfATransactionIsPassedOverOnlyWhenStartedAtTheBeginning) {
-  commit(part(1, "1a", true, false));
-  const Place first = commit(part(1, "1b", false, false));
-  ASSERT_TRUE(journal->set_consumer("eu", {first.sequence, first.sequence}).ok());
-  journal.reset();
-  // As after a trim: a journal that begins at 2.
+TEST_F(JournalCursor, InATrimmedLogTheBeginningIsTheFirstPreamble) {
+  // As after a trim, or in a region that joined: a log that begins in the middle.
   MemoryWorld joined;
   auto late = *Journal::open(joined, kFolder, options, {});
   ASSERT_TRUE(late->start_at({Epoch(1), Sequence(2)}, 7, {{Epoch(1), Sequence(1), "db"}}, {}).ok());
-  const std::vector<Record> records{part(1, "1b", false, true), data_record(2, "2")};
+  EXPECT_FALSE(late->first_preamble()->has_value());
+  std::vector<Record> records{part(1, "1b", false, true),  // 2: of a transaction that began before
+                              part(5, "5a", true, false),  // 3
+                              data_record(2, "2"),         // 4
+                              record_of(RecordKind::heartbeat),  // 5
+                              record_of(RecordKind::preamble),
+                              data_record(3, "3"),  // 6, 7
+                              part(5, "5b", false, true),
+                              record_of(RecordKind::preamble),
+                              data_record(4, "4")};
   ASSERT_TRUE(late->wait_durable(late->append(records, soon())->sequence, soon()).ok());
+  EXPECT_EQ(*late->first_preamble(), Sequence(6));
   auto c = *late->cursor(Sequence(0), Sequence(0));
-  EXPECT_EQ((**c->next(soon())).xid, 2U);
+  EXPECT_EQ(items(*c), (std::vector<std::string>{"heartbeat 0@5", "preamble 0@6", "data 3@7",
+                                                 "preamble 0@9", "data 4@10"}));
   EXPECT_EQ(late->cursor(Sequence(1), Sequence(0)).error().kind, ErrorKind::overtaken);
 }
 

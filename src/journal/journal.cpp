@@ -37,6 +37,7 @@ class FileJournal : public Journal {
   Tail tail() const override;
   Result<std::unique_ptr<Reader>> reader(Sequence from) override;
   Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from, Sequence skip_through) override;
+  Result<std::optional<Sequence>> first_preamble() override;
   Result<std::uint64_t> hash_at(Sequence sequence) override;
   std::vector<EpochEntry> history() const override;
   Epoch promised() const override;
@@ -274,19 +275,41 @@ Result<std::unique_ptr<Reader>> FileJournal::reader(Sequence from) {
 
 Result<std::unique_ptr<TransactionCursor>> FileJournal::cursor(Sequence from,
                                                                Sequence skip_through) {
-  Sequence start = from;
-  const bool whole = from.value() != 0;
+  OpenTransactions::Start start{.from = from, .skip_through = skip_through};
+  const bool anywhere = from.value() == 0;
+  Sequence first;
   {
     const os::Lock lock(log_->mutex);
     if (log_->phase != Phase::open) return log_->closed_error();
-    const Sequence first = log_->first();
+    first = log_->first();
     const bool gap = skip_through.value() != 0 && skip_through.next() < first;
-    if (!whole && gap) return log_->overtaken_error(skip_through.next());
-    if (whole && from < first) return log_->overtaken_error(from);
-    if (!whole) start = first;
+    if (anywhere && gap) return log_->overtaken_error(skip_through.next());
+    if (!anywhere && from < first) return log_->overtaken_error(from);
   }
-  return std::unique_ptr<TransactionCursor>(
-      std::make_unique<LogCursor>(log_, start, skip_through, whole));
+  // Without knowing what was applied, a transaction that began before `from` may have been.
+  start.whole = !anywhere && skip_through.value() != 0;
+  if (anywhere) start.from = first;
+  if (anywhere && first > Sequence(1)) {
+    FARSHORE_TRY_ASSIGN(const auto preamble, first_preamble());
+    start.first_preamble = preamble.value_or(Sequence{});
+  }
+  return std::unique_ptr<TransactionCursor>(std::make_unique<LogCursor>(log_, start));
+}
+
+Result<std::optional<Sequence>> FileJournal::first_preamble() {
+  std::vector<SegmentPtr> segments;
+  {
+    const os::Lock lock(log_->mutex);
+    segments.assign(log_->segments.begin(), log_->segments.end());
+  }
+  for (const SegmentPtr& segment : segments) {
+    FARSHORE_TRY(log_->load_index(segment));
+    const os::Lock lock(log_->mutex);
+    const auto& preambles = segment->index.preambles();
+    if (!preambles.empty() && preambles.front() <= log_->durable.place.sequence)
+      return std::optional(preambles.front());
+  }
+  return std::optional<Sequence>();
 }
 
 Result<std::uint64_t> FileJournal::hash_at(Sequence sequence) {

@@ -105,11 +105,14 @@ class Journal {
   // --- reading
   virtual Result<std::unique_ptr<Reader>> reader(Sequence from) = 0;
   // Items whose last record is <= `skip_through` are not given, except preambles: a sink needs them
-  // again. `from` is a restart place; 0: the first retained record, and transactions that began
-  // before it are passed over. overtaken: `from`, or with 0 what follows `skip_through`, is no
-  // longer retained.
+  // again. `from` is a restart place; 0: the first retained record, and in a log that was trimmed
+  // transactions that began before the first retained preamble are passed over. overtaken: `from`,
+  // or with 0 what follows `skip_through`, is no longer retained. When skip_through is given, a
+  // transaction that ends beyond it and began before `from` is an error of next(): invalid.
   virtual Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from,
                                                             Sequence skip_through) = 0;
+  // Where a reader can begin that knows nothing: the first retained run of preambles.
+  virtual Result<std::optional<Sequence>> first_preamble() = 0;
   // Running hash at `sequence` (0 at sequence 0). overtaken: no longer retained.
   virtual Result<std::uint64_t> hash_at(Sequence sequence) = 0;
 

@@ -2,8 +2,8 @@
 
 namespace farshore::journal {
 
-LogCursor::LogCursor(LogPtr log, Sequence from, Sequence skip_through, bool whole)
-    : scan_(log, from), reread_(log, from), open_(from, skip_through, whole), restart_(from) {}
+LogCursor::LogCursor(LogPtr log, const OpenTransactions::Start& start)
+    : scan_(log, start.from), reread_(log, start.from), open_(start), restart_(start.from) {}
 
 Result<std::optional<CursorItem>> LogCursor::next(Deadline deadline) {
   spots_.clear();

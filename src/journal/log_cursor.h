@@ -15,8 +15,7 @@ constexpr std::size_t kScannedRecordsMax = 8192;
 
 class LogCursor : public TransactionCursor {
  public:
-  // `whole`: see OpenTransactions.
-  LogCursor(LogPtr log, Sequence from, Sequence skip_through, bool whole);
+  LogCursor(LogPtr log, const OpenTransactions::Start& start);
 
   Result<std::optional<CursorItem>> next(Deadline deadline) override;
   Result<std::optional<PlacedRecord>> next_record() override;

@@ -24,7 +24,8 @@ Result<std::optional<CompleteItem>> OpenTransactions::take(const PlacedRecord& p
     default:
       break;
   }
-  if (placed.place.sequence <= skip_through_ && !is_preamble) return std::optional<CompleteItem>();
+  if (placed.place.sequence <= start_.skip_through && !is_preamble)
+    return std::optional<CompleteItem>();
   Open single;
   single.spots.push_back({placed.place.sequence, offset});
   single.bytes = record.payload.size();
@@ -38,18 +39,19 @@ Result<std::optional<CompleteItem>> OpenTransactions::take_data(const PlacedReco
   const Sequence sequence = placed.place.sequence;
   const Key key{record.session, record.xid};
   auto found = open_.find(key);
+  if (record.flags.first && sequence < start_.first_preamble) return std::optional<CompleteItem>();
   if (record.flags.first) {
     if (found != open_.end()) forget(found);
     found = open_.try_emplace(key).first;
     found->second.restart = preamble_.value() == 0 ? sequence : preamble_;
   } else if (found == open_.end()) {
-    if (!whole_ || !record.flags.last || sequence <= skip_through_)
+    if (!start_.whole || !record.flags.last || sequence <= start_.skip_through)
       return std::optional<CompleteItem>();
     return permanent(ErrorKind::invalid,
                      "transaction {} of session {} ends at place {} but began before sequence {}, "
                      "where reading started: "
                      "start at an older restart place",
-                     record.xid, record.session, placed.place, from_);
+                     record.xid, record.session, placed.place, start_.from);
   }
   if (open_records_ >= kOpenRecordsMax)
     return permanent(
@@ -65,7 +67,7 @@ Result<std::optional<CompleteItem>> OpenTransactions::take_data(const PlacedReco
   Open ended = std::move(open);
   open_records_ -= ended.spots.size();
   open_.erase(found);
-  if (sequence <= skip_through_) return std::optional<CompleteItem>();
+  if (sequence <= start_.skip_through) return std::optional<CompleteItem>();
   return std::optional(complete(placed, std::move(ended)));
 }
 

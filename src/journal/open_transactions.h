@@ -26,11 +26,15 @@ struct CompleteItem {
 
 class OpenTransactions {
  public:
-  // Transactions that began before `from` and end at or before `skip_through` need not be known.
-  // With `whole` any other is an error: the place to start at was wrong. Without, it is passed
-  // over.
-  OpenTransactions(Sequence from, Sequence skip_through, bool whole)
-      : from_(from), skip_through_(skip_through), whole_(whole) {}
+  struct Start {
+    Sequence from;
+    Sequence skip_through;  // items that end here or before are not given
+    // Every transaction that ends beyond skip_through began at or behind `from`: else it is an
+    // error, the place to start at was wrong. Not set: such a transaction is passed over.
+    bool whole = false;
+    Sequence first_preamble;  // transactions that began before it are passed over
+  };
+  explicit OpenTransactions(const Start& start) : start_(start) {}
 
   // The next record. What it completes, if anything. Records of the item are in order.
   Result<std::optional<CompleteItem>> take(const PlacedRecord& placed, std::uint64_t offset);
@@ -56,9 +60,7 @@ class OpenTransactions {
   void forget(std::map<Key, Open>::iterator open);
   CompleteItem complete(const PlacedRecord& placed, Open open) const;
 
-  const Sequence from_;
-  const Sequence skip_through_;
-  const bool whole_;
+  const Start start_;
   std::map<Key, Open> open_;
   std::size_t open_records_ = 0;
   Sequence preamble_;  // first of the newest run; 0: none yet

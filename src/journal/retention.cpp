@@ -73,7 +73,9 @@ RetentionDecision decide_retention(const RetentionFacts& facts, const Options& o
     }
     const bool young = segment.newest + options.keep > facts.now;
     const bool pressed = freed < pressure.need;
-    if (!pressed && (young || needs(slowest(consumers), segment))) break;
+    const bool last_preamble =
+        facts.newest_preamble.value() != 0 && segment.last >= facts.newest_preamble;
+    if (!pressed && (young || last_preamble || needs(slowest(consumers), segment))) break;
     if (needs(slowest(consumers), segment)) {
       if (options.when_full == WhenFull::hold) break;
       if (!overtake(consumers, segment, decision.overtaken)) break;

@@ -34,6 +34,7 @@ struct RetentionFacts {
   std::span<const SegmentFacts> segments;    // oldest first; the last is the newest
   std::span<const ConsumerFacts> consumers;  // not those that were overtaken before
   WallTime now{};
+  Sequence newest_preamble;        // kept unless space is short: a newcomer begins at one; 0: none
   std::uint64_t wanted_bytes = 0;  // that an append waits for
   std::uint64_t free_bytes = 0;    // of the file system
   bool disk_is_full = false;       // a write said so, whatever free_bytes says

@@ -46,6 +46,14 @@ TEST(Retention, NeverRemovesTheNewestSegment) {
   EXPECT_NE(c.decide().full, "");
 }
 
+TEST(Retention, KeepsTheNewestPreambleUnlessSpaceIsShort) {
+  Case c;
+  c.facts.newest_preamble = Sequence(450);
+  EXPECT_EQ(c.decide().remove, 4U);
+  c.options.bytes_max = 4500;
+  EXPECT_EQ(c.decide().remove, 6U);
+}
+
 TEST(Retention, NeverRemovesWhatIsNotDurableYet) {
   Case c;
   c.segments[4].settled = false;

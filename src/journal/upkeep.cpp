@@ -25,6 +25,7 @@ Gathered gather(Log& log, std::uint64_t free_bytes) {
   for (const auto& [name, consumer] : log.consumers)
     if (!consumer.overtaken) gathered.consumers.emplace_back(name, consumer.places);
   gathered.facts.now = log.world.clock().wall();
+  gathered.facts.newest_preamble = log.preamble.first;
   gathered.facts.wanted_bytes = log.wanted_bytes;
   gathered.facts.free_bytes = free_bytes;
   gathered.facts.disk_is_full = log.write_blocked;
