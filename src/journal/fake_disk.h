@@ -81,6 +81,7 @@ class MemoryDisk : public os::Files {
   std::vector<std::string> paths() {
     const os::Lock lock(mutex_);
     std::vector<std::string> all;
+    all.reserve(current_.size());
     for (const auto& [path, inode] : current_) all.push_back(path);
     return all;
   }
@@ -152,7 +153,7 @@ class MemoryDisk : public os::Files {
       const Bytes& content = inode_->content;
       if (offset >= content.size()) return std::size_t{0};
       const std::size_t got = std::min<std::size_t>(count, content.size() - offset);
-      std::memcpy(into, content.data() + offset, got);
+      content.copy(into, got, offset);
       disk_.counts_.bytes_read += got;
       return got;
     }

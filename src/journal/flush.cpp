@@ -98,7 +98,8 @@ void flush_batch(Log& log, os::Lock& lock) {
   log.flushing_end = batch.back().end.place.sequence;
   lock.unlock();
   std::uint64_t syncs = 0;
-  const auto written = write_batch(log, batch, syncs);
+  Result<void> written = permanent(ErrorKind::io, "writing {} stopped half way", log.folder);
+  log.guard([&] { written = write_batch(log, batch, syncs); });
   if (!written && written.error().kind != ErrorKind::disk_full) log.fail(written.error());
   lock.lock();
   log.syncs += syncs;
@@ -157,6 +158,7 @@ void run_syncer(Log& log) {
 }  // namespace
 
 Syncer::Syncer(LogPtr log)
-    : thread_("journal-sync", [log = std::move(log)](std::stop_token) { run_syncer(*log); }) {}
+    : thread_("journal-sync",
+              [log = std::move(log)](std::stop_token) { log->guard([&] { run_syncer(*log); }); }) {}
 
 }  // namespace farshore::journal

@@ -90,6 +90,14 @@ void Log::fail(Error error) {
   emit(Severity::error, "journal.failed", error.what);
 }
 
+void Log::guard(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const CheckFailed& broken) {
+    fail(permanent(ErrorKind::io, "{}", broken.what()));
+  }
+}
+
 void Log::report(const Damage& damage) {
   {
     const os::Lock lock(mutex);

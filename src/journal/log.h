@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -134,6 +135,8 @@ struct Log {
   // --- caller does not hold mutex
   void emit(Severity severity, std::string name, std::string message) const;
   void fail(Error error);
+  // Runs a thread's body: a broken invariant fails the journal, not the agent.
+  void guard(const std::function<void()>& body);
   // Remembers a damage once, with its event.
   void report(const Damage& damage);
   // Where the record of `sequence` may be searched from. Loads the segment's index, or makes it

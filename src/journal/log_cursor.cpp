@@ -2,7 +2,7 @@
 
 namespace farshore::journal {
 
-LogCursor::LogCursor(LogPtr log, const OpenTransactions::Start& start)
+LogCursor::LogCursor(const LogPtr& log, const OpenTransactions::Start& start)
     : scan_(log, start.from), reread_(log, start.from), open_(start), restart_(start.from) {}
 
 Result<std::optional<CursorItem>> LogCursor::next(Deadline deadline) {

@@ -15,7 +15,7 @@ constexpr std::size_t kScannedRecordsMax = 8192;
 
 class LogCursor : public TransactionCursor {
  public:
-  LogCursor(LogPtr log, const OpenTransactions::Start& start);
+  LogCursor(const LogPtr& log, const OpenTransactions::Start& start);
 
   Result<std::optional<CursorItem>> next(Deadline deadline) override;
   Result<std::optional<PlacedRecord>> next_record() override;

@@ -123,6 +123,7 @@ Result<void> scrub_segment(Log& log, const SegmentPtr& segment,
 }
 
 Scrub::Scrub(LogPtr log)
-    : thread_("journal-scrub", [log = std::move(log)](std::stop_token) { run_scrub(*log); }) {}
+    : thread_("journal-scrub",
+              [log = std::move(log)](std::stop_token) { log->guard([&] { run_scrub(*log); }); }) {}
 
 }  // namespace farshore::journal

@@ -211,6 +211,7 @@ void run_upkeep(Log& log) {
 }  // namespace
 
 Upkeep::Upkeep(LogPtr log)
-    : thread_("journal-upkeep", [log = std::move(log)](std::stop_token) { run_upkeep(*log); }) {}
+    : thread_("journal-upkeep",
+              [log = std::move(log)](std::stop_token) { log->guard([&] { run_upkeep(*log); }); }) {}
 
 }  // namespace farshore::journal

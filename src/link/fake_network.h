@@ -93,7 +93,7 @@ class FakeConnection : public os::Connection {
         in_(std::move(in)),
         out_(std::move(out)),
         direction_(direction),
-        name_(peer_name) {}
+        name_(std::move(peer_name)) {}
   ~FakeConnection() override { FakeConnection::close(); }
 
   Result<std::size_t> read(char* into, std::size_t count, Deadline deadline) override {

@@ -25,7 +25,8 @@ class Agent {
     std::unique_ptr<Channel> channel;
   };
 
-  Agent(os::World& world, const std::string& listen, Options options, Bytes totals = "")
+  Agent(os::World& world, const std::string& listen, const Options& options,
+        const Bytes& totals = "")
       : endpoint(*Endpoint::make(world, listen, [this](Event event) {
           os::Lock lock(mutex_);
           events_.push_back(std::move(event));
@@ -107,11 +108,11 @@ struct FakePair : testing::Test {
     options.reconnect_max = 200ms;
     return options;
   }
-  void start_eu(Bytes totals = "") {
-    eu = std::make_unique<Agent>(eu_world, "eu:1", eu_options, std::move(totals));
+  void start_eu(const Bytes& totals = "") {
+    eu = std::make_unique<Agent>(eu_world, "eu:1", eu_options, totals);
   }
-  void start_us(Bytes totals = "") {
-    us = std::make_unique<Agent>(us_world, "us:1", us_options, std::move(totals));
+  void start_us(const Bytes& totals = "") {
+    us = std::make_unique<Agent>(us_world, "us:1", us_options, totals);
   }
   void start() {
     start_eu();

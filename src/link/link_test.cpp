@@ -14,6 +14,10 @@ using testing::HasSubstr;
 
 struct LinkTest : FakePair {};
 
+std::string error_of(const Result<void>& result) {
+  return result.ok() ? "" : result.error().what;
+}
+
 TEST_F(LinkTest, MessagesTravelBothWaysAndArriveWhole) {
   start();
   auto here = *eu->link->open("ship orders", Class::waiting, soon());
@@ -237,7 +241,7 @@ TEST_F(LinkTest, ABusyCpuLowersTheLevelOfCompression) {
   for (std::size_t at = 0;
        eu->link->facts().compression_level >= before && !deadline.reached(os::real_monotonic_now());
        at = (at + 1_MiB) % 32_MiB)
-    ASSERT_TRUE(here->send(ByteView(text).substr(at, 1_MiB), soon()).ok());
+    ASSERT_EQ(error_of(here->send(ByteView(text).substr(at, 1_MiB), soon())), "");
   EXPECT_LT(eu->link->facts().compression_level, before) << eu->link->facts().compression_why;
   EXPECT_THAT(eu->link->facts().compression_why, HasSubstr("CPU is scarce"));
   here->close();

@@ -38,7 +38,8 @@ struct RealPair : testing::Test {
         for (std::size_t at = 0; at < message.size(); at += 16)
           message[at] = static_cast<char>(random());
         sent = crc32c(message, sent);
-        ASSERT_TRUE(here->send(message, soon()).ok());
+        const auto done = here->send(message, soon());
+        ASSERT_TRUE(done.ok()) << done.error().what;
       }
       here->close();
     });

@@ -60,7 +60,7 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(auto file,
                       load_stream_file(world_.files(), options_.folder + "/stream.file"));
   auto running = std::make_shared<Running>();
-  EventSink events = [this](Event event) {
+  EventSink events = [this](const Event& event) {
     board_.report(event.severity, event.name, event.message);
   };
   FARSHORE_TRY_ASSIGN(running->journal, journal::Journal::open(world_, options_.folder + "/journal",
@@ -253,7 +253,10 @@ void TargetLeg::serve_copy(link::Channel& channel, std::stop_token) {
   auto result = copy_tables(channel);
   if (result.ok()) return;
   release_hold();
-  const Error& error = result.error();
+  refuse_copy(channel, result.error());
+}
+
+void TargetLeg::refuse_copy(link::Channel& channel, const Error& error) {
   if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::closed) return;
   if (error.retry == Retry::no)
     board_.fail(error, "repair the cause, then `farshore stream resume`");
@@ -301,9 +304,7 @@ Result<void> TargetLeg::copy_tables(link::Channel& channel) {
 
 void TargetLeg::serve_table(link::Channel& channel, std::stop_token stop) {
   auto result = receive_table(channel, stop);
-  if (result.ok()) return;
-  const Error& error = result.error();
-  (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}), world_.after(5s));
+  if (!result.ok()) refuse_copy(channel, result.error());
 }
 
 Result<void> TargetLeg::receive_table(link::Channel& channel, std::stop_token stop) {

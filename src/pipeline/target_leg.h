@@ -68,6 +68,7 @@ class TargetLeg {
   void serve_ship(link::Channel& channel, std::stop_token stop);
   void serve_copy(link::Channel& channel, std::stop_token stop);
   void serve_table(link::Channel& channel, std::stop_token stop);
+  void refuse_copy(link::Channel& channel, const Error& error);
   void release_hold();
   Result<void> copy_tables(link::Channel& channel);
   Result<void> receive_table(link::Channel& channel, std::stop_token stop);

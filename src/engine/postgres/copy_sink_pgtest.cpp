@@ -5,6 +5,7 @@
 #include "engine/postgres/catalog.h"
 #include "engine/postgres/sink_test_stream.h"
 #include "engine/postgres/snapshot.h"
+#include "os/thread.h"
 
 namespace farshore::postgres {
 namespace {
@@ -266,6 +267,27 @@ TEST_P(CopySinkOn, AKilledCopyLeavesTheTableAsItWasAndStartsAgain) {
   pair.expect_same_tables();
   EXPECT_EQ(state_of("public.t"), "copied");
   EXPECT_EQ(pair.target_text("SELECT rows FROM farshore.table_state"), "20000");
+}
+
+TEST_P(CopySinkOn, ManyTablesBeginAtTheSameMoment) {
+  constexpr int kTables = 8;
+  std::string names;
+  for (int n = 0; n < kTables; ++n) {
+    pair.on_source(fmt::format("CREATE TABLE at_once_{} (id int PRIMARY KEY)", n));
+    names += fmt::format("{}at_once_{}", n == 0 ? "" : ", ", n);
+  }
+  publish(names);
+  ASSERT_TRUE(prepare().ok());
+  std::vector<std::optional<Result<std::unique_ptr<TableWriter>>>> writers(kTables);
+  {
+    std::vector<os::Thread> threads;
+    threads.reserve(kTables);
+    for (int n = 0; n < kTables; ++n)
+      threads.emplace_back("copy", [&, n](const std::stop_token&) {
+        writers[n] = copies->begin(pair.stream, tables[n]);
+      });
+  }
+  for (const auto& writer : writers) EXPECT_TRUE(writer->ok()) << writer->error().what;
 }
 
 TEST_P(CopySinkOn, RowsThatAreThereAreRefusedKeptOrReplaced) {

@@ -164,7 +164,9 @@ Result<void> take_origin(Connection& connection, const std::string& name, Deadli
       "SELECT CASE WHEN pg_catalog.pg_replication_origin_oid($1) IS NULL"
       " THEN pg_catalog.pg_replication_origin_create($1) END",
       {name}, deadline);
-  if (!made.ok()) return origin_denied(std::move(made).error());
+  // Two sessions of a copy make the same one at once: the other has made it.
+  if (!made.ok() && connection.server_error().sqlstate != "23505")
+    return origin_denied(std::move(made).error());
   auto taken = connection.query("SELECT pg_catalog.pg_replication_origin_session_setup($1)", {name},
                                 deadline);
   if (taken.ok()) return {};
