@@ -49,6 +49,7 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
     answers_.clear();
     stats_.connected = true;
   }
+  channel.set_class(link::Class::waiting);  // acknowledgements only: commits may wait for them
   std::optional<os::Thread> acknowledger;
   Result<void> result;
   while (!stop.stop_requested()) {

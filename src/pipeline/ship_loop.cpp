@@ -119,6 +119,7 @@ Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::sto
       if (!receiving.ok()) return {};
     }
     FARSHORE_TRY(send_verbs(channel));
+    channel.set_class(callbacks_.commits_wait() ? link::Class::waiting : link::Class::stream);
     auto records = reader->next(kBatchBytes, world_.after(kFollowWait));
     if (!records.ok() && records.error().kind == ErrorKind::corrupt) {
       board_.report(Severity::error, "journal.damaged", records.error().what);

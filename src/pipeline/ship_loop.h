@@ -47,6 +47,7 @@ class ShipLoop {
   };
   struct Callbacks {
     std::function<void(const CommitPosition&, Sequence durable)> far_durable;
+    std::function<bool()> commits_wait;          // for this stream's acknowledgements
     std::function<void(bool copied)> connected;  // the target has welcomed us
     std::function<void()> resumed;               // an operator said so at the target's side
     std::function<void(Error)> journal_failed;

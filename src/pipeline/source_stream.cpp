@@ -245,6 +245,7 @@ void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file)
           .far_durable = [this, &running, &leg](
                              const CommitPosition& commit,
                              Sequence durable) { far_durable(running, leg, commit, durable); },
+          .commits_wait = [&running] { return running.capture->stats().source.commits_wait; },
           .connected =
               [&leg](bool copied) {
                 if (copied) return;

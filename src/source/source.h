@@ -38,6 +38,7 @@ struct SourceProgress {
   std::uint64_t retained_bytes = 0;  // log that the server keeps for us
   std::uint64_t behind_bytes = 0;    // log written but not yet received by us
   MonotonicTime heard_at{};          // when the server was last heard
+  bool commits_wait = false;         // the server makes commits wait for what we acknowledge
 };
 
 struct Source : Port {

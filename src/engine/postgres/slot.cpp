@@ -6,7 +6,7 @@ namespace farshore::postgres {
 namespace {
 
 // Columns that say why a slot was invalidated came with 16 (conflicting) and 17.
-std::string state_sql(int server_version, const std::string& slot) {
+std::string state_sql(int server_version, const Uuid& stream) {
   const char* reason = server_version >= 170000   ? "s.invalidation_reason"
                        : server_version >= 160000 ? "CASE WHEN s.conflicting THEN 'conflict' END"
                                                   : "NULL::text";
@@ -14,11 +14,13 @@ std::string state_sql(int server_version, const std::string& slot) {
       "SELECT d.oid, d.datname, "
       "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, "
       "s.slot_name, s.plugin, s.database, COALESCE(s.active_pid, 0), s.wal_status, {}, "
-      "s.restart_lsn, s.confirmed_flush_lsn "
+      "s.restart_lsn, s.confirmed_flush_lsn, "
+      "EXISTS (SELECT FROM pg_stat_replication r WHERE r.application_name = {} "
+      "AND r.sync_state IN ('sync', 'quorum')) "
       "FROM pg_database d "
       "LEFT JOIN pg_replication_slots s ON s.slot_name = {} "
       "WHERE d.datname = current_database()",
-      reason, quote_literal(slot));
+      reason, quote_literal(application_name(stream)), quote_literal(slot_name(stream)));
 }
 
 Result<Lsn> lsn_at(const Rows& rows, int column) {
@@ -29,13 +31,13 @@ Result<Lsn> lsn_at(const Rows& rows, int column) {
 }  // namespace
 
 Result<ServerState> read_server(Connection& connection, const Uuid& stream, Deadline deadline) {
-  FARSHORE_TRY_ASSIGN(
-      const Rows rows,
-      connection.query(state_sql(connection.server_version(), slot_name(stream)), deadline));
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection.query(state_sql(connection.server_version(), stream), deadline));
   ServerState state;
   state.database_oid = rows.text(0, 0);
   state.database = rows.text(0, 1);
   FARSHORE_TRY_ASSIGN(state.position, lsn_at(rows, 2));
+  state.synchronous = rows.text(0, 11) == "t";
   if (rows.is_null(0, 3)) return state;
   SlotState slot;
   slot.plugin = rows.text(0, 4);

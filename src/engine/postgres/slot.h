@@ -24,7 +24,8 @@ struct SlotState {
 struct ServerState {
   std::string database_oid;
   std::string database;
-  Lsn position;  // end of its log
+  Lsn position;              // end of its log
+  bool synchronous = false;  // synchronous_standby_names has our capture session
   std::optional<SlotState> slot;
 };
 

@@ -309,6 +309,7 @@ Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
     server_position_ = server.position;
     progress_.server_position = server.position.text();
     progress_.retained_bytes = retained;
+    progress_.commits_wait = server.synchronous;
   }
   if (server.slot->lost)
     session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(),

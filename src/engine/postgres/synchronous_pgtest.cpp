@@ -129,6 +129,12 @@ TEST_P(SynchronousOnServer, RemoteApplyWaitsForTheFarJournal) {
   EXPECT_TRUE(commit.done_within(2s));
 }
 
+TEST_P(SynchronousOnServer, TheSourceKnowsThatCommitsWait) {
+  EXPECT_TRUE(eventually([&] { return stream_.source->progress().commits_wait; }));
+  set_name("");
+  EXPECT_TRUE(eventually([&] { return !stream_.source->progress().commits_wait; }));
+}
+
 TEST_P(SynchronousOnServer, UnpublishedAndEmptyTransactionsDoNotWait) {
   for (const char* level : {"remote_write", "remote_apply"}) {
     for (const char* sql : {"INSERT INTO unpublished DEFAULT VALUES", "SELECT pg_current_xact_id()",
