@@ -249,8 +249,9 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
                                        .difference = [&stream](const std::string& theirs) {
                                          return difference_text(stream, theirs);
                                        }};
-  entry->leg = std::make_unique<pipeline::TargetLeg>(world_, std::move(options), *entry->parts.sink,
-                                                     *entry->parts.copy_sink, sink_);
+  entry->leg =
+      std::make_unique<pipeline::TargetLeg>(world_, std::move(options), *entry->parts.sink,
+                                            *entry->parts.aside, *entry->parts.copy_sink, sink_);
   entry->thread =
       os::Thread("leg", [leg = entry->leg.get()](std::stop_token stop) { leg->run(stop); });
   targets_.push_back(std::move(entry));
@@ -359,8 +360,7 @@ Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& a
     case api::Verb::skip:
       return stream.forward(action.to, {.name = "skip", .argument = action.place});
     case api::Verb::resnapshot:
-      FARSHORE_TRY(stream.forward(action.to, {.name = "resnapshot", .argument = action.table}));
-      return stream.copy(action.to);
+      return stream.forward(action.to, {.name = "resnapshot", .argument = action.table});
     case api::Verb::remove:
       break;
   }

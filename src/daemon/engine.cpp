@@ -91,7 +91,10 @@ Result<TargetParts> make_target(os::World& world, const config::Config& config,
   };
   const postgres::ConnectOptions connect = connect_of(site, "farshore_apply_" + stream.name);
   return TargetParts{
-      std::make_unique<postgres::PostgresSink>(world, connect, postgres::SinkOptions{}, named),
+      std::make_unique<postgres::PostgresSink>(world, connect,
+                                               postgres::SinkOptions{.unknown_waits = true}, named),
+      std::make_unique<postgres::PostgresSink>(
+          world, connect, postgres::SinkOptions{.aside = true, .unknown_waits = true}, named),
       postgres::make_copy_sink(world, connect_of(site, "farshore_copy_" + stream.name),
                                postgres::SinkOptions{}, named)};
 }

@@ -17,7 +17,7 @@
 namespace farshore::daemon {
 
 struct TargetParts {
-  std::unique_ptr<Sink> sink;
+  std::unique_ptr<Sink> sink, aside;  // of the tables that stream, of those set aside
   std::unique_ptr<CopySink> copy_sink;
 };
 

@@ -71,7 +71,7 @@ void ApplyLoop::show_waiting() {
   const auto at = pause_at_;
   lock.unlock();
   if (copying)
-    board_.set(State::copying, "tables are being copied; changes wait in the journal");
+    board_.set(State::copying, kHeldForCopy);
   else if (at)
     board_.set(State::paused, "by an operator, at " + format_time(*at));
   else
@@ -84,8 +84,10 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   // The sink passes over what it holds: it learns from it what relations later changes name.
   FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0)));
   Hold hold{.delay = options_.delay};
+  std::string announced;
   {
     os::Lock lock(mutex_);
+    announced = announced_;
     hold.pause_at = pause_at_;
     hold_changed_ = false;
     stats_.applied = through;
@@ -99,7 +101,7 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   if (!options_.differs.empty())
     board_.set(State::config_differs, options_.differs);
   else
-    board_.set(State::streaming);
+    board_.set(State::streaming, announced);
   Result<void> result = apply_until_told(stop, cursor);
   os::Lock lock(mutex_);
   cursor_ = nullptr;  // it ends here: no verb may interrupt it any more
@@ -254,6 +256,11 @@ bool ApplyLoop::hold_for_copy(bool held, Deadline deadline) {
   if (!held) return true;
   os::Lock lock(mutex_);
   return changed_.wait(lock, deadline, [&] { return !in_session_; });
+}
+
+void ApplyLoop::announce(std::string what) {
+  os::Lock lock(mutex_);
+  announced_ = std::move(what);
 }
 
 Result<void> ApplyLoop::skip(Place place, Deadline deadline) {

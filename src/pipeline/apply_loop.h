@@ -45,6 +45,10 @@ class ApplyLoop {
   // Held back while tables are copied: returns when no group is in the making, or at the deadline
   // (false).
   bool hold_for_copy(bool held, Deadline deadline);
+  // What the state says beside `streaming` from the next session on.
+  void announce(std::string what);
+  static constexpr const char* kHeldForCopy =
+      "tables are being copied; changes wait in the journal";
   // Skips the transaction that ends at `place` and is next; its content is saved first.
   Result<void> skip(Place place, Deadline deadline);
 
@@ -84,6 +88,7 @@ class ApplyLoop {
   std::optional<WallTime> pause_at_;
   bool hold_changed_ = false;  // pause_at_ was set: the cursor must be made anew
   bool held_for_copy_ = false;
+  std::string announced_;
   bool in_session_ = false;
   std::shared_ptr<SkipRequest> skip_;
   HeldCursor* cursor_ = nullptr;

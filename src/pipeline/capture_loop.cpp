@@ -48,6 +48,7 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
     if (bytes_since_preamble_ >= options_.preamble_every_bytes && stats().open_transactions == 0)
       FARSHORE_TRY(write_preamble(stop));
     const SourceProgress progress = source_.progress();
+    if (progress.tables_joined != stats().source.tables_joined) callbacks_.tables_joined();
     os::Lock lock(mutex_);
     stats_.source = progress;
   }

@@ -39,6 +39,7 @@ class CaptureLoop {
   struct Callbacks {
     std::function<Result<void>(const std::string&)>
         identity_seen;                          // to keep it, before the first record is written
+    std::function<void()> tables_joined;        // targets may lack a table
     std::function<void(Error)> journal_failed;  // the owner must open the journal anew
   };
 

@@ -1,5 +1,7 @@
 #include "pipeline/copy_sender.h"
 
+#include <set>
+
 #include "os/thread.h"
 
 namespace farshore::pipeline {
@@ -25,16 +27,44 @@ CopySender::CopySender(os::World& world, Dial dial, SnapshotSource& source, Stat
 
 Result<void> CopySender::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(std::vector<SourceTable> tables, source_.tables());
-  FARSHORE_TRY_ASSIGN(Bytes shared, source_.shared_definitions());
   FARSHORE_TRY_ASSIGN(auto channel,
                       dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site),
                             link::Class::copy, world_.after(kOpenWait)));
   std::stop_callback close(stop, [&] { channel->close(); });
+  FARSHORE_TRY_ASSIGN(const CopyMissing missing, ask_missing(*channel, tables));
+  const std::set<std::string> names(missing.tables.begin(), missing.tables.end());
+  std::erase_if(tables, [&](const SourceTable& table) { return !names.contains(table.name); });
+  if (missing.first) board_.set(State::copying);
+  if (!tables.empty()) {
+    FARSHORE_TRY_ASSIGN(tables, prepare(*channel, std::move(tables)));
+    FARSHORE_TRY(copy_tables(tables, missing.first, stop));
+  }
+  FARSHORE_TRY(ask(*channel, CopyDone{}, world_.after(kCompleteWait)));
+  if (missing.first) board_.set(State::streaming);
+  return {};
+}
+
+Result<CopyMissing> CopySender::ask_missing(link::Channel& channel,
+                                            const std::vector<SourceTable>& tables) {
+  CopyAsk question;
+  for (const SourceTable& table : tables)
+    question.tables.push_back({.name = table.name, .rows = table.rows, .bytes = table.bytes});
+  FARSHORE_TRY_ASSIGN(Message answer, ask(channel, question, world_.after(kPrepareWait)));
+  auto* missing = std::get_if<CopyMissing>(&answer);
+  if (missing == nullptr)
+    return permanent(ErrorKind::corrupt, "the target answered CopyAsk with something else");
+  return std::move(*missing);
+}
+
+// Those of them that are still to be copied.
+Result<std::vector<SourceTable>> CopySender::prepare(link::Channel& channel,
+                                                     std::vector<SourceTable> tables) {
+  FARSHORE_TRY_ASSIGN(Bytes shared, source_.shared_definitions());
   const Prepare prepare{.stream = options_.stream,
                         .shared_definitions = std::move(shared),
                         .tables = tables,
                         .existing = options_.existing};
-  FARSHORE_TRY_ASSIGN(Message answer, ask(*channel, prepare, world_.after(kPrepareWait)));
+  FARSHORE_TRY_ASSIGN(Message answer, ask(channel, prepare, world_.after(kPrepareWait)));
   const auto* prepared = std::get_if<Prepared>(&answer);
   if (prepared == nullptr)
     return permanent(ErrorKind::corrupt, "the target answered Prepare with something else");
@@ -44,12 +74,11 @@ Result<void> CopySender::run_once(std::stop_token stop) {
     const TableState state = states[table.name];
     return state == TableState::copied || state == TableState::streaming;
   });
-  FARSHORE_TRY(copy_tables(tables, stop));
-  FARSHORE_TRY_ASSIGN(answer, ask(*channel, CopyDone{}, world_.after(kCompleteWait)));
-  return {};
+  return tables;
 }
 
-Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, std::stop_token stop) {
+Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, bool first,
+                                     std::stop_token stop) {
   {
     os::Lock lock(mutex_);
     progress_.clear();
@@ -68,7 +97,7 @@ Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, std
         if (next == tables.size() || !first_error.ok() || stop.stop_requested()) return;
         mine = next++;
       }
-      Result<void> copied = copy_table(tables[mine], mine, stop);
+      Result<void> copied = copy_table(tables[mine], mine, first, stop);
       os::Lock lock(turn);
       if (!copied.ok() && first_error.ok())
         first_error = within("copy of " + tables[mine].name, std::move(copied).error());
@@ -84,15 +113,18 @@ Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, std
   return first_error;
 }
 
-Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot,
+Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, bool first,
                                     std::stop_token stop) {
   Result<std::unique_ptr<TableRows>> rows = source_.open(table, world_.after(kSnapshotWait));
   while (!rows.ok() && rows.error().kind == ErrorKind::timeout && !stop.stop_requested()) {
-    board_.set(State::copying, rows.error().what);
+    if (first)
+      board_.set(State::copying, rows.error().what);
+    else
+      board_.report(Severity::info, "copy.waits", rows.error().what);
     rows = source_.open(table, world_.after(kSnapshotWait));
   }
   if (!rows.ok()) return std::move(rows).error();
-  board_.set(State::copying);
+  if (first) board_.set(State::copying);
   FARSHORE_TRY_ASSIGN(auto channel,
                       dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site),
                             link::Class::copy, world_.after(kOpenWait)));

@@ -1,7 +1,8 @@
-// CopySender: the initial copy of a stream's tables towards one target (design 4.10), several
-// tables at once, each in a snapshot and a channel of its own in the lowest class. run_once()
-// copies what the target says is missing; a kill on either side leaves whole tables done or not
-// begun, so the next run continues with the unfinished ones.
+// CopySender: copies of a stream's tables towards one target (design 4.10), several tables at once,
+// each in a snapshot and a channel of its own in the lowest class. run_once() copies what the
+// target says is missing: at first all, later tables that were added or are copied again; a kill on
+// either side leaves whole tables done or not begun, so the next run continues with the unfinished
+// ones.
 #pragma once
 
 #include <functional>
@@ -41,8 +42,13 @@ class CopySender {
   std::vector<CopyProgress> progress() const;
 
  private:
-  Result<void> copy_tables(const std::vector<SourceTable>& tables, std::stop_token stop);
-  Result<void> copy_table(const SourceTable& table, std::size_t slot, std::stop_token stop);
+  Result<CopyMissing> ask_missing(link::Channel& channel, const std::vector<SourceTable>& tables);
+  Result<std::vector<SourceTable>> prepare(link::Channel& channel, std::vector<SourceTable> tables);
+  // `first`: the stream's first copy to this target, which the leg's state shows.
+  Result<void> copy_tables(const std::vector<SourceTable>& tables, bool first,
+                           std::stop_token stop);
+  Result<void> copy_table(const SourceTable& table, std::size_t slot, bool first,
+                          std::stop_token stop);
   Result<void> send_rows(link::Channel& channel, TableRows& rows, std::size_t slot,
                          std::stop_token stop);
 

@@ -122,6 +122,8 @@ FARSHORE_FIELDS(TableBegin, m.stream, m.table)
 FARSHORE_FIELDS(Chunk, m.bytes)
 FARSHORE_FIELDS(TableEnd, m.mark, m.rows)
 FARSHORE_FIELDS(TableCopied)
+FARSHORE_FIELDS(CopyAsk, m.tables)
+FARSHORE_FIELDS(CopyMissing, m.tables, m.first)
 #undef FARSHORE_FIELDS
 
 template <class T>

@@ -5,7 +5,8 @@
 //     source: Hello             -> target: Welcome | Refuse
 //     source: Begin, Records…   <- target: Ack…             both: Fetch -> Fetched (repair),
 //     source: Verb -> VerbDone
-//   copy channel: source: Prepare -> Prepared | Refuse; CopyDone -> Completed | Refuse
+//   copy channel: source: CopyAsk -> CopyMissing; Prepare -> Prepared; CopyDone -> Completed;
+//     each answer may be Refuse
 //   table channel: source: TableBegin, Chunk…, TableEnd -> TableCopied | Refuse
 #pragma once
 
@@ -91,6 +92,13 @@ struct Prepare {
 struct Prepared {
   std::vector<TargetTable> tables;
 };
+struct CopyAsk {
+  std::vector<SourceTable> tables;  // without their definitions
+};
+struct CopyMissing {
+  std::vector<std::string> tables;
+  bool first = false;  // it is the stream's first copy to this target
+};
 struct CopyDone {};
 struct Completed {};
 struct TableBegin {
@@ -106,9 +114,9 @@ struct TableEnd {
 };
 struct TableCopied {};
 
-using Message =
-    std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch, Fetched, Verb, VerbDone,
-                 Prepare, Prepared, CopyDone, Completed, TableBegin, Chunk, TableEnd, TableCopied>;
+using Message = std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch, Fetched, Verb,
+                             VerbDone, Prepare, Prepared, CopyDone, Completed, TableBegin, Chunk,
+                             TableEnd, TableCopied, CopyAsk, CopyMissing>;
 
 Bytes encode(const Message& message);
 Result<Message> decode(ByteView bytes);  // corrupt: names the message

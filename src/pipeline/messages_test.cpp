@@ -40,7 +40,9 @@ std::vector<Message> samples() {
       TableBegin{.table = table},
       Chunk{"bytes"},
       TableEnd{"mark", 3},
-      TableCopied{}};
+      TableCopied{},
+      CopyAsk{{table}},
+      CopyMissing{{"public.t"}, true}};
 }
 
 TEST(Messages, EachIsReadAsItWasWritten) {

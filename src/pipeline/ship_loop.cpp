@@ -101,7 +101,7 @@ Result<Begin> ShipLoop::negotiate(link::Channel& channel) {
   const Sequence durable = welcome->durable.sequence;
   if (!welcome->position.empty())
     callbacks_.far_durable({durable, welcome->position, welcome->commit_time}, durable);
-  callbacks_.connected(welcome->copied);
+  callbacks_.copy_wanted();
   FARSHORE_TRY(channel.send(encode(begin), world_.after(kAnswerWait)));
   board_.worked();
   if (welcome->copied) board_.set(State::streaming);
@@ -189,7 +189,7 @@ void ShipLoop::take(const Ack& ack) {
     if (ack.durable.sequence >= far_.shipped) far_.unacknowledged_bytes = 0;
     commit = shipped_.through(ack.durable.sequence);
   }
-  if (resumed) callbacks_.resumed();
+  if (resumed) callbacks_.copy_wanted();
   if (commit) callbacks_.far_durable(*commit, ack.durable.sequence);
   durability_.advance(ack.durable_commit_time, now);
   apply_.advance(ack.applied_commit_time, now);

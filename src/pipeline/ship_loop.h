@@ -47,9 +47,9 @@ class ShipLoop {
   };
   struct Callbacks {
     std::function<void(const CommitPosition&, Sequence durable)> far_durable;
-    std::function<bool()> commits_wait;          // for this stream's acknowledgements
-    std::function<void(bool copied)> connected;  // the target has welcomed us
-    std::function<void()> resumed;               // an operator said so at the target's side
+    std::function<bool()> commits_wait;  // for this stream's acknowledgements
+    // The target may lack tables: it has welcomed us, or an operator said so at its side.
+    std::function<void()> copy_wanted;
     std::function<void(Error)> journal_failed;
   };
 

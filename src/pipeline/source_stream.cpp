@@ -36,6 +36,19 @@ struct SourceStream::Leg {
 
   Leg(os::World& world, const Target& t, EventSink events, const std::string& stream)
       : target(t), board(world, std::move(events), stream, t.site), copy_wanted_changed(world) {}
+
+  void want_copy() {
+    still_wanted();
+    copy_wanted_changed.poke();
+  }
+  void still_wanted() {
+    os::Lock lock(mutex);
+    copy_wanted = true;
+  }
+  bool take_wanted() {
+    os::Lock lock(mutex);
+    return std::exchange(copy_wanted, false);
+  }
 };
 
 struct SourceStream::Running {
@@ -211,6 +224,10 @@ std::shared_ptr<SourceStream::Running> SourceStream::start(
                            .expected_identity = file.identity},
       CaptureLoop::Callbacks{
           .identity_seen = [this](const std::string& id) { return keep_identity(id); },
+          .tables_joined =
+              [legs = &running->legs] {
+                for (auto& leg : *legs) leg->want_copy();
+              },
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
   for (const Target& target : options_.targets) {
     // A target keeps what it has not got: known before the first trim.
@@ -246,14 +263,7 @@ void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file)
                              const CommitPosition& commit,
                              Sequence durable) { far_durable(running, leg, commit, durable); },
           .commits_wait = [&running] { return running.capture->stats().source.commits_wait; },
-          .connected =
-              [&leg](bool copied) {
-                if (copied) return;
-                os::Lock lock(leg.mutex);
-                leg.copy_wanted = true;
-                leg.copy_wanted_changed.poke();
-              },
-          .resumed = [&leg] { leg.copy_wanted_changed.poke(); },
+          .copy_wanted = [&leg] { leg.want_copy(); },
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
   leg.copy =
       std::make_unique<CopySender>(world_, leg.target.dial, *running.parts.snapshot, leg.board,
@@ -272,27 +282,20 @@ void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file)
 void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
   Backoff backoff(world_, 500ms, 15s);
   while (!stop.stop_requested()) {
-    bool wanted = false;
-    {
-      os::Lock lock(leg.mutex);
-      wanted = leg.copy_wanted;
-    }
     // Slot and publication come first: what commits after the snapshot must be in the stream.
-    if (!wanted || !running.capture->wait_started(world_.after(200ms))) {
-      if (!wanted) leg.copy_wanted_changed.wait(stop, Duration::max());
+    if (!running.capture->wait_started(world_.after(200ms))) continue;
+    if (!leg.take_wanted()) {
+      leg.copy_wanted_changed.wait(stop, Duration::max());
       continue;
     }
-    leg.board.set(State::copying);
     auto copied = leg.copy->run_once(stop);
     if (stop.stop_requested()) return;
     if (copied.ok()) {
-      os::Lock lock(leg.mutex);
-      leg.copy_wanted = false;
       backoff.reset();
       leg.board.worked();
-      leg.board.set(State::streaming);
       continue;
     }
+    leg.still_wanted();
     const Error& error = copied.error();
     if (error.retry == Retry::no && error.kind != ErrorKind::closed) {
       leg.board.fail(error, "repair the cause, then `farshore stream resume`");
@@ -370,18 +373,6 @@ Result<void> SourceStream::forward(const std::string& site, const Verb& verb) {
   }
   if (!found)
     return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", options_.name, site);
-  return {};
-}
-
-Result<void> SourceStream::copy(const std::string& site) {
-  auto running = this->running();
-  if (!running) return transient(ErrorKind::unavailable, "stream '{}' is starting", options_.name);
-  for (auto& leg : running->legs) {
-    if (!site.empty() && leg->target.site != site) continue;
-    os::Lock lock(leg->mutex);
-    leg->copy_wanted = true;
-    leg->copy_wanted_changed.poke();
-  }
   return {};
 }
 

@@ -74,7 +74,6 @@ class SourceStream {
   // Verbs. `site` empty: every target, or for pause, resume without targets: the capture.
   Result<void> resume(const std::string& site);
   Result<void> forward(const std::string& site, const Verb& verb);
-  Result<void> copy(const std::string& site);  // copies what the target says is missing
 
   SourceStatus status() const;
 

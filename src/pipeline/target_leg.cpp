@@ -9,8 +9,6 @@ namespace {
 
 constexpr Duration kSettleWait =
     30s;  // for what was received to become durable before we say what we hold
-constexpr Duration kHoldWait = 60s;      // for the sink's running group
-constexpr Duration kChannelWait = 5min;  // of silence within a copy
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
@@ -28,14 +26,21 @@ struct TargetLeg::Running {
   os::Thread apply_thread;
 };
 
-TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, CopySink& copy_sink,
-                     EventSink events)
+TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside,
+                     CopySink& copy_sink, EventSink events)
     : world_(world),
       options_(std::move(options)),
       sink_(sink),
-      copy_sink_(copy_sink),
       board_(world, std::move(events), options_.stream_name, options_.site),
-      stopper_(world) {}
+      stopper_(world),
+      copies_(world, copy_sink, aside, board_,
+              {.leg = [this] { return leg_for_copy(); },
+               .copied = [this] { return edit_file([](StreamFile& f) { f.copied = true; }); },
+               .copy_wanted =
+                   [this] {
+                     os::Lock lock(mutex_);
+                     ++resumes_;
+                   }}) {}
 
 void TargetLeg::run(std::stop_token stop) {
   Backoff backoff(world_, kReopenMin, kReopenMax);
@@ -145,10 +150,12 @@ void TargetLeg::accept(const std::string& kind, std::unique_ptr<link::Channel> c
         std::move(channel), [this](link::Channel& c, std::stop_token s) { serve_ship(c, s); });
   if (kind == "copy")
     return running->copy_channels->accept(
-        std::move(channel), [this](link::Channel& c, std::stop_token s) { serve_copy(c, s); });
+        std::move(channel),
+        [this](link::Channel& c, std::stop_token s) { copies_.serve_copy(c, s); });
   if (kind == "table")
     return running->copy_channels->accept(
-        std::move(channel), [this](link::Channel& c, std::stop_token s) { serve_table(c, s); });
+        std::move(channel),
+        [this](link::Channel& c, std::stop_token s) { copies_.serve_table(c, s); });
   channel->close();
 }
 
@@ -244,97 +251,23 @@ Result<void> TargetLeg::edit_file(const std::function<void(StreamFile&)>& edit) 
   return {};
 }
 
-Result<void> TargetLeg::set_copied(bool copied) {
-  return edit_file([&](StreamFile& file) { file.copied = copied; });
-}
-
-void TargetLeg::serve_copy(link::Channel& channel, std::stop_token) {
-  os::Lock one(copy_mutex_);
-  auto result = copy_tables(channel);
-  if (result.ok()) return;
-  release_hold();
-  refuse_copy(channel, result.error());
-}
-
-void TargetLeg::refuse_copy(link::Channel& channel, const Error& error) {
-  if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::closed) return;
-  if (error.retry == Retry::no)
-    board_.fail(error, "repair the cause, then `farshore stream resume`");
-  (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}), world_.after(5s));
-}
-
-// A copy that ended early: tables that were complete before go on, an initial copy stays held until
-// it is done.
-void TargetLeg::release_hold() {
-  auto running = this->running();
+Result<CopyReceiver::Leg> TargetLeg::leg_for_copy() const {
   os::Lock lock(mutex_);
-  if (running && running->loop != nullptr && file_ && file_->copied)
-    running->loop.load()->hold_for_copy(false, Deadline::passed());
-}
-
-Result<void> TargetLeg::copy_tables(link::Channel& channel) {
-  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSettleWait)));
-  FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
-  const auto* prepare = std::get_if<Prepare>(&message);
-  if (prepare == nullptr)
-    return permanent(ErrorKind::corrupt, "a copy channel must begin with Prepare");
-  auto running = this->running();
-  if (!running || running->loop == nullptr)
+  if (!running_ || !file_ || running_->loop == nullptr)
     return transient(ErrorKind::unavailable,
                      "the target waits for the stream's ship channel first");
-  if (!running->loop.load()->hold_for_copy(true, world_.after(kHoldWait)))
-    return transient(ErrorKind::timeout, "the sink did not finish its group in time");
-  board_.set(State::copying, "tables are being copied; changes wait in the journal");
-  FARSHORE_TRY_ASSIGN(auto tables, copy_sink_.prepare(prepare->stream, prepare->shared_definitions,
-                                                      prepare->tables, prepare->existing));
-  FARSHORE_TRY(channel.send(encode(Prepared{std::move(tables)}), world_.after(kSettleWait)));
-  for (;;) {
-    auto next = channel.receive(world_.after(kChannelWait));
-    if (!next.ok() && next.error().kind == ErrorKind::timeout)
-      continue;  // tables are under way on their own channels
-    if (!next.ok()) return std::move(next).error();
-    FARSHORE_TRY_ASSIGN(const Message done, decode(*next));
-    if (std::holds_alternative<CopyDone>(done)) break;
-  }
-  FARSHORE_TRY(copy_sink_.complete(prepare->stream, prepare->tables));
-  FARSHORE_TRY(set_copied(true));
-  running->loop.load()->hold_for_copy(false, Deadline::passed());
-  return channel.send(encode(Completed{}), world_.after(kSettleWait));
-}
-
-void TargetLeg::serve_table(link::Channel& channel, std::stop_token stop) {
-  auto result = receive_table(channel, stop);
-  if (!result.ok()) refuse_copy(channel, result.error());
-}
-
-Result<void> TargetLeg::receive_table(link::Channel& channel, std::stop_token stop) {
-  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSettleWait)));
-  FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
-  const auto* begin = std::get_if<TableBegin>(&message);
-  if (begin == nullptr)
-    return permanent(ErrorKind::corrupt, "a table channel must begin with TableBegin");
-  FARSHORE_TRY_ASSIGN(auto writer, copy_sink_.begin(begin->stream, begin->table));
-  while (!stop.stop_requested()) {
-    FARSHORE_TRY_ASSIGN(const Bytes next, channel.receive(world_.after(kChannelWait)));
-    FARSHORE_TRY_ASSIGN(const Message part, decode(next));
-    if (const auto* chunk = std::get_if<Chunk>(&part)) {
-      FARSHORE_TRY(writer->write(chunk->bytes));
-    } else if (const auto* end = std::get_if<TableEnd>(&part)) {
-      FARSHORE_TRY(writer->finish(end->mark));
-      board_.report(Severity::info, "copy.table",
-                    fmt::format("{}: {} rows were copied", begin->table.name, end->rows));
-      return channel.send(encode(TableCopied{}), world_.after(kSettleWait));
-    } else {
-      return permanent(ErrorKind::corrupt, "a table channel carried a message of type {}",
-                       part.index());
-    }
-  }
-  return permanent(ErrorKind::closed, "the leg was stopped");
+  return CopyReceiver::Leg{.alive = running_,
+                           .journal = running_->journal.get(),
+                           .loop = running_->loop,
+                           .stream = file_->stream,
+                           .epoch = file_->epoch,
+                           .copied = file_->copied,
+                           .required = options_.required};
 }
 
 Result<void> TargetLeg::verb(const Verb& verb) {
   if (verb.name == "resume") return resume();
-  if (verb.name == "resnapshot") return resnapshot(verb.argument);
+  if (verb.name == "resnapshot") return copies_.resnapshot(verb.argument);
   if (verb.name == "pause") {
     if (verb.argument.empty()) return pause(std::nullopt);
     FARSHORE_TRY_ASSIGN(const WallTime at, parse_time(verb.argument));
@@ -384,21 +317,6 @@ Result<void> TargetLeg::skip(Place place, Deadline deadline) {
   if (!running || running->loop == nullptr)
     return permanent(ErrorKind::conflict, "nothing is applied here yet");
   return running->loop.load()->skip(place, deadline);
-}
-
-Result<void> TargetLeg::resnapshot(const std::string& table) {
-  auto running = this->running();
-  Uuid stream;
-  {
-    os::Lock lock(mutex_);
-    if (!file_ || !running || running->loop == nullptr)
-      return permanent(ErrorKind::conflict, "nothing was copied here yet");
-    stream = file_->stream;
-  }
-  if (!running->loop.load()->hold_for_copy(true, world_.after(kHoldWait)))
-    return transient(ErrorKind::timeout, "the sink did not finish its group in time");
-  FARSHORE_TRY(copy_sink_.reset(stream, table));
-  return set_copied(false);
 }
 
 TargetStatus TargetLeg::status() const {

@@ -1,7 +1,7 @@
 // TargetLeg: the far end of a stream for one target: far journal, receive and apply loops, the
-// copy's receiving side. Its run() is a supervisor: it opens the journal, starts the loops, and
-// after a journal's failure closes all and begins anew. Channels come from the link by accept();
-// verbs from the API.
+// receiving side of its copies. Its run() is a supervisor: it opens the journal, starts the loops,
+// and after a journal's failure closes all and begins anew. Channels come from the link by
+// accept(); verbs from the API.
 #pragma once
 
 #include <functional>
@@ -14,6 +14,7 @@
 #include "link/link.h"
 #include "pipeline/apply_loop.h"
 #include "pipeline/channel_server.h"
+#include "pipeline/copy_receiver.h"
 #include "pipeline/receive_loop.h"
 #include "pipeline/state.h"
 #include "pipeline/stream_file.h"
@@ -46,8 +47,10 @@ class TargetLeg {
     std::function<std::string(const std::string& definition)> difference;
   };
 
-  // The sink and the copy sink are used by one thread each and must outlive the leg.
-  TargetLeg(os::World& world, Options options, Sink& sink, CopySink& copy_sink, EventSink events);
+  // The sinks are used by one thread each and must outlive the leg; `aside` is that of tables set
+  // aside (pipeline/copy_receiver.h).
+  TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside, CopySink& copy_sink,
+            EventSink events);
 
   void run(std::stop_token stop);
   // kind: "ship", "copy" or "table".
@@ -56,7 +59,7 @@ class TargetLeg {
   Result<void> pause(std::optional<WallTime> at);
   Result<void> resume();
   Result<void> skip(Place place, Deadline deadline);
-  Result<void> resnapshot(const std::string& table);  // empty: all
+  Result<void> resnapshot(const std::string& table) { return copies_.resnapshot(table); }
   Result<void> verb(const Verb& verb);  // one of the above, as the source's side sends it
 
   TargetStatus status() const;
@@ -66,16 +69,10 @@ class TargetLeg {
 
   Result<void> run_once(std::stop_token stop);
   void serve_ship(link::Channel& channel, std::stop_token stop);
-  void serve_copy(link::Channel& channel, std::stop_token stop);
-  void serve_table(link::Channel& channel, std::stop_token stop);
-  void refuse_copy(link::Channel& channel, const Error& error);
-  void release_hold();
-  Result<void> copy_tables(link::Channel& channel);
-  Result<void> receive_table(link::Channel& channel, std::stop_token stop);
+  Result<CopyReceiver::Leg> leg_for_copy() const;
   Result<Welcome> welcome(const Hello& hello);
   Result<void> adopt(const Hello& hello);
   void fill(Ack& ack);
-  Result<void> set_copied(bool copied);
   Result<void> edit_file(const std::function<void(StreamFile&)>& edit);
   void fatal(Error error);
   std::shared_ptr<Running> running() const;
@@ -83,17 +80,16 @@ class TargetLeg {
   os::World& world_;
   const Options options_;
   Sink& sink_;
-  CopySink& copy_sink_;
   StateBoard board_;
   Stopper stopper_;
-  os::Mutex copy_mutex_;  // one Prepare..Completed at a time
+  CopyReceiver copies_;
 
   mutable os::Mutex mutex_;
   os::CondVar changed_;
   std::shared_ptr<Running> running_;
   std::optional<StreamFile> file_;
   std::optional<Error> fatal_;
-  std::uint32_t resumes_ = 0;
+  std::uint32_t resumes_ = 0;  // how often the source was told to ask what is missing
   LagGauge applied_lag_;
 };
 

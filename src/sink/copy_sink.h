@@ -1,16 +1,22 @@
-// CopySink: receives the initial copy of a stream's tables. Its state (which table is copied, in
-// which snapshot) lives in the target database, in the transaction that copies the rows, so a kill
-// leaves a table copied or not begun.
+// CopySink: receives the copies of a stream's tables. Its state (which table is copied, in which
+// snapshot) lives in the target database, in the transaction that copies the rows, so a kill leaves
+// a table copied or not begun.
+//
+// The first copy of a stream holds back all of its changes. Later ones (a table that was added or
+// is copied again) set their tables aside: the others go on, the stream's sink passes over changes
+// of a table set aside, a second sink (`aside` of its engine) applies them once the table is
+// copied, and when it has come as far as the first one they are joined.
 #pragma once
 
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/port.h"
 #include "base/result.h"
 #include "base/uuid.h"
+#include "change/place.h"
 #include "source/snapshot.h"
 
 namespace farshore {
@@ -34,10 +40,15 @@ struct TableWriter : Port {
 };
 
 struct CopySink : Port {
+  // Those of `tables` that are not copied, by name.
+  virtual Result<std::vector<std::string>> missing(const Uuid& stream,
+                                                   const std::vector<SourceTable>& tables) = 0;
   // Makes what is missing (schemas, types, tables without indexes and foreign keys) and answers
   // each table's state. rejected: a table holds rows under `refuse`, or has another shape; names
-  // table, column and remedy.
-  virtual Result<std::vector<TargetTable>> prepare(const Uuid& stream, ByteView shared_definitions,
+  // table, column and remedy. `aside`: the epoch in whose progress new tables are set aside; the
+  // sink must be closed meanwhile. nullopt: the first copy.
+  virtual Result<std::vector<TargetTable>> prepare(const Uuid& stream, std::optional<Epoch> aside,
+                                                   ByteView shared_definitions,
                                                    const std::vector<SourceTable>& tables,
                                                    ExistingRows existing) = 0;
   // Several tables at once, each by a thread of its own.
@@ -45,9 +56,12 @@ struct CopySink : Port {
                                                      const SourceTable& table) = 0;
   // Indexes and foreign keys, after all tables are copied. Safe to call again.
   virtual Result<void> complete(const Uuid& stream, const std::vector<SourceTable>& tables) = 0;
-  // Marks a table for a new copy (`stream resnapshot`); its changes are not applied until it is
-  // copied.
-  virtual Result<void> reset(const Uuid& stream, const std::string& table) = 0;
+  // Marks a table (empty: all) for a new copy (`stream resnapshot`) and sets it aside at the
+  // progress of `epoch`. The sink must be closed meanwhile.
+  virtual Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) = 0;
+  // Both sinks are closed and hold everything up to `through`: tables that were set aside and are
+  // copied go on with the others.
+  virtual Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) = 0;
 };
 
 }  // namespace farshore

@@ -39,6 +39,7 @@ struct SourceProgress {
   std::uint64_t behind_bytes = 0;    // log written but not yet received by us
   MonotonicTime heard_at{};          // when the server was last heard
   bool commits_wait = false;         // the server makes commits wait for what we acknowledge
+  std::uint64_t tables_joined = 0;   // grows when a table joins the stream: targets may lack it
 };
 
 struct Source : Port {

@@ -95,13 +95,14 @@ void Regions::run_near(os::World& world, std::shared_ptr<NearAgent> self) {
 void Regions::run_far(os::World& world, std::shared_ptr<FarAgent> self) {
   fakes::MemorySink sink(world, target_);
   sink.apply_twice = apply_twice;
+  fakes::MemorySink aside(world, target_);
   fakes::NoCopy copy;
   pipeline::TargetLeg leg(world,
                           {.stream_name = kStream,
                            .site = kSite,
                            .folder = "/data/target",
                            .journal = journal_options()},
-                          sink, copy, events("far"));
+                          sink, aside, copy, events("far"));
   auto endpoint = link::Endpoint::make(world, "far:7432", events("far link"));
   if (!endpoint.ok()) simulation_.fail("far endpoint: " + endpoint.error().what);
   auto link = (*endpoint)->add_peer(

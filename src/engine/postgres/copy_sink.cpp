@@ -1,6 +1,7 @@
 #include "engine/postgres/copy_sink.h"
 
 #include <algorithm>
+#include <set>
 
 #include "engine/postgres/copy_sink_survey.h"
 #include "engine/postgres/copy_sink_writer.h"
@@ -22,18 +23,22 @@ class PostgresCopySink final : public CopySink {
         options_(options),
         events_(std::move(events)) {}
 
-  Result<std::vector<TargetTable>> prepare(const Uuid& stream, ByteView shared_definitions,
+  Result<std::vector<std::string>> missing(const Uuid& stream,
+                                           const std::vector<SourceTable>& tables) override;
+  Result<std::vector<TargetTable>> prepare(const Uuid& stream, std::optional<Epoch> aside,
+                                           ByteView shared_definitions,
                                            const std::vector<SourceTable>& tables,
                                            ExistingRows existing) override;
   Result<std::unique_ptr<TableWriter>> begin(const Uuid& stream, const SourceTable& table) override;
   Result<void> complete(const Uuid& stream, const std::vector<SourceTable>& tables) override;
-  Result<void> reset(const Uuid& stream, const std::string& table) override;
+  Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) override;
+  Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) override;
 
  private:
   Result<std::unique_ptr<Connection>> connect(const Uuid& stream);
   Result<void> make_shared(Connection& connection, const Survey& survey);
-  Result<void> make_table(Connection& connection, const Uuid& stream, const TableDefinition& table,
-                          Survey& survey, ExistingRows existing);
+  Result<void> make_table(Connection& connection, const Uuid& stream, std::optional<Epoch> aside,
+                          const TableDefinition& table, Survey& survey, ExistingRows existing);
   Result<bool> parent_is_there(Connection& connection, const TableDefinition& table);
   Result<bool> is_made(Connection& connection, const LaterObject& object);
   Result<void> make_later(Connection& connection, const LaterObject& object);
@@ -47,6 +52,13 @@ class PostgresCopySink final : public CopySink {
   const SinkOptions options_;
   const EventSink events_;
 };
+
+// What the stream's sink holds, as SQL.
+std::string progress_of(const Uuid& stream, Epoch epoch) {
+  return fmt::format(
+      "coalesce((SELECT sequence FROM farshore.progress WHERE stream = '{}' AND epoch = {}), 0)",
+      stream.text(), epoch);
+}
 
 Result<std::vector<TableDefinition>> definitions_of(const std::vector<SourceTable>& tables) {
   std::vector<TableDefinition> out;
@@ -71,7 +83,26 @@ Result<std::unique_ptr<Connection>> PostgresCopySink::connect(const Uuid& stream
   return connection;
 }
 
+Result<std::vector<std::string>> PostgresCopySink::missing(const Uuid& stream,
+                                                           const std::vector<SourceTable>& tables) {
+  FARSHORE_TRY_ASSIGN(auto connection,
+                      Connection::open(world_, connect_, world_.after(options_.connect_wait)));
+  FARSHORE_TRY(make_own_tables(*connection, soon()));
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection->query("SELECT table_name FROM farshore.table_state WHERE stream "
+                                        "= $1::uuid AND (state = 'streaming' OR state = 'copied')"
+                                        " AND aside_from IS NULL",
+                                        {stream.text()}, soon()));
+  std::set<std::string, std::less<>> copied;
+  for (int row = 0; row < rows.count(); ++row) copied.emplace(rows.text(row, 0));
+  std::vector<std::string> out;
+  for (const SourceTable& table : tables)
+    if (!copied.contains(table.name)) out.push_back(table.name);
+  return out;
+}
+
 Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
+                                                           std::optional<Epoch> aside,
                                                            ByteView shared_definitions,
                                                            const std::vector<SourceTable>& tables,
                                                            ExistingRows existing) {
@@ -93,7 +124,7 @@ Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
   FARSHORE_TRY(make_shared(*connection, survey));
   std::vector<TargetTable> out;
   for (const TableDefinition& table : definitions) {
-    FARSHORE_TRY(make_table(*connection, stream, table, survey, existing));
+    FARSHORE_TRY(make_table(*connection, stream, aside, table, survey, existing));
     const KnownState& known = survey.states[table.quoted_name()];
     out.push_back({.name = table.quoted_name(), .state = known.state, .rows_copied = known.rows});
   }
@@ -125,8 +156,8 @@ Result<bool> PostgresCopySink::parent_is_there(Connection& connection,
 
 // The table, if it is missing, and its first state, in one transaction.
 Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& stream,
-                                          const TableDefinition& table, Survey& survey,
-                                          ExistingRows existing) {
+                                          std::optional<Epoch> aside, const TableDefinition& table,
+                                          Survey& survey, ExistingRows existing) {
   const std::string name = table.quoted_name();
   FARSHORE_TRY(connection.query("BEGIN", soon()));
   if (!survey.existing.contains({table.schema, table.name})) {
@@ -148,10 +179,13 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
     known.state = kept ? TableState::streaming : TableState::pending;
   }
   const bool replace = known.replace || (holds_rows && existing == ExistingRows::replace);
+  const bool waits = aside && known.state == TableState::pending;
   FARSHORE_TRY(connection.query(
-      "INSERT INTO farshore.table_state (stream, table_name, state, replace)"
-      " VALUES ($1::uuid, $2, $3, $4::bool) ON CONFLICT (stream, table_name)"
-      " DO UPDATE SET replace = EXCLUDED.replace",
+      "INSERT INTO farshore.table_state AS t (stream, table_name, state, replace, aside_from)"
+      " VALUES ($1::uuid, $2, $3, $4::bool, " +
+          (waits ? progress_of(stream, *aside) : "NULL") +
+          ") ON CONFLICT (stream, table_name) DO UPDATE SET replace = EXCLUDED.replace,"
+          " aside_from = coalesce(t.aside_from, EXCLUDED.aside_from)",
       {stream.text(), name, std::string(text_of(known.state)), replace ? "t" : "f"}, soon()));
   FARSHORE_TRY(connection.query("COMMIT", soon()));
   return {};
@@ -248,9 +282,20 @@ void PostgresCopySink::drop_copy_origins(Connection& connection, const Uuid& str
                            {std::string(names->text(row, 0))}, soon());
 }
 
-Result<void> PostgresCopySink::reset(const Uuid& stream, const std::string& table) {
+Result<void> PostgresCopySink::reset(const Uuid& stream, Epoch epoch, const std::string& table) {
   FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
   FARSHORE_TRY(make_own_tables(*connection, soon()));
+  FARSHORE_TRY(connection->query("SET synchronous_commit = local", soon()));
+  const std::string again =
+      "state = 'pending', replace = true, snapshot = NULL, snapshot_lsn = NULL, at = now(),"
+      " aside_from = coalesce(t.aside_from, " +
+      progress_of(stream, epoch) + ")";
+  if (table.empty()) {
+    FARSHORE_TRY(connection->query(
+        "UPDATE farshore.table_state AS t SET " + again + " WHERE t.stream = $1::uuid",
+        {stream.text()}, soon()));
+    return {};
+  }
   FARSHORE_TRY_ASSIGN(
       const Rows there,
       connection->query("SELECT pg_catalog.to_regclass($1) IS NOT NULL", {table}, soon()));
@@ -259,13 +304,32 @@ Result<void> PostgresCopySink::reset(const Uuid& stream, const std::string& tabl
         ErrorKind::not_found,
         "{}: there is no table {} to be copied again: name it as `farshore status` does",
         connection->server(), table);
-  FARSHORE_TRY(connection->query("SET synchronous_commit = local", soon()));
-  FARSHORE_TRY(
-      connection->query("INSERT INTO farshore.table_state (stream, table_name, state, replace)"
-                        " VALUES ($1::uuid, $2, 'pending', true) ON CONFLICT (stream, table_name)"
-                        " DO UPDATE SET state = 'pending', replace = true, snapshot = NULL,"
-                        " snapshot_lsn = NULL, at = now()",
-                        {stream.text(), table}, soon()));
+  FARSHORE_TRY(connection->query(
+      "INSERT INTO farshore.table_state AS t (stream, table_name, state, replace, aside_from)"
+      " VALUES ($1::uuid, $2, 'pending', true, " +
+          progress_of(stream, epoch) + ") ON CONFLICT (stream, table_name) DO UPDATE SET " + again,
+      {stream.text(), table}, soon()));
+  return {};
+}
+
+// The stream's sink passed over changes of these tables without a word in its progress.
+Result<void> PostgresCopySink::join(const Uuid& stream, Epoch epoch, Sequence through) {
+  FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  const std::string at = std::to_string(through.value()), of = std::to_string(epoch.value());
+  FARSHORE_TRY(connection->query("BEGIN; SET LOCAL synchronous_commit = local", soon()));
+  FARSHORE_TRY_ASSIGN(
+      const Rows moved,
+      connection->query("UPDATE farshore.progress SET sequence = $3::bigint WHERE stream = $1::uuid"
+                        " AND epoch = $2::bigint AND sequence <= $3::bigint",
+                        {stream.text(), of, at}, soon()));
+  if (moved.affected() != 1)
+    return transient(ErrorKind::conflict, "{}: the stream's sink has not come to {}, or is beyond",
+                     connection->server(), through);
+  FARSHORE_TRY(connection->query(
+      "UPDATE farshore.table_state SET aside_from = NULL, at = now() WHERE stream = $1::uuid"
+      " AND aside_from IS NOT NULL AND state IN ('copied', 'streaming')",
+      {stream.text()}, soon()));
+  FARSHORE_TRY(connection->query("COMMIT", soon()));
   return {};
 }
 

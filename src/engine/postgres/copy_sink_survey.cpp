@@ -203,11 +203,11 @@ Result<Survey> survey_target(Connection& connection, const Uuid& stream,
   for (const TableDefinition& table : tables) {
     const auto found = survey.existing.find({table.schema, table.name});
     if (found == survey.existing.end()) continue;
+    if (done(survey, table.quoted_name())) continue;
     if (std::string why = shape_refusal(table, found->second, connection.server_version());
         !why.empty())
       survey.refusals.push_back(std::move(why));
-    if (!done(survey, table.quoted_name()))
-      FARSHORE_TRY(survey_rows(connection, table, existing, survey, deadline));
+    FARSHORE_TRY(survey_rows(connection, table, existing, survey, deadline));
   }
   return survey;
 }

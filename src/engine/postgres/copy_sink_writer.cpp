@@ -36,7 +36,8 @@ PostgresTableWriter::PostgresTableWriter(os::World& world, std::unique_ptr<Conne
       stream_(stream),
       table_(table.quoted_name()),
       copy_(copy_text(table)),
-      only_(table.kind == 'r') {}
+      only_(table.kind == 'r'),
+      empties_(table.kind != 'p' || !table.partitions.empty()) {}
 
 Result<std::unique_ptr<TableWriter>> PostgresTableWriter::begin(os::World& world,
                                                                 const ConnectOptions& connect,
@@ -74,7 +75,7 @@ Result<void> PostgresTableWriter::claim() {
                      "{}` marks it for one",
                      connection_->server(), table_, table_);
   FARSHORE_TRY(connection_->query("BEGIN", soon()));
-  return state.text(0, 0) == "t" ? empty_table() : Result<void>();
+  return empties_ && state.text(0, 0) == "t" ? empty_table() : Result<void>();
 }
 
 Result<void> PostgresTableWriter::empty_table() {

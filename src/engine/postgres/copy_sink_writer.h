@@ -38,6 +38,7 @@ class PostgresTableWriter final : public TableWriter {
   const std::string table_;  // as SourceTable::name
   const std::string copy_;   // COPY t (columns) FROM STDIN
   const bool only_;          // not a partitioned table
+  const bool empties_;       // rows of a root that is published by its leafs are theirs
   bool copying_ = false;
 };
 

@@ -160,9 +160,11 @@ void Publication::set_full(Connection& connection, TableChoice& choice, Deadline
 }
 
 void Publication::tell_choice(const TableChoice& choice, const std::set<TableName>& before) {
-  for (const TableName& table : without(choice.publish, before))
+  for (const TableName& table : without(choice.publish, before)) {
+    ++joined_;
     tell(Severity::info, "source.table_published",
          fmt::format("table {} is now published", table.quoted()));
+  }
   for (const TableName& table : without(before, choice.publish))
     tell(Severity::warning, "source.table_unpublished",
          fmt::format("table {} is no longer published: it was dropped, lost its key, or no rule "

@@ -25,6 +25,7 @@ class Publication {
   // Differences to the refresh before are events: source.table_published, source.table_unpublished,
   // source.table_keyless, source.table_unlogged, source.table_refused.
   Result<void> refresh(Connection& connection, Deadline deadline);
+  std::uint64_t joined() const { return joined_; }  // tables it began to list, since it was made
   static Result<void> drop(Connection& connection, const Uuid& stream, Deadline deadline);
 
  private:
@@ -42,6 +43,7 @@ class Publication {
   const std::string name_;                     // quoted
   std::map<TableName, std::string> kept_out_;  // last event of each
   std::map<TableName, std::string> kept_out_now_;
+  std::uint64_t joined_ = 0;
 };
 
 // The tables of the database that could be published, as choose_tables wants them.

@@ -44,7 +44,7 @@ Result<Sequence> PostgresSink::open(const Uuid& stream, Epoch epoch) {
                         "SET ON PARAMETER "
                         "session_replication_role TO this role (PostgreSQL 15 and later)"});
   relations_.forget_all();
-  FARSHORE_TRY(gates_.load(session_->pipeline(), stream_));
+  FARSHORE_TRY(gates_.load(session_->pipeline(), stream_, options_));
   through_ = written_ = durable_ = pending_through_ = session_->progress_at_open();
   asked_durable_at_ = world_.now();
   return through_;
@@ -67,7 +67,7 @@ void PostgresSink::interrupt() {
 Result<void> PostgresSink::reload_tables() {
   FARSHORE_CHECK(session_, "reload_tables before open");
   relations_.forget_targets();
-  return gates_.load(session_->pipeline(), stream_);
+  return gates_.load(session_->pipeline(), stream_, options_);
 }
 
 Result<Applied> PostgresSink::apply(TransactionCursor& cursor, Deadline deadline) {
@@ -200,7 +200,7 @@ Result<void> PostgresSink::take_back() {
   FARSHORE_TRY(session_->roll_back());
   relations_.drop_group();
   relations_.forget_targets();
-  return gates_.load(session_->pipeline(), stream_);
+  return gates_.load(session_->pipeline(), stream_, options_);
 }
 
 Result<void> PostgresSink::redo_group(Applied& applied) {

@@ -155,7 +155,7 @@ Result<void> PostgresSink::truncate(const Truncate& message, Mode mode) {
 Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uint32_t oid) {
   FARSHORE_TRY_ASSIGN(RelationMap::Entry * entry, relations_.find(oid));
   if (entry->gate == RelationMap::kGateUnknown) entry->gate = gates_.find(entry->source.quoted());
-  switch (gates_.ask(entry->gate, item_.xid)) {
+  switch (gates_.ask(entry->gate, item_.xid, item_.place.sequence)) {
     case GateAnswer::drop:
       return std::shared_ptr<const MappedRelation>();
     case GateAnswer::hold:

@@ -11,6 +11,10 @@
 namespace farshore::postgres {
 
 struct SinkOptions {
+  // Which tables: those that stream, or those that are set aside (sink/copy_sink.h).
+  bool aside = false;
+  // A table that no copy has made known waits for its copy. False: it has always been streaming.
+  bool unknown_waits = false;
   // Several source transactions become one target transaction while the cursor has them ready.
   std::uint64_t group_transactions_max = 512;
   std::uint64_t group_changes_max = 10'000;

@@ -1,6 +1,7 @@
 #include "engine/postgres/sink_session.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "engine/postgres/lsn.h"
 #include "engine/postgres/quoting.h"
@@ -33,13 +34,16 @@ CREATE TABLE IF NOT EXISTS farshore.progress (
   PRIMARY KEY (stream, epoch)) WITH (fillfactor = 10);
 CREATE TABLE IF NOT EXISTS farshore.table_state (
   stream uuid, table_name text, state text NOT NULL, snapshot text, snapshot_lsn pg_lsn,
-  rows bigint, replace boolean NOT NULL DEFAULT false, at timestamptz NOT NULL DEFAULT now(),
+  rows bigint, replace boolean NOT NULL DEFAULT false, aside_from bigint,
+  at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (stream, table_name));
 CREATE TABLE IF NOT EXISTS farshore.skipped (
   stream uuid, epoch bigint, sequence bigint, xid bigint, changes bigint, commit_time timestamptz,
   at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (stream, epoch, sequence)))";
 
 constexpr const char* kMoveProgress = "farshore_progress";
+constexpr Duration kOldHolderWait = 3s;  // for the backend of a session that just ended
+constexpr Duration kOldHolderPoll = 20ms;
 
 std::string hex_of(const Uuid& stream) {
   std::string text = stream.text();
@@ -60,10 +64,12 @@ Error origin_denied(Error error) {
   return error;
 }
 
-// No two agents apply one stream, in whatever epoch.
-Result<void> lock_stream(Connection& connection, const Uuid& stream, Deadline deadline) {
+// No two agents apply one stream, in whatever epoch; what is set aside has a lock of its own.
+Result<void> lock_stream(Connection& connection, const Uuid& stream, bool aside,
+                         Deadline deadline) {
   std::int64_t key = 0;
   std::memcpy(&key, stream.bytes.data(), sizeof key);
+  if (aside) key ^= 1;
   FARSHORE_TRY_ASSIGN(const Rows held,
                       connection.query("SELECT pg_catalog.pg_try_advisory_lock($1::bigint)",
                                        {std::to_string(key)}, deadline));
@@ -89,6 +95,17 @@ Result<void> lock_stream(Connection& connection, const Uuid& stream, Deadline de
                    holder.text(0, 0));
 }
 
+Result<void> once_free(os::World& world, os::Waker& waker,
+                       const std::function<Result<void>()>& take) {
+  const Deadline deadline = world.after(kOldHolderWait);
+  for (;;) {
+    Result<void> taken = take();
+    if (taken.ok() || taken.error().kind != ErrorKind::conflict || deadline.reached(world.now()) ||
+        os::poll_fd(-1, false, false, world.after(kOldHolderPoll), &waker).woken)
+      return taken;
+  }
+}
+
 std::string digits_after(const std::string& text, std::string_view words) {
   const std::size_t at = text.find(words);
   if (at == std::string::npos) return {};
@@ -108,6 +125,10 @@ std::string origin_name(const Uuid& stream, Epoch epoch) {
 
 std::string copy_origin_name(const Uuid& stream) {
   return origin_prefix(stream) + "copy";
+}
+
+std::string aside_origin_name(const Uuid& stream) {
+  return copy_origin_name(stream) + "_aside";
 }
 
 std::string sequence_lsn(Sequence sequence) {
@@ -191,11 +212,14 @@ Result<std::unique_ptr<TargetSession>> TargetSession::open(os::World& world,
   Connection& server = *session->connection_;
   const Deadline deadline = world.after(options.control_wait);
   FARSHORE_TRY_ASSIGN(session->replica_role_, prepare_writing_session(server, deadline));
-  FARSHORE_TRY(lock_stream(server, stream, deadline));
+  FARSHORE_TRY(once_free(world, waker,
+                         [&] { return lock_stream(server, stream, options.aside, deadline); }));
   FARSHORE_TRY(make_own_tables(server, deadline));
-  session->origin_ = origin_name(stream, epoch);
-  FARSHORE_TRY(take_origin(server, session->origin_, deadline));
-  FARSHORE_TRY(session->read_progress(stream, epoch, deadline));
+  session->origin_ = options.aside ? aside_origin_name(stream) : origin_name(stream, epoch);
+  FARSHORE_TRY(
+      once_free(world, waker, [&] { return take_origin(server, session->origin_, deadline); }));
+  FARSHORE_TRY(options.aside ? session->read_progress_aside(stream, deadline)
+                             : session->read_progress(stream, epoch, deadline));
   FARSHORE_TRY_ASSIGN(session->pipeline_,
                       Pipeline::start(server.raw(), waker, options.in_flight_max));
   session->statements_ =
@@ -226,6 +250,24 @@ Result<void> TargetSession::read_progress(const Uuid& stream, Epoch epoch, Deadl
   return {};
 }
 
+// The tables have come differently far: the sink passes over what each of them has.
+Result<void> TargetSession::read_progress_aside(const Uuid& stream, Deadline deadline) {
+  const std::string which = fmt::format(
+      " WHERE stream = '{}' AND aside_from IS NOT NULL AND state IN ('copied', 'streaming')",
+      stream.text());
+  FARSHORE_TRY_ASSIGN(
+      const Rows progress,
+      connection_->query("SELECT min(aside_from), count(*) FROM farshore.table_state" + which,
+                         deadline));
+  if (progress.is_null(0, 0))
+    return permanent(ErrorKind::not_found, "{}: no copied table of stream {} is set aside",
+                     connection_->server(), stream.text());
+  progress_ = Sequence(std::strtoull(std::string(progress.text(0, 0)).c_str(), nullptr, 10));
+  progress_rows_ = std::atoi(std::string(progress.text(0, 1)).c_str());
+  move_progress_ = "UPDATE farshore.table_state SET aside_from = greatest(aside_from, $1)" + which;
+  return {};
+}
+
 Result<void> TargetSession::prepare_own() {
   constexpr std::uint32_t kInt8 = 20, kInterval = 1186;
   const std::uint32_t types[] = {kInt8, kInterval};
@@ -250,7 +292,7 @@ Result<std::optional<Failure>> TargetSession::commit(Sequence through, WallTime 
       .values = {sequence.c_str(), since_2000.c_str()},
       .lengths = {static_cast<int>(sequence.size()), static_cast<int>(since_2000.size())},
       .formats = {0, 0}};
-  FARSHORE_TRY(pipeline_->execute(kMoveProgress, parameters, 1, nullptr));
+  FARSHORE_TRY(pipeline_->execute(kMoveProgress, parameters, progress_rows_, nullptr));
   FARSHORE_TRY_ASSIGN(std::optional<Failure> failure, pipeline_->settle());
   if (!failure) {
     FARSHORE_TRY(

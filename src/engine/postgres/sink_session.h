@@ -2,10 +2,11 @@
 // that no other agent may hold, Farshore's own tables, the progress, and the replication origin
 // that marks all it writes.
 //
-// The progress is a row of farshore.progress, written in the transaction that it speaks of. The
-// origin, named by stream and epoch, bears our sequence as its LSN too, but is not what a resume
-// asks: from PostgreSQL 16 on a transaction that aborts after xact_setup moves it as well (seen on
-// 18.1; tests in sink_exact_pgtest.cpp). One thread; the Waker ends a wait from outside.
+// The progress is a row of farshore.progress, written in the transaction that it speaks of; of
+// tables set aside it is `aside_from` of their rows in farshore.table_state. The origin, named by
+// stream and epoch, bears our sequence as its LSN too, but is not what a resume asks: from
+// PostgreSQL 16 on a transaction that aborts after xact_setup moves it as well (seen on 18.1; tests
+// in sink_exact_pgtest.cpp). One thread; the Waker ends a wait from outside.
 #pragma once
 
 #include <memory>
@@ -24,6 +25,7 @@ namespace farshore::postgres {
 std::string origin_prefix(const Uuid& stream);  // of all the stream's origins
 std::string origin_name(const Uuid& stream, Epoch epoch);
 std::string copy_origin_name(const Uuid& stream);
+std::string aside_origin_name(const Uuid& stream);
 // The progress as an origin's LSN and back: "0/2A".
 std::string sequence_lsn(Sequence sequence);
 
@@ -65,13 +67,15 @@ class TargetSession {
   explicit TargetSession(std::unique_ptr<Connection> connection)
       : connection_(std::move(connection)) {}
   Result<void> read_progress(const Uuid& stream, Epoch epoch, Deadline deadline);
+  Result<void> read_progress_aside(const Uuid& stream, Deadline deadline);
   Result<void> prepare_own();
 
   std::unique_ptr<Connection> connection_;
   std::unique_ptr<Pipeline> pipeline_;
   std::unique_ptr<PreparedStatements> statements_;
   std::string origin_;
-  std::string move_progress_;  // UPDATE farshore.progress
+  std::string move_progress_;  // UPDATE of the progress
+  int progress_rows_ = 1;      // that it moves
   Sequence progress_;
   bool replica_role_ = false;
   bool in_transaction_ = false;

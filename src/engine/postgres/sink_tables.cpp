@@ -21,43 +21,53 @@ Result<CopyMark> copy_mark_from(std::string_view json) {
   return mark;
 }
 
-Result<void> TableGates::load(Pipeline& pipeline, const Uuid& stream) {
+Result<void> TableGates::load(Pipeline& pipeline, const Uuid& stream, const SinkOptions& options) {
   stream_ = stream;
   gates_.clear();
   by_name_.clear();
   joined_.clear();
   copied_ = 0;
+  unknown_ = options.aside ? kDrop : options.unknown_waits ? kHold : kOpen;
   FARSHORE_TRY_ASSIGN(
       const Answer answer,
-      pipeline.query(
-          fmt::format("SELECT table_name, state, snapshot, snapshot_lsn FROM farshore.table_state"
-                      " WHERE stream = '{}' AND state <> 'streaming'",
-                      stream.text())));
+      pipeline.query(fmt::format("SELECT table_name, state, aside_from, snapshot, snapshot_lsn"
+                                 " FROM farshore.table_state WHERE stream = '{}'",
+                                 stream.text())));
   for (int row = 0; row < PQntuples(answer.get()); ++row) {
-    const std::string_view state = PQgetvalue(answer.get(), row, 1);
-    Gate gate{.table = PQgetvalue(answer.get(), row, 0),
-              .held = state != "copied",
-              .copied = state == "copied"};
-    if (gate.copied) {
-      FARSHORE_TRY_ASSIGN(gate.visible, RowVisibility::parse(PQgetvalue(answer.get(), row, 2)));
-      FARSHORE_TRY_ASSIGN(gate.lsn, Lsn::parse(PQgetvalue(answer.get(), row, 3)));
-      ++copied_;
-    }
-    by_name_[gate.table] = static_cast<int>(gates_.size());
-    gates_.push_back(std::move(gate));
+    FARSHORE_TRY_ASSIGN(by_name_[PQgetvalue(answer.get(), row, 0)],
+                        gate_of(answer, row, options.aside));
   }
   return {};
 }
 
-int TableGates::find(const std::string& table) const {
-  const auto found = by_name_.find(table);
-  return found == by_name_.end() ? kOpen : found->second;
+Result<int> TableGates::gate_of(const Answer& answer, int row, bool aside) {
+  const std::string_view state = PQgetvalue(answer.get(), row, 1);
+  const bool is_aside = PQgetisnull(answer.get(), row, 2) == 0;
+  if (is_aside != aside) return kDrop;
+  if (state != "copied" && state != "streaming") return aside ? kDrop : kHold;
+  Gate gate{.table = PQgetvalue(answer.get(), row, 0), .copied = state == "copied"};
+  if (!gate.copied && !aside) return kOpen;
+  if (aside) gate.from = Sequence(std::strtoull(PQgetvalue(answer.get(), row, 2), nullptr, 10));
+  if (gate.copied) {
+    FARSHORE_TRY_ASSIGN(gate.visible, RowVisibility::parse(PQgetvalue(answer.get(), row, 3)));
+    FARSHORE_TRY_ASSIGN(gate.lsn, Lsn::parse(PQgetvalue(answer.get(), row, 4)));
+    ++copied_;
+  }
+  gates_.push_back(std::move(gate));
+  return static_cast<int>(gates_.size()) - 1;
 }
 
-GateAnswer TableGates::ask(int gate, std::uint64_t xid) const {
+int TableGates::find(const std::string& table) const {
+  const auto found = by_name_.find(table);
+  return found == by_name_.end() ? unknown_ : found->second;
+}
+
+GateAnswer TableGates::ask(int gate, std::uint64_t xid, Sequence at) const {
   if (gate == kOpen) return GateAnswer::apply;
+  if (gate == kDrop) return GateAnswer::drop;
+  if (gate == kHold) return GateAnswer::hold;
   const Gate& table = gates_[static_cast<std::size_t>(gate)];
-  if (table.held) return GateAnswer::hold;
+  if (at <= table.from) return GateAnswer::drop;
   return table.copied && table.visible.shows(xid) ? GateAnswer::drop : GateAnswer::apply;
 }
 

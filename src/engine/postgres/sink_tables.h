@@ -1,11 +1,14 @@
 // TableGates: which changes of a table the sink applies while, and shortly after, the table is
-// copied (design 4.10). The states lie in farshore.table_state on the target; a table that is not
-// there has always been streaming.
+// copied (design 4.10). The states lie in farshore.table_state on the target.
 //
 //   pending, copying  hold: its changes wait, and all behind them
 //   copied            changes of transactions that the copy's snapshot shows are dropped, all
-//   others applied streaming         applied; a table comes here with the first transaction
-//   committed after its snapshot was taken
+//                     others applied
+//   streaming         applied; a table comes here with the first transaction committed after its
+//                     snapshot was taken
+//
+// Changes of a table that is set aside (aside_from is its progress) are dropped by the stream's
+// sink; the sink of those tables drops all others.
 //
 // One thread.
 #pragma once
@@ -16,7 +19,9 @@
 #include <vector>
 
 #include "base/uuid.h"
+#include "change/place.h"
 #include "engine/postgres/lsn.h"
+#include "engine/postgres/sink_options.h"
 #include "engine/postgres/sink_pipeline.h"
 #include "engine/postgres/sink_visibility.h"
 
@@ -33,33 +38,34 @@ enum class GateAnswer : std::uint8_t { apply, drop, hold };
 
 class TableGates {
  public:
-  static constexpr int kOpen = -1;
+  static constexpr int kOpen = -1, kDrop = -3, kHold = -4;
 
-  Result<void> load(Pipeline& pipeline, const Uuid& stream);
-  // The gate of a table, by its name as SourceTable gives it; kOpen: none.
+  Result<void> load(Pipeline& pipeline, const Uuid& stream, const SinkOptions& options);
+  // The gate of a table, by its name as SourceTable gives it, or one of the constants.
   int find(const std::string& table) const;
-  GateAnswer ask(int gate, std::uint64_t xid) const;
-  const std::string& name(int gate) const { return gates_[static_cast<std::size_t>(gate)].table; }
+  // `at`: where the transaction ends.
+  GateAnswer ask(int gate, std::uint64_t xid, Sequence at) const;
 
   // A transaction that committed at `commit` is about to be applied: tables whose snapshot lies
   // before it go on as streaming, which write_joined says in the same target transaction.
   void reach(Lsn commit);
-  bool any_joined() const { return !joined_.empty(); }
   Result<void> write_joined(Pipeline& pipeline);
   void forget_joined() { joined_.clear(); }  // committed
 
  private:
   struct Gate {
     std::string table;
-    bool held = false;
     bool copied = false;
     RowVisibility visible;
     Lsn lsn;
+    Sequence from;  // what lies before it was applied before the table was set aside
   };
+  Result<int> gate_of(const Answer& answer, int row, bool aside);
 
   Uuid stream_;
   std::vector<Gate> gates_;
   std::unordered_map<std::string, int> by_name_;
+  int unknown_ = kOpen;  // gate of a table that has no row
   std::vector<std::string> joined_;
   std::size_t copied_ = 0;
 };

@@ -310,6 +310,7 @@ Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
     progress_.server_position = server.position.text();
     progress_.retained_bytes = retained;
     progress_.commits_wait = server.synchronous;
+    progress_.tables_joined = publication_.joined();
   }
   if (server.slot->lost)
     session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(),

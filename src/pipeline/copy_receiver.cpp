@@ -1,0 +1,215 @@
+#include "pipeline/copy_receiver.h"
+
+#include <utility>
+
+#include "pipeline/bounded_cursor.h"
+
+namespace farshore::pipeline {
+namespace {
+
+constexpr Duration kHoldWait = 60s;      // for the sink's running group
+constexpr Duration kChannelWait = 5min;  // of silence within a copy
+constexpr Duration kSendWait = 30s;
+constexpr Duration kRefuseWait = 5s;
+constexpr Duration kApplyWait = 500ms;       // how long a stop may take
+constexpr std::uint64_t kJoinRecords = 500;  // so near the leg is held for the rest
+const std::string kConsumer = "aside";
+
+}  // namespace
+
+CopyReceiver::CopyReceiver(os::World& world, CopySink& copy_sink, Sink& aside, StateBoard& board,
+                           Callbacks callbacks)
+    : world_(world),
+      copy_sink_(copy_sink),
+      aside_(aside),
+      board_(board),
+      callbacks_(std::move(callbacks)) {}
+
+void CopyReceiver::serve_copy(link::Channel& channel, std::stop_token stop) {
+  os::Lock one(turn_);
+  {
+    os::Lock lock(mutex_);
+    copying_ = true;
+  }
+  auto result = copy(channel, stop);
+  {
+    os::Lock lock(mutex_);
+    copying_ = false;
+  }
+  if (result.ok()) return;
+  if (auto leg = callbacks_.leg(); leg.ok() && leg->copied) release(*leg);
+  refuse(channel, result.error());
+}
+
+void CopyReceiver::serve_table(link::Channel& channel, std::stop_token stop) {
+  auto result = receive_table(channel, stop);
+  if (!result.ok()) refuse(channel, result.error());
+}
+
+void CopyReceiver::refuse(link::Channel& channel, const Error& error) {
+  if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::closed) return;
+  if (error.retry == Retry::no)
+    board_.fail(error, "repair the cause, then `farshore stream resume`");
+  (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}),
+                     world_.after(kRefuseWait));
+}
+
+Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
+  FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
+  std::optional<Prepare> prepared;
+  while (!stop.stop_requested()) {
+    auto next = channel.receive(world_.after(kChannelWait));
+    if (!next.ok() && next.error().kind == ErrorKind::timeout)
+      continue;  // tables are under way on their own channels
+    if (!next.ok()) return std::move(next).error();
+    FARSHORE_TRY_ASSIGN(Message message, decode(*next));
+    if (const auto* question = std::get_if<CopyAsk>(&message)) {
+      FARSHORE_TRY(answer(channel, *question, leg));
+    } else if (auto* plan = std::get_if<Prepare>(&message)) {
+      FARSHORE_TRY(prepare(channel, *plan, leg));
+      prepared = std::move(*plan);
+    } else if (std::holds_alternative<CopyDone>(message)) {
+      if (prepared) FARSHORE_TRY(complete(*prepared, leg, stop));
+      FARSHORE_TRY(callbacks_.copied());
+      release(leg);
+      return channel.send(encode(Completed{}), world_.after(kSendWait));
+    } else {
+      return permanent(ErrorKind::corrupt, "a copy channel carried a message of type {}",
+                       message.index());
+    }
+  }
+  return permanent(ErrorKind::closed, "the leg was stopped");
+}
+
+Result<void> CopyReceiver::answer(link::Channel& channel, const CopyAsk& question, const Leg& leg) {
+  FARSHORE_TRY_ASSIGN(auto names, copy_sink_.missing(leg.stream, question.tables));
+  return channel.send(encode(CopyMissing{.tables = std::move(names), .first = !leg.copied}),
+                      world_.after(kSendWait));
+}
+
+Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg) {
+  FARSHORE_TRY(hold(leg));
+  if (!leg.copied) board_.set(State::copying, ApplyLoop::kHeldForCopy);
+  std::optional<Epoch> aside;
+  if (leg.copied) {
+    FARSHORE_TRY(keep_from_here(leg));
+    aside = leg.epoch;
+  }
+  FARSHORE_TRY_ASSIGN(auto tables, copy_sink_.prepare(leg.stream, aside, prepare.shared_definitions,
+                                                      prepare.tables, prepare.existing));
+  if (leg.copied) {
+    leg.loop->announce(prepare.tables.size() == 1
+                           ? fmt::format("table {} is copied", prepare.tables.front().name)
+                           : fmt::format("{} tables are copied", prepare.tables.size()));
+    leg.loop->hold_for_copy(false, Deadline::passed());
+  }
+  return channel.send(encode(Prepared{std::move(tables)}), world_.after(kSendWait));
+}
+
+Result<void> CopyReceiver::complete(const Prepare& prepare, const Leg& leg, std::stop_token stop) {
+  FARSHORE_TRY(copy_sink_.complete(leg.stream, prepare.tables));
+  return leg.copied ? catch_up(leg, stop) : Result<void>();
+}
+
+Result<void> CopyReceiver::receive_table(link::Channel& channel, std::stop_token stop) {
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSendWait)));
+  FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
+  const auto* begin = std::get_if<TableBegin>(&message);
+  if (begin == nullptr)
+    return permanent(ErrorKind::corrupt, "a table channel must begin with TableBegin");
+  FARSHORE_TRY_ASSIGN(auto writer, copy_sink_.begin(begin->stream, begin->table));
+  while (!stop.stop_requested()) {
+    FARSHORE_TRY_ASSIGN(const Bytes next, channel.receive(world_.after(kChannelWait)));
+    FARSHORE_TRY_ASSIGN(const Message part, decode(next));
+    if (const auto* chunk = std::get_if<Chunk>(&part)) {
+      FARSHORE_TRY(writer->write(chunk->bytes));
+    } else if (const auto* end = std::get_if<TableEnd>(&part)) {
+      FARSHORE_TRY(writer->finish(end->mark));
+      board_.report(Severity::info, "copy.table",
+                    fmt::format("{}: {} rows were copied", begin->table.name, end->rows));
+      return channel.send(encode(TableCopied{}), world_.after(kSendWait));
+    } else {
+      return permanent(ErrorKind::corrupt, "a table channel carried a message of type {}",
+                       part.index());
+    }
+  }
+  return permanent(ErrorKind::closed, "the leg was stopped");
+}
+
+Result<void> CopyReceiver::resnapshot(const std::string& table) {
+  {
+    os::Lock lock(mutex_);
+    if (copying_)
+      return transient(ErrorKind::conflict,
+                       "tables of this leg are being copied: try again when that is done");
+  }
+  os::Lock one(turn_);
+  FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
+  Result<void> done = hold(leg);
+  if (done.ok()) done = keep_from_here(leg);
+  if (done.ok()) done = copy_sink_.reset(leg.stream, leg.epoch, table);
+  if (leg.copied) leg.loop->hold_for_copy(false, Deadline::passed());
+  if (done.ok()) callbacks_.copy_wanted();
+  return done;
+}
+
+// The changes of tables that are set aside now lie behind the apply loop's place.
+Result<void> CopyReceiver::keep_from_here(const Leg& leg) {
+  if (leg.journal->consumer(kConsumer)) return {};
+  journal::ConsumerPlaces places{.required = leg.required};
+  if (const auto apply = leg.journal->consumer("apply")) places = *apply;
+  return leg.journal->set_consumer(kConsumer, places);
+}
+
+// Held only for the last few records.
+Result<void> CopyReceiver::catch_up(const Leg& leg, std::stop_token stop) {
+  Sequence reached = leg.loop->stats().applied;
+  FARSHORE_TRY(apply_aside(leg, reached, stop));
+  while (leg.loop->stats().applied > reached.plus(kJoinRecords)) {
+    reached = leg.loop->stats().applied;
+    FARSHORE_TRY(apply_aside(leg, reached, stop));
+  }
+  FARSHORE_TRY(hold(leg));
+  const Sequence through = leg.loop->stats().applied;
+  FARSHORE_TRY(apply_aside(leg, through, stop));
+  FARSHORE_TRY(copy_sink_.join(leg.stream, leg.epoch, through));
+  return leg.journal->remove_consumer(kConsumer);
+}
+
+Result<void> CopyReceiver::apply_aside(const Leg& leg, Sequence last, std::stop_token stop) {
+  std::stop_callback interrupt(stop, [this] { aside_.interrupt(); });
+  FARSHORE_TRY_ASSIGN(Sequence through, aside_.open(leg.stream, leg.epoch));
+  const auto places = leg.journal->consumer(kConsumer);
+  const Sequence first = leg.journal->status().first.sequence;
+  const bool kept = places && places->restart >= first;
+  FARSHORE_TRY_ASSIGN(auto cursor,
+                      leg.journal->cursor(kept ? places->restart : Sequence(0), Sequence(0)));
+  BoundedCursor bounded(std::move(cursor), last);
+  Result<void> result;
+  while (result.ok() && through < last) {
+    if (stop.stop_requested()) {
+      result = permanent(ErrorKind::closed, "the leg was stopped");
+      break;
+    }
+    auto applied = aside_.apply(bounded, world_.after(kApplyWait));
+    if (applied.ok())
+      through = applied->through;
+    else
+      result = std::move(applied).error();
+  }
+  aside_.close();
+  return result;
+}
+
+Result<void> CopyReceiver::hold(const Leg& leg) {
+  if (leg.loop->hold_for_copy(true, world_.after(kHoldWait))) return {};
+  if (leg.copied) leg.loop->hold_for_copy(false, Deadline::passed());
+  return transient(ErrorKind::timeout, "the sink did not finish its group in time");
+}
+
+void CopyReceiver::release(const Leg& leg) {
+  leg.loop->announce("");
+  leg.loop->hold_for_copy(false, Deadline::passed());
+}
+
+}  // namespace farshore::pipeline

@@ -1,0 +1,74 @@
+// CopyReceiver: the receiving side of a leg's copies. The first copy holds back the leg as a whole.
+// A later one (a table that was added, or is copied again) sets its tables aside: the others go on,
+// and when the copy is done its changes are applied by a sink of their own until that has come as
+// far as the leg's; then they are joined (design 4.10, sink/copy_sink.h).
+//
+// serve_* run on the threads of their channels, resnapshot on any.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "journal/journal.h"
+#include "link/link.h"
+#include "pipeline/apply_loop.h"
+#include "pipeline/messages.h"
+#include "pipeline/state.h"
+#include "sink/copy_sink.h"
+#include "sink/sink.h"
+
+namespace farshore::pipeline {
+
+class CopyReceiver {
+ public:
+  // The leg as it stands now.
+  struct Leg {
+    std::shared_ptr<void> alive;  // keeps journal and loop
+    journal::Journal* journal = nullptr;
+    ApplyLoop* loop = nullptr;
+    Uuid stream;
+    Epoch epoch;
+    bool copied = false;  // the first copy is complete
+    bool required = true;
+  };
+  struct Callbacks {
+    std::function<Result<Leg>()> leg;  // unavailable: its journal is not open
+    std::function<Result<void>()> copied;
+    std::function<void()> copy_wanted;  // the source shall ask what is missing
+  };
+
+  // `aside` is the sink of tables that are set aside. All outlive this.
+  CopyReceiver(os::World& world, CopySink& copy_sink, Sink& aside, StateBoard& board,
+               Callbacks callbacks);
+
+  void serve_copy(link::Channel& channel, std::stop_token stop);
+  void serve_table(link::Channel& channel, std::stop_token stop);
+  // Copies a table again; empty: all. conflict: a copy is under way.
+  Result<void> resnapshot(const std::string& table);
+
+ private:
+  Result<void> copy(link::Channel& channel, std::stop_token stop);
+  Result<void> answer(link::Channel& channel, const CopyAsk& question, const Leg& leg);
+  Result<void> prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg);
+  Result<void> complete(const Prepare& prepare, const Leg& leg, std::stop_token stop);
+  Result<void> receive_table(link::Channel& channel, std::stop_token stop);
+  Result<void> keep_from_here(const Leg& leg);
+  Result<void> catch_up(const Leg& leg, std::stop_token stop);
+  Result<void> apply_aside(const Leg& leg, Sequence last, std::stop_token stop);
+  Result<void> hold(const Leg& leg);
+  void release(const Leg& leg);
+  void refuse(link::Channel& channel, const Error& error);
+
+  os::World& world_;
+  CopySink& copy_sink_;
+  Sink& aside_;
+  StateBoard& board_;
+  const Callbacks callbacks_;
+  os::Mutex turn_;  // one copy at a time
+  os::Mutex mutex_;
+  bool copying_ = false;
+};
+
+}  // namespace farshore::pipeline

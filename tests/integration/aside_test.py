@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""Tables that are added, or copied again, while the others of the stream go on."""
+
+import threading
+import time
+
+import preamble
+from lab import workload
+from lab.case import LabTest
+
+ROWS = 200_000
+
+
+class AsideTest(LabTest):
+    expected_in_log = (r" link\.", r" stream\.retry ", r" journal\.tail_cut ")
+
+    def start(self):
+        source, target = self.postgres("source"), self.postgres("target")
+        source.sql("CREATE TABLE public.big (id bigint PRIMARY KEY, n bigint, body text)")
+        source.sql(
+            "INSERT INTO public.big SELECT i, 0, md5(i::text) || md5((-i)::text)"
+            " FROM generate_series(1, %s) i",
+            (ROWS,),
+        )
+        workload.make_tables(source)
+        self.make_marks(source)
+        return self.deploy(source, target)
+
+    def change_big(self, source, stopping):
+        def run():
+            with source.connect().cursor() as cursor:
+                number = 0
+                while not stopping.is_set():
+                    number += 1
+                    cursor.execute(
+                        "UPDATE public.big SET n = n + 1 WHERE id = %s",
+                        (number * 7919 % ROWS + 1,),
+                    )
+                    cursor.execute("INSERT INTO public.big VALUES (%s, 1, 'new')", (ROWS + number,))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def state_of_big(self, target):
+        return target.sql(
+            "SELECT state, aside_from IS NOT NULL FROM farshore.table_state"
+            " WHERE table_name = 'public.big'"
+        )[0]
+
+    def wait_joined(self, target, seconds=60):
+        self.wait(
+            lambda: self.state_of_big(target) in [("copied", False), ("streaming", False)],
+            seconds,
+            "the table does not join the others",
+        )
+
+    def test_a_table_is_copied_again_while_the_others_go_on(self):
+        deployment = self.start()
+        source, target = deployment.source, deployment.target
+        target.sql("UPDATE public.big SET body = 'drifted' WHERE id % 3 = 0")
+        stopping = threading.Event()
+        thread = self.change_big(source, stopping)
+        writer = workload.MixedWriter(source).start()
+        deployment.wan.tell("rate 8Mbit")
+        words = ("stream", "resnapshot", "app", "--table", "public.big", "--yes")
+        deployment.farshore(*words, region=deployment.regions[1])
+        self.wait(
+            lambda: self.state_of_big(target) == ("copying", True), 20, "the copy does not begin"
+        )
+        before = target.value("SELECT max(sequence) FROM farshore.progress")
+        time.sleep(2)
+        self.assertGreater(target.value("SELECT max(sequence) FROM farshore.progress"), before)
+        self.assertEqual(self.state_of_big(target), ("copying", True))
+        self.assertEqual(deployment.leg()["state"], "streaming")
+        deployment.far.restart_after_kill()
+        deployment.wan.tell("rate off")
+        self.wait_joined(target)
+        stopping.set()
+        thread.join()
+        self.assertGreater(writer.stop(), 10)
+        self.wait_applied(deployment)
+        self.assertGreater(self.expect_equal(source, target), ROWS)
+        self.expect_quiet_logs(deployment)
+
+    def test_all_tables_are_copied_again(self):
+        deployment = self.start()
+        source, target = deployment.source, deployment.target
+        target.sql("DELETE FROM public.big WHERE id % 2 = 0")
+        writer = workload.MixedWriter(source).start()
+        deployment.farshore("stream", "resnapshot", "app", "--yes", region=deployment.regions[0])
+        self.wait_joined(target)
+        self.assertGreater(writer.stop(), 10)
+        self.wait_applied(deployment)
+        self.assertGreater(self.expect_equal(source, target), ROWS)
+        self.expect_quiet_logs(deployment)
+
+    def test_a_table_made_later_arrives_whole(self):
+        deployment = self.start()
+        source, target = deployment.source, deployment.target
+        writer = workload.MixedWriter(source).start()
+        source.sql("CREATE TABLE public.later (id integer PRIMARY KEY, body text)")
+        source.sql("INSERT INTO public.later SELECT i, 'early' FROM generate_series(1, 1000) i")
+        self.wait(
+            lambda: target.value("SELECT to_regclass('public.later') IS NOT NULL")
+            and target.value("SELECT count(*) FROM public.later") == 1000,
+            30,
+            "the rows that were there before the table was published do not arrive",
+        )
+        source.sql("UPDATE public.later SET body = 'late' WHERE id % 2 = 0")
+        self.assertGreater(writer.stop(), 10)
+        self.wait_applied(deployment)
+        self.assertGreater(self.expect_equal(source, target), 1000)
+        self.expect_quiet_logs(deployment)
+
+
+if __name__ == "__main__":
+    preamble.main()
