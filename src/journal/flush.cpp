@@ -58,13 +58,15 @@ Result<void> enter_segment(Log& log, const SegmentPtr& segment, std::uint64_t& s
     log.flushed_segment = segment;
   }
   if (segment->file != nullptr) return {};
-  if (segment->durable_end > segment->header.bytes()) {
+  // Made anew it would for a while lack records that were synced, before a newer segment.
+  if (segment->created || segment->durable_end > segment->header.bytes()) {
     FARSHORE_TRY_ASSIGN(segment->file, log.world.files().open(segment->path, os::OpenMode::write));
     return {};
   }
   auto file = create_segment(log.world.files(), log.folder, segment->header);
   if (!file) return within(fmt::format("creating {}", segment->path), file.error());
   segment->file = *std::move(file);
+  segment->created = true;
   return {};
 }
 

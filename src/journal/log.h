@@ -41,6 +41,7 @@ struct Segment {
   bool indexed = false;  // `index` is whole; else it is loaded when first asked for
   // Only the thread that flushes.
   std::unique_ptr<os::File> file;
+  bool created = false;  // by us: its name is durable, and it may hold records
 };
 using SegmentPtr = std::shared_ptr<Segment>;
 

@@ -272,5 +272,25 @@ TEST_F(JournalRecovery, AFailedOrShortWriteIsFinalAndLosesNothingDurable) {
   EXPECT_EQ(commit(data_record(9, "y")).sequence, Sequence(4));
 }
 
+// A batch that meets a full disk has perhaps written whole segments. Making them anew for the
+// second try would leave, if that fails too, an older segment without its records before a newer
+// one.
+TEST_F(JournalRecovery, ASecondTryAfterAFullDiskLeavesNoHole) {
+  world.disk.set({.capacity = 100 * 1024});
+  open();
+  for (int i = 0; i < 150; ++i) append(data_record(++xid, Bytes(1000, 'x')));
+  ASSERT_TRUE(eventually([&] { return journal->status().health == Health::full; }));
+  world.disk.set({.writes_until_failure = 1, .failing_path = segment_paths().at(0)});
+  ASSERT_TRUE(eventually([&] {
+    const Status status = journal->status();
+    return status.health == Health::failed || status.durable == status.written;
+  }));
+  world.disk.set({});
+  reopen();
+  const Sequence end = journal->status().durable.sequence;
+  EXPECT_EQ(read_all().size(), end.value());
+  EXPECT_EQ(journal->status().health, Health::good) << journal->status().reason;
+}
+
 }  // namespace
 }  // namespace farshore::journal
