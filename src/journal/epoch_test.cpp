@@ -197,9 +197,12 @@ TEST_F(JournalEpoch, StartsAnywhereWhenEmpty) {
   const std::vector<EpochEntry> history{entry(1, 1), entry(2, 900)};
   EXPECT_EQ(journal->start_at({Epoch(1), Sequence(1000)}, 77, history, tail).error().kind,
             ErrorKind::invalid);
+  ASSERT_TRUE(journal->set_consumer("eu", {.required = true}).ok());  // known before the first trim
   ASSERT_TRUE(journal->start_at({Epoch(2), Sequence(1000)}, 77, history, tail).ok());
   for (const bool reopened : {false, true}) {
     if (reopened) reopen();
+    ASSERT_TRUE(journal->consumer("eu"));
+    EXPECT_EQ(journal->consumer("eu")->restart, Sequence(1000));
     EXPECT_EQ(journal->status().written, (Place{Epoch(2), Sequence(999)}));
     EXPECT_EQ(journal->status().first, (Place{Epoch(2), Sequence(1000)}));
     EXPECT_EQ(journal->status().hash, 77U);

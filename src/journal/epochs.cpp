@@ -162,6 +162,7 @@ Result<void> start_at(Log& log, Place next, std::uint64_t hash_before,
   header.created = log.world.clock().wall();
   header.tail_before = tail_before;
   FARSHORE_TRY(create_segment(files, log.folder, header));
+  FARSHORE_TRY(save_consumers_of(log));
   FARSHORE_TRY(recover(log));
   log.emit(Severity::info, "journal.started_at",
            fmt::format("journal {} starts at {}", log.folder, next));
