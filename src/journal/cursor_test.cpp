@@ -284,6 +284,15 @@ TEST_F(JournalCursor, InATrimmedLogTheBeginningIsTheFirstPreamble) {
   EXPECT_EQ(items(*c), (std::vector<std::string>{"heartbeat 0@5", "preamble 0@6", "data 3@7",
                                                  "preamble 0@9", "data 4@10"}));
   EXPECT_EQ(late->cursor(Sequence(1), Sequence(0)).error().kind, ErrorKind::overtaken);
+  // Who lacks transaction 5, which ends at 8, must not pass it over.
+  auto holds_five = *late->cursor(Sequence(0), Sequence(0), Sequence(8));
+  EXPECT_EQ(items(*holds_five),
+            (std::vector<std::string>{"heartbeat 0@5", "preamble 0@6", "data 3@7", "preamble 0@9",
+                                      "data 4@10"}));
+  auto lacks_five = *late->cursor(Sequence(0), Sequence(0), Sequence(7));
+  Result<std::optional<CursorItem>> item = lacks_five->next(soon());
+  while (item.ok() && *item) item = lacks_five->next(now());
+  EXPECT_EQ(item.error().kind, ErrorKind::invalid);
 }
 
 TEST_F(JournalCursor, TheReaderFollowsTheTailWithoutReadingTheDiskWhileNothingComes) {

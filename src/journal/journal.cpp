@@ -36,7 +36,8 @@ class FileJournal : public Journal {
   Result<Place> wait_durable_beyond(Sequence after, Deadline deadline) override;
   Tail tail() const override;
   Result<std::unique_ptr<Reader>> reader(Sequence from) override;
-  Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from, Sequence skip_through) override;
+  Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from, Sequence skip_through,
+                                                    Sequence whole_after) override;
   Result<std::optional<Sequence>> first_preamble() override;
   Result<std::uint64_t> hash_at(Sequence sequence) override;
   std::vector<EpochEntry> history() const override;
@@ -273,8 +274,8 @@ Result<std::unique_ptr<Reader>> FileJournal::reader(Sequence from) {
   return std::unique_ptr<Reader>(std::move(reader));
 }
 
-Result<std::unique_ptr<TransactionCursor>> FileJournal::cursor(Sequence from,
-                                                               Sequence skip_through) {
+Result<std::unique_ptr<TransactionCursor>> FileJournal::cursor(Sequence from, Sequence skip_through,
+                                                               Sequence whole_after) {
   OpenTransactions::Start start{.from = from, .skip_through = skip_through};
   const bool anywhere = from.value() == 0;
   Sequence first;
@@ -287,7 +288,8 @@ Result<std::unique_ptr<TransactionCursor>> FileJournal::cursor(Sequence from,
     if (!anywhere && from < first) return log_->overtaken_error(from);
   }
   // Without knowing what was applied, a transaction that began before `from` may have been.
-  start.whole = !anywhere && skip_through.value() != 0;
+  if (!anywhere) start.whole_after = skip_through;
+  if (whole_after.value() != 0) start.whole_after = whole_after;
   if (anywhere) start.from = first;
   if (anywhere && first > Sequence(1)) {
     FARSHORE_TRY_ASSIGN(const auto preamble, first_preamble());
@@ -354,12 +356,12 @@ Result<void> FileJournal::set_consumer(const std::string& name, const ConsumerPl
   if (name.empty() || name.size() > kConsumerNameMax)
     return permanent(ErrorKind::invalid, "consumer name of {} bytes: 1 to {} are allowed",
                      name.size(), kConsumerNameMax);
-  if (places.restart > places.applied.next())
-    return permanent(ErrorKind::invalid,
-                     "consumer '{}' would restart at {} behind what it applied, {}", name,
-                     places.restart, places.applied);
   const os::Lock lock(log_->mutex);
   FARSHORE_TRY(check_open());
+  if (places.restart > log_->next_sequence())
+    return permanent(ErrorKind::invalid,
+                     "consumer '{}' would restart at {}, beyond the journal's end at {}", name,
+                     places.restart, log_->written.place);
   ConsumerPlaces kept = places;
   if (places.restart.value() == 0) kept.restart = log_->first();
   if (kept.restart < log_->first())

@@ -35,8 +35,8 @@ struct EpochEntry {
 };
 
 struct ConsumerPlaces {
-  Sequence applied;  // everything up to here is done
-  Sequence restart;  // where it would start reading again, <= applied + 1; retention keeps from it
+  Sequence applied;       // everything up to here is done, as the consumer itself would say
+  Sequence restart;       // where it would start reading again; retention keeps from it
   bool required = false;  // may not be overtaken
   friend bool operator==(const ConsumerPlaces&, const ConsumerPlaces&) = default;
 };
@@ -108,9 +108,10 @@ class Journal {
   // again. `from` is a restart place; 0: the first retained record, and in a log that was trimmed
   // transactions that began before the first retained preamble are passed over. overtaken: `from`,
   // or with 0 what follows `skip_through`, is no longer retained. When skip_through is given, a
-  // transaction that ends beyond it and began before `from` is an error of next(): invalid.
-  virtual Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from,
-                                                            Sequence skip_through) = 0;
+  // transaction that ends beyond it and began before `from` is an error of next(): invalid. So it
+  // is beyond `whole_after`, when that is given: of items that are given again to who holds them.
+  virtual Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from, Sequence skip_through,
+                                                            Sequence whole_after = {}) = 0;
   // Where a reader can begin that knows nothing: the first retained run of preambles.
   virtual Result<std::optional<Sequence>> first_preamble() = 0;
   // Running hash at `sequence` (0 at sequence 0). overtaken: no longer retained.

@@ -45,13 +45,14 @@ Result<std::optional<CompleteItem>> OpenTransactions::take_data(const PlacedReco
     found = open_.try_emplace(key).first;
     found->second.restart = preamble_.value() == 0 ? sequence : preamble_;
   } else if (found == open_.end()) {
-    if (!start_.whole || !record.flags.last || sequence <= start_.skip_through)
-      return std::optional<CompleteItem>();
+    const bool must_be_whole = start_.whole_after.value() != 0 && sequence > start_.whole_after;
+    if (!must_be_whole || !record.flags.last) return std::optional<CompleteItem>();
     return permanent(ErrorKind::invalid,
                      "transaction {} of session {} ends at place {} but began before sequence {}, "
-                     "where reading started: "
-                     "start at an older restart place",
-                     record.xid, record.session, placed.place, start_.from);
+                     "where reading started: start at an older restart place, or take a new copy "
+                     "(`farshore stream resnapshot`)",
+                     record.xid, record.session, placed.place,
+                     std::max(start_.from, start_.first_preamble));
   }
   if (open_records_ >= kOpenRecordsMax)
     return permanent(

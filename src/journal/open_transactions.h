@@ -29,9 +29,9 @@ class OpenTransactions {
   struct Start {
     Sequence from;
     Sequence skip_through;  // items that end here or before are not given
-    // Every transaction that ends beyond skip_through began at or behind `from`: else it is an
-    // error, the place to start at was wrong. Not set: such a transaction is passed over.
-    bool whole = false;
+    // A transaction that ends beyond this and whose beginning was not seen is an error: the place
+    // to start at was wrong. 0: such a transaction is passed over.
+    Sequence whole_after;
     Sequence first_preamble;  // transactions that began before it are passed over
   };
   explicit OpenTransactions(const Start& start) : start_(start) {}

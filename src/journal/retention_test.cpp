@@ -352,7 +352,7 @@ TEST_F(JournalRetention, ConsumersAreSavedWithinASecondAndRefusedWhenTheyMakeNoS
         return std::count(paths.begin(), paths.end(), kFolder + "/consumers") == 1;
       },
       200));
-  EXPECT_EQ(journal->set_consumer("eu", {Sequence(3), Sequence(9)}).error().kind,
+  EXPECT_EQ(journal->set_consumer("eu", {Sequence(3), Sequence(12)}).error().kind,
             ErrorKind::invalid);
   EXPECT_EQ(journal->set_consumer("", at(1)).error().kind, ErrorKind::invalid);
   EXPECT_EQ(journal->remove_consumer("nobody").error().kind, ErrorKind::not_found);

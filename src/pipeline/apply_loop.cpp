@@ -82,7 +82,8 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
   FARSHORE_TRY_ASSIGN(const Sequence from, restart_place(through));
   // The sink passes over what it holds: it learns from it what relations later changes name.
-  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0)));
+  const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
+  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), whole_after));
   Hold hold{.delay = options_.delay};
   std::string announced;
   {
@@ -109,18 +110,35 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
 }
 
 // Our place as the journal keeps it may be a moment older than the one it trimmed by: then what it
-// still holds begins at a preamble that is early enough, unless it begins beyond what the sink has.
+// still holds begins at a preamble that is early enough. What it trimmed beyond the last thing that
+// the sink knows of had no effect in the target; but a target that lacks what it once held durably
+// was restored from a backup, and gets it again while the journal holds it. A target that joined a
+// trimmed stream has nothing and needs nothing of before: it was copied.
 Result<Sequence> ApplyLoop::restart_place(Sequence through) {
-  const auto places = journal_.consumer(kConsumer);
+  const auto places = journal_.consumer(kConsumer).value_or(journal::ConsumerPlaces{});
   const Sequence first = journal_.status().first.sequence;
-  if (first > through.next())
+  // In a later epoch the sink counts anew.
+  const bool counts_anew = through == Sequence(0) && options_.epoch != Epoch(1);
+  const bool went_back = through < places.applied && !counts_anew;
+  const bool began = through != Sequence(0) && places.applied != Sequence(0);
+  const bool joined =
+      through == Sequence(0) && places.applied == Sequence(0) && places.restart >= first;
+  if (first > through.next() && (went_back || !(began || joined)))
     return permanent(ErrorKind::overtaken,
                      "the target holds everything through {}, the journal begins at {}: copy the "
                      "tables anew with "
                      "`farshore stream resnapshot`",
                      through, first);
-  if (!places || places->restart < first) return Sequence(0);
-  return places->restart;
+  if (went_back) {
+    board_.report(Severity::warning, "stream.target_went_back",
+                  fmt::format("the target held everything through {} and holds it through {} now: "
+                              "what it lacks is applied again",
+                              places.applied, through));
+    FARSHORE_TRY(journal_.set_consumer(
+        kConsumer, {.applied = through, .required = options_.required}));  // and kept until then
+  }
+  if (went_back || places.restart < first) return Sequence(0);
+  return places.restart;
 }
 
 bool ApplyLoop::told() const {
@@ -166,9 +184,9 @@ void ApplyLoop::note(const Applied& applied, Sequence restart) {
     undurable_.pop_front();
   }
   if (safe)
-    (void)journal_.set_consumer(
-        kConsumer,
-        {.applied = safe->first, .restart = safe->second, .required = options_.required});
+    (void)journal_.set_consumer(kConsumer, {.applied = std::min(safe->first, applied.recorded),
+                                            .restart = safe->second,
+                                            .required = options_.required});
   os::Lock lock(mutex_);
   stats_.applied = std::max(stats_.applied, applied.through);
   stats_.durable = std::max(stats_.durable, applied.durable);

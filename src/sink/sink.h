@@ -15,8 +15,11 @@
 namespace farshore {
 
 struct Applied {
-  Sequence through;                // everything up to this sequence is in the target
-  Sequence durable;                // and up to here it survives the target's crash
+  Sequence through;  // everything up to this sequence is in the target
+  Sequence durable;  // and up to here it survives the target's crash
+  // What open() would answer after that crash: <= durable, since what changes nothing in the target
+  // leaves no trace there.
+  Sequence recorded;
   std::uint64_t transactions = 0;  // in this call
   std::uint64_t changes = 0;
   WallTime commit_time{};  // of the newest transaction applied in this call; zero: none

@@ -45,7 +45,7 @@ Result<Sequence> PostgresSink::open(const Uuid& stream, Epoch epoch) {
                         "session_replication_role TO this role (PostgreSQL 15 and later)"});
   relations_.forget_all();
   FARSHORE_TRY(gates_.load(session_->pipeline(), stream_, options_));
-  through_ = written_ = durable_ = pending_through_ = session_->progress_at_open();
+  through_ = written_ = durable_ = recorded_ = pending_through_ = session_->progress_at_open();
   asked_durable_at_ = world_.now();
   return through_;
 }
@@ -77,6 +77,7 @@ Result<Applied> PostgresSink::apply(TransactionCursor& cursor, Deadline deadline
   FARSHORE_TRY(ask_durable());
   applied.through = through_;
   applied.durable = durable_;
+  applied.recorded = recorded_;
   return applied;
 }
 
@@ -277,6 +278,7 @@ Result<void> PostgresSink::ask_durable() {
   asked_durable_at_ = now;
   FARSHORE_TRY(session_->make_durable());
   durable_ = through_;
+  recorded_ = written_;
   return {};
 }
 

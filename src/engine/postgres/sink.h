@@ -111,6 +111,7 @@ class PostgresSink final : public Sink {
   Sequence through_;  // applied
   Sequence written_;  // the last that moved the origin
   Sequence durable_;
+  Sequence recorded_;  // written_ as of then
   MonotonicTime asked_durable_at_{};
 
   std::deque<GroupItem> group_;
