@@ -9,6 +9,15 @@ namespace {
 
 constexpr Duration kLookAgain = 3ms;
 
+void write_message(Bytes& payload, std::uint64_t sub_xid, std::string_view text) {
+  ByteWriter(payload).number(sub_xid).string32(text);
+}
+
+void write_definition(Bytes& payload, std::uint64_t sub_xid, char table) {
+  const char text[] = {kDefines, table};
+  write_message(payload, sub_xid, {text, sizeof text});
+}
+
 }  // namespace
 
 void pause(os::World& world, Duration d) {
@@ -114,6 +123,7 @@ Result<SourceIdentity> MemorySource::start(const Position& after) {
                      released, after_);
   scanned_ = 0;
   emitted_.clear();
+  defined_.clear();
   return SourceIdentity{database_.identity_};
 }
 
@@ -148,7 +158,8 @@ void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>&
     case Kind::change: {
       emitted_[entry.xid] = true;
       Bytes payload;
-      ByteWriter(payload).number(entry.sub_xid).string32(entry.change);
+      write_definition(payload, entry.sub_xid, table_of(entry.change));
+      write_message(payload, entry.sub_xid, entry.change);
       out.push_back({.kind = RecordKind::data,
                      .flags = {.first = first, .streamed = true},
                      .xid = entry.xid,
@@ -180,7 +191,10 @@ void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime com
                               std::vector<Record>& out) {
   Record record{.kind = RecordKind::data, .flags = {.first = true}, .xid = transaction.xid};
   for (std::size_t i = 0; i < transaction.changes.size(); ++i) {
-    ByteWriter(record.payload).number(std::uint64_t{0}).string32(transaction.changes[i]);
+    const std::string& change = transaction.changes[i];
+    if (defined_.insert(table_of(change)).second)
+      write_definition(record.payload, 0, table_of(change));
+    write_message(record.payload, 0, change);
     ++record.changes;
     if (i + 1 < transaction.changes.size() && world_.random().next() % 4 == 0) {
       out.push_back(std::move(record));
@@ -191,6 +205,12 @@ void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime com
   record.commit_time = commit_time;
   record.position = position_of(transaction.commit_lsn);
   out.push_back(std::move(record));
+}
+
+std::vector<Bytes> MemorySource::preamble() const {
+  Bytes all;
+  for (const char table : defined_) write_definition(all, 0, table);
+  return {all};
 }
 
 void MemorySource::acknowledge(const Acknowledgement& acknowledgement) {

@@ -1,12 +1,16 @@
 // MemoryDatabase: a database in memory with a log, transactions in progress, and a slot; and
 // MemorySource, the Source over it. It outlives the agents that crash around it. Content of a
-// transaction is a list of texts, so that a sink can be compared change by change. For the
+// transaction is a list of texts, so that a sink can be compared change by change. A text's first
+// letter is its table; as in pgoutput a session defines a table before its first change, once, or,
+// in a streamed transaction, again for each change. For the
 // simulator: shared between hosts, so without locks (only one thread runs at a time, and a crashed
 // one would hold a lock for ever); who waits looks again after a while.
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "os/world.h"
@@ -64,6 +68,13 @@ class MemoryDatabase {
 
 void pause(os::World& world, Duration d);
 
+// What a payload holds: the subtransaction (0: none), then a change, or a mark and the table that
+// it defines.
+constexpr char kDefines = '\x01';
+inline char table_of(std::string_view change) {
+  return change.empty() ? '?' : change.front();
+}
+
 std::uint64_t lsn_of(const Position& position);  // 0 when empty
 Position position_of(std::uint64_t lsn);
 
@@ -74,7 +85,7 @@ class MemorySource final : public Source {
 
   Result<SourceIdentity> start(const Position& after) override;
   Result<std::vector<Record>> next(Deadline deadline) override;
-  std::vector<Bytes> preamble() const override { return {"preamble"}; }
+  std::vector<Bytes> preamble() const override;
   void acknowledge(const Acknowledgement& acknowledgement) override;
   SourceProgress progress() override { return {}; }
   void interrupt() override;
@@ -90,6 +101,7 @@ class MemorySource final : public Source {
   std::uint64_t after_ = 0;
   std::size_t scanned_ = 0;
   std::map<std::uint64_t, bool> emitted_;  // streamed xids of this session that have begun
+  std::set<char> defined_;                 // tables of which this session has spoken
   bool interrupted_ = false;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "fakes/memory_database.h"
+
 namespace farshore::fakes {
 namespace {
 
@@ -15,6 +17,12 @@ void MemoryTarget::crash() {
   ++generation_;
 }
 
+void MemoryTarget::restore(std::size_t count) {
+  durable_count_ = std::min(count, durable_count_);
+  durable_ = durable_count_ == 0 ? Sequence() : applied_[durable_count_ - 1].sequence;
+  crash();
+}
+
 std::vector<AppliedTransaction> MemoryTarget::applied() const {
   return applied_;
 }
@@ -25,12 +33,16 @@ std::vector<std::string> MemoryTarget::violations() const {
 
 Result<Sequence> MemorySink::open(const Uuid&, Epoch) {
   generation_ = target_.generation_;
+  known_.clear();
   return target_.through_;
 }
 
 Result<AppliedTransaction> MemorySink::read(TransactionCursor& cursor, const CursorItem& item) {
   AppliedTransaction transaction{
       .xid = item.xid, .sequence = item.place.sequence, .changes = {}, .position = item.position};
+  // A streamed transaction defines its tables for itself.
+  std::set<char> own;
+  std::set<char>& known = item.streamed ? own : known_;
   for (;;) {
     FARSHORE_TRY_ASSIGN(auto placed, cursor.next_record());
     if (!placed) return transaction;
@@ -40,7 +52,29 @@ Result<AppliedTransaction> MemorySink::read(TransactionCursor& cursor, const Cur
       std::string change(in.string32());
       const bool aborted =
           std::binary_search(item.aborted_sub_xids.begin(), item.aborted_sub_xids.end(), sub_xid);
-      if (sub_xid == 0 || !aborted) transaction.changes.push_back(std::move(change));
+      if (sub_xid != 0 && aborted) continue;
+      if (change.front() == kDefines) {
+        known.insert(change.back());
+        continue;
+      }
+      if (!known.contains(table_of(change)))
+        return permanent(ErrorKind::rejected,
+                         "transaction {} at {} changes table {}, of which the stream has said "
+                         "nothing",
+                         item.xid, item.place, table_of(change));
+      transaction.changes.push_back(std::move(change));
+    }
+  }
+}
+
+Result<void> MemorySink::learn(TransactionCursor& cursor) {
+  for (;;) {
+    FARSHORE_TRY_ASSIGN(auto placed, cursor.next_record());
+    if (!placed) return {};
+    ByteReader in(placed->record.payload);
+    while (in.left() > 0) {
+      in.number<std::uint64_t>();
+      if (const ByteView text = in.string32(); text.front() == kDefines) known_.insert(text.back());
     }
   }
 }
@@ -54,7 +88,12 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
     if (!item) break;
     applied.through = item->place.sequence;
     applied.commit_time = std::max(applied.commit_time, item->commit_time);
-    if (item->kind != RecordKind::data || item->place.sequence <= target_.through_) continue;
+    const bool done = item->place.sequence <= target_.through_;
+    if (item->kind == RecordKind::session) known_.clear();
+    if (item->kind == RecordKind::preamble ||
+        (done && item->kind == RecordKind::data && !item->streamed))
+      FARSHORE_TRY(learn(cursor));
+    if (item->kind != RecordKind::data || done) continue;
     FARSHORE_TRY_ASSIGN(AppliedTransaction transaction, read(cursor, *item));
     group.push_back(std::move(transaction));
   }
@@ -76,6 +115,7 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
   }
   // What holds no transaction after the durable one is as durable as it.
   applied.durable = target_.durable_ == target_.through_ ? applied.through : target_.durable_;
+  applied.recorded = target_.durable_;
   return applied;
 }
 

@@ -3,6 +3,7 @@
 // commit does. For the simulator, as memory_database.h.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,8 @@ struct AppliedTransaction {
 
 class MemoryTarget {
  public:
-  void crash();  // back to what was durable
+  void crash();                     // back to what was durable
+  void restore(std::size_t count);  // from a backup: as it was when it held so many transactions
   std::vector<AppliedTransaction> applied() const;
   std::vector<std::string> violations()
       const;  // transactions out of order, twice, or with a gap in their records
@@ -50,10 +52,12 @@ class MemorySink final : public Sink {
 
  private:
   Result<AppliedTransaction> read(TransactionCursor& cursor, const CursorItem& item);
+  Result<void> learn(TransactionCursor& cursor);
 
   os::World& world_;
   MemoryTarget& target_;
   std::uint64_t generation_ = 0;
+  std::set<char> known_;  // tables that the stream has defined
 };
 
 struct NoCopy final : CopySink {

@@ -19,7 +19,7 @@ constexpr Duration kCatchUpMax = 20min;
 class History {
  public:
   History(Simulation& simulation, const HistoryOptions& options)
-      : simulation_(simulation), regions_(simulation) {
+      : simulation_(simulation), regions_(simulation), restores_(regions_.keeps() && chance(2)) {
     regions_.apply_twice = options.apply_twice;
   }
 
@@ -29,15 +29,17 @@ class History {
     const auto writer = simulation_.driver().run("writer", [this] { write(); });
     const auto waiter = simulation_.driver().run("waiter", [this] { commit_and_wait(); });
     strike();
+    const bool region_lost = chance(4);
+    if (region_lost) lose_near_region();
     stopping_ = true;
     simulation_.join(writer);
     simulation_.join(waiter);
-    const bool region_lost = chance(4);
     if (region_lost)
-      lose_near_region();
+      apply_what_is_left();
     else
       catch_up();
     check_applied(region_lost);
+    if (!region_lost && chance(3)) promise_newer_epoch();
     regions_.stop_near();
     regions_.stop_far();
     check_far_journal();
@@ -100,7 +102,9 @@ class History {
     while (!stopping_) {
       simulation_.sleep(some_time(200ms));
       const std::uint64_t lsn = regions_.database().commit({text()});
-      if (regions_.database().wait_far_durable(lsn, world.after(20s))) acknowledged_.insert(lsn);
+      if (!regions_.database().wait_far_durable(lsn, world.after(20s))) continue;
+      acknowledged_.insert(lsn);
+      if (doomed_) strike_near_region();
     }
   }
 
@@ -118,13 +122,16 @@ class History {
     os::sim::Host& near = regions_.near_host();
     os::sim::Host& far = regions_.far_host();
     os::sim::Host& one = chance(2) ? near : far;
-    switch (below(16)) {
+    switch (below(17)) {
       case 0:
       case 1:
         return restart(one, Crash::power);
       case 2:
-      case 3:
         return restart(one, Crash::process);
+      case 3:  // what the first incarnation wrote, the second must not call durable unsynced
+        restart(one, Crash::process);
+        simulation_.sleep(some_time(1s));
+        return restart(one, Crash::power);
       case 4:
         return regions_.target().crash();
       case 5:
@@ -150,6 +157,8 @@ class History {
         return simulation_.step_wall(one, some_time(20s) - 10s);
       case 15:
         return lose_near_disk();
+      case 16:
+        return restore_target();
     }
   }
 
@@ -168,6 +177,7 @@ class History {
   }
 
   void fill_for_a_while(os::sim::Host& host) {
+    if (restores_) return;  // a full disk trims what is kept for that
     simulation_.fill_disk(host);
     simulation_.sleep(some_time(5s));
     simulation_.free_disk(host);
@@ -181,6 +191,12 @@ class History {
     simulation_.sleep(some_time(1s));
     simulation_.restart(regions_.near_host());
     regions_.start_near();
+  }
+
+  // The target's database comes back from a backup, so long as the journals hold what it lacks.
+  void restore_target() {
+    const std::uint64_t newest = regions_.target().count();
+    if (restores_ && newest > 0) regions_.target().restore(newest - below(newest));
   }
 
   void heal() {
@@ -222,15 +238,27 @@ class History {
     return text;
   }
 
-  // The whole primary region is gone for good; the far side applies what it holds.
+  // The whole primary region is gone for good, if it can be at the moment at which a commit was
+  // acknowledged.
   void lose_near_region() {
+    doomed_ = true;
+    for (int tries = 0; doomed_ && tries < 100; ++tries) simulation_.sleep(100ms);
+    if (doomed_) strike_near_region();
+    if (regions_.far_host().up()) return;
+    simulation_.restart(regions_.far_host());
+    regions_.start_far();
+  }
+
+  void strike_near_region() {
+    doomed_ = false;
     simulation_.crash(regions_.near_host(), Crash::power);
     simulation_.lose_disk(regions_.near_host());
-    if (chance(2)) {
-      simulation_.crash(regions_.far_host(), Crash::process);
-      simulation_.restart(regions_.far_host());
-      regions_.start_far();
-    }
+    if (chance(4)) return;
+    simulation_.crash(regions_.far_host(), chance(4) ? Crash::process : Crash::power);
+  }
+
+  // The far side applies what it holds.
+  void apply_what_is_left() {
     std::size_t count = 0;
     for (int quiet = 0; quiet < 100; ++quiet) {
       simulation_.sleep(500ms);
@@ -268,11 +296,34 @@ class History {
                                    region_lost ? "region lost" : "caught up"));
   }
 
+  // A far journal that has promised a newer epoch takes nothing more of the old one.
+  void promise_newer_epoch() {
+    regions_.stop_far();
+    Sequence end;
+    {
+      const auto far = open(regions_.far_host(), Regions::kJournalFar);
+      end = far->status().written.sequence;
+      if (!far->promise(Epoch(2)).ok()) return;  // a fault that was armed
+    }
+    regions_.start_far();
+    for (int i = 0; i < 20; ++i) {
+      commit_small();
+      simulation_.sleep(200ms);
+    }
+    regions_.stop_far();
+    const auto far = open(regions_.far_host(), Regions::kJournalFar);
+    if (far->status().written.sequence > end)
+      simulation_.fail(
+          fmt::format("the far journal has promised epoch 2 at {} and then took {} of "
+                      "epoch 1",
+                      end, far->status().written));
+  }
+
   std::unique_ptr<journal::Journal> open(os::sim::Host& host, const char* folder) {
-    auto journal = journal::Journal::open(host.world(), folder, Regions::journal_options(), {});
+    auto journal = journal::Journal::open(host.world(), folder, regions_.journal_options(), {});
     for (int tries = 0; !journal.ok() && tries < 5;
          ++tries)  // a fault that was armed may still strike here
-      journal = journal::Journal::open(host.world(), folder, Regions::journal_options(), {});
+      journal = journal::Journal::open(host.world(), folder, regions_.journal_options(), {});
     if (!journal.ok()) simulation_.fail("a journal does not open: " + journal.error().what);
     return *std::move(journal);
   }
@@ -304,7 +355,9 @@ class History {
 
   Simulation& simulation_;
   Regions regions_;
+  const bool restores_;
   bool stopping_ = false;
+  bool doomed_ = false;  // the near region ends at the next acknowledgement
   std::uint64_t number_ = 0;
   std::set<std::uint64_t> acknowledged_;
 };

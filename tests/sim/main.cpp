@@ -15,7 +15,7 @@ struct Arguments {
   std::uint64_t first = 1, seeds = 500, twice = 0;
   std::string trace_path;
   HistoryOptions history;
-  bool quiet = false, all_faults = true;
+  bool quiet = false, all_faults = true, until_failure = false;
 };
 
 constexpr const char* kUsage =
@@ -23,6 +23,7 @@ constexpr const char* kUsage =
     "  --seeds N     run N seeds (500)         --first N   beginning with this one (1)\n"
     "  --seed N      run just this one         --trace F   and write each switch point to a file\n"
     "  --twice N     run the first N a second time: both must have the same trace hash\n"
+    "  --until-failure ends with the first seed that fails\n"
     "  --apply-twice a planted fault that must be found\n"
     "FARSHORE_SIM_EVENTS=1 prints the events of both regions.\n";
 
@@ -42,6 +43,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
       arguments.trace_path = i + 1 < argc ? argv[++i] : "";
     else if (word == "--quiet")
       arguments.quiet = true;
+    else if (word == "--until-failure")
+      arguments.until_failure = true;
     else if (word == "--apply-twice")
       arguments.history.apply_twice = true;
     else
@@ -54,6 +57,9 @@ os::sim::SeedOutcome run(std::uint64_t seed, const Arguments& arguments) {
   os::sim::Options options{.seed = seed, .trace_path = arguments.trace_path};
   options.wire.reset = 0.0002;
   options.wire.delay_spike = 0.001;
+  // Regions of one city, and disks that take their time: an answer may then be faster than a sync.
+  if (seed % 3 == 1) options.wire.latency = 1ms, options.wire.jitter = 500us;
+  if (seed % 4 < 2) options.disk.sync_max = 150ms;
   return os::sim::run_seed_in_child(
       options, [&](os::sim::Simulation& simulation) { run_history(simulation, arguments.history); },
       120s);
@@ -94,6 +100,7 @@ int run_all(const Arguments& arguments) {
     if (!arguments.quiet || !outcome.ok) fmt::print("{}\n", outcome.line());
     if (!outcome.ok) fmt::print("  {}\n  replay: ./dev sim --seed {}\n", outcome.text, seed);
     std::fflush(stdout);
+    if (!outcome.ok && arguments.until_failure) break;
   }
   fmt::print("{} switch points; faults: {}\n", switch_points, counts.text());
   if (arguments.all_faults && arguments.seeds >= 100 && !every_fault_fired(counts)) ++failed;

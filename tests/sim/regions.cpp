@@ -29,13 +29,10 @@ Regions::Regions(os::sim::Simulation& simulation)
       far_(simulation.add_host(kFar)),
       database_(simulation.driver().world()),
       near_agent_(std::make_shared<NearAgent>()),
-      far_agent_(std::make_shared<FarAgent>()) {}
-
-journal::Options Regions::journal_options() {
-  journal::Options options;
-  options.segment_bytes = 1_MiB;
-  options.keep = 1h;
-  return options;
+      far_agent_(std::make_shared<FarAgent>()) {
+  const bool keeps = simulation.random().next() % 2 == 0;
+  journal_options_.segment_bytes = keeps ? 1_MiB : 16_KiB;
+  journal_options_.keep = keeps ? Duration(1h) : Duration::zero();
 }
 
 EventSink Regions::events(const std::string& who) {
@@ -67,7 +64,7 @@ void Regions::run_near(os::World& world, std::shared_ptr<NearAgent> self) {
   if (!link.ok()) simulation_.fail("near link: " + link.error().what);
   pipeline::SourceStream::Options options{.name = kStream,
                                           .folder = "/data/source",
-                                          .journal = journal_options(),
+                                          .journal = journal_options_,
                                           .definition = "definition"};
   options.targets.push_back(
       {.site = kSite,
@@ -101,7 +98,7 @@ void Regions::run_far(os::World& world, std::shared_ptr<FarAgent> self) {
                           {.stream_name = kStream,
                            .site = kSite,
                            .folder = "/data/target",
-                           .journal = journal_options()},
+                           .journal = journal_options_},
                           sink, aside, copy, events("far"));
   auto endpoint = link::Endpoint::make(world, "far:7432", events("far link"));
   if (!endpoint.ok()) simulation_.fail("far endpoint: " + endpoint.error().what);

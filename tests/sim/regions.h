@@ -43,7 +43,9 @@ class Regions {
 
   static constexpr const char* kJournalNear = "/data/source/journal";
   static constexpr const char* kJournalFar = "/data/target/journal";
-  static journal::Options journal_options();
+  // Half of the seeds keep what was applied, the others trim it at once, in small segments.
+  const journal::Options& journal_options() const { return journal_options_; }
+  bool keeps() const { return journal_options_.keep > Duration::zero(); }
 
  private:
   void run_near(os::World& world, std::shared_ptr<NearAgent> self);
@@ -55,6 +57,7 @@ class Regions {
   os::sim::Host& far_;
   fakes::MemoryDatabase database_;
   fakes::MemoryTarget target_;
+  journal::Options journal_options_;
   std::shared_ptr<NearAgent> near_agent_;
   std::shared_ptr<FarAgent> far_agent_;
 };
