@@ -5,7 +5,11 @@ Each round writes at least --transactions transactions through two writers while
 random moments: kill -9 of either agent or database, WAN cuts, swallowed packets, SIGSTOP. Ids that
 the source acknowledged are kept outside, in this process. Then everything is healed, the target
 must catch up, every table is compared row by row, and every acknowledged id must be in both
-ledgers. Last line: faults, transactions, rows compared, differences.
+ledgers. The first copy of the tables happens under the same load. In the end a row is taken away
+in the target behind our back: the leg must stop at its next change. Last line: faults,
+transactions, rows compared, differences.
+
+--unsynced: the agents run on disks that lose what was not synced when they are killed (unsynced.c).
 
 --region-kills N: N times the whole primary region is killed (database, agent, disks) under
 remote_apply load; every commit that was acknowledged must be in the target.
@@ -13,7 +17,6 @@ remote_apply load; every commit that was acknowledged must be in the target.
 
 import argparse
 import collections
-import os
 import pathlib
 import random
 import shutil
@@ -30,6 +33,7 @@ from lab import case, compare, process  # noqa: E402
 from lab.farshore import Deployment  # noqa: E402
 from lab.ports import Ports  # noqa: E402
 from lab.postgres import Postgres  # noqa: E402
+from unsynced import UnsyncedDisk  # noqa: E402
 
 WRITERS = 2
 SETTINGS = {"logical_decoding_work_mem": "64kB", "max_replication_slots": "20"}
@@ -85,9 +89,7 @@ class Writer(threading.Thread):
             )
             return
         else:
-            cursor.execute(
-                "SELECT crash_step(%s, %s, %s)", (self.next_id, self.number, WRITERS)
-            )
+            cursor.execute("SELECT crash_step(%s, %s, %s)", (self.next_id, self.number, WRITERS))
         self.acknowledged.append(self.next_id)
 
     def stop(self):
@@ -98,8 +100,8 @@ class Writer(threading.Thread):
 class Field:
     """Two servers, a WAN and two agents, and what can be done to them."""
 
-    def __init__(self, folder, versions, environment=None, **options):
-        self.folder = folder
+    def __init__(self, folder, versions, disk=None, **options):
+        self.folder, self.disk = folder, disk
         ports = Ports()
         self.servers = [
             Postgres(name, version, folder, ports.take(), case.templates(), SETTINGS).create()
@@ -114,13 +116,12 @@ class Field:
             ports,
             [("r1", self.source), ("r2", self.target)],
             stream={"tables": [{"match": "public.*", "identity": "full"}]},
+            environment=disk.environment() if disk else None,
             **options,
         )
-        self.environment = environment or {}
         self.counts = collections.Counter()
 
     def start(self):
-        os.environ.update(self.environment)  # agents inherit it
         self.deployment.start()
 
     def faults(self):
@@ -141,7 +142,10 @@ class Field:
         self.counts[name] += 1
 
     def _kill_agent(self, agent, chance):
+        pid = agent.process.pid
         agent.kill()
+        if self.disk:
+            self.disk.cut_power(pid)
         time.sleep(chance.uniform(0, 1.5))
         agent.start()
 
@@ -167,15 +171,54 @@ class Field:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def state_of(field):
+    leg = field.deployment.try_leg()
+    return leg["state"] if leg else "unknown"
+
+
 def wait_caught_up(field, number, seconds):
     """Until a row committed now is in the target: so is all that was before it."""
     field.source.sql("INSERT INTO ledger VALUES (%s, -1)", (number,))
+
+    def there():
+        if field.target.value("SELECT 1 FROM ledger WHERE id = %s", (number,)):
+            return True
+        if state_of(field) == "failed":
+            raise process.Failed(f"the leg has failed: {field.deployment.try_leg()}")
+        return False
+
     process.wait_until(
-        lambda: field.target.value("SELECT 1 FROM ledger WHERE id = %s", (number,)),
+        there,
         seconds,
         lambda: f"the target does not catch up: {field.deployment.try_leg()}",
         every=0.3,
     )
+
+
+def expect_lost_row_noticed(field, number):
+    """A row that the target has lost: its next change touches none, which must stop the leg."""
+    field.source.sql("INSERT INTO ledger VALUES (%s, -1)", (number,))
+    wait_caught_up(field, number + 1, 60)
+    field.target.sql("DELETE FROM ledger WHERE id = %s", (number,))
+    field.source.sql("UPDATE ledger SET writer = -2 WHERE id = %s", (number,))
+    process.wait_until(
+        lambda: state_of(field) == "failed",
+        30,
+        lambda: f"a change of a row that the target has lost passed: {field.deployment.try_leg()}",
+    )
+
+
+def write_while(field, seed, action):
+    """Does it under load; the ids that were acknowledged meanwhile."""
+    writers = [Writer(n, field.source, n, seed + n) for n in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    try:
+        action()
+    finally:
+        for writer in writers:
+            writer.stop()
+    return [number for writer in writers for number in writer.acknowledged]
 
 
 def missing_ids(server, ids):
@@ -207,6 +250,8 @@ class Round:
 
     def _strike_while_written(self, writers):
         names = list(self.field.faults())
+        if self.field.disk:  # what is unsynced is lost with the agent
+            names += ["kill near agent", "kill far agent"] * 4
         faults, deadline = 0, time.monotonic() + self.options.round_seconds_max
         while time.monotonic() < deadline:
             done = sum(len(writer.acknowledged) for writer in writers)
@@ -239,11 +284,12 @@ def run_rounds(options):
     folder = case.work_folder() / f"crash-{options.seed}"
     folder.mkdir(mode=0o755)
     folder.chmod(0o755)
-    environment = {"LD_PRELOAD": str(options.shim)} if options.shim else {}
-    field = Field(folder, options.versions, environment, rtt=options.rtt)
+    disk = unsynced_disk(folder, options) if options.unsynced else None
+    field = Field(folder, options.versions, disk, rtt=options.rtt)
     total = [0, 0, 0, 0]
     try:
-        field.start()
+        copied = write_while(field, options.seed, field.start)
+        print(f"copied while {len(copied)} transactions committed", flush=True)
         for number in range(1, options.rounds + 1):
             began = time.monotonic()
             result = Round(field, number, options).run()
@@ -257,6 +303,8 @@ def run_rounds(options):
             )
             if result[3]:
                 break
+        if not total[3]:
+            expect_lost_row_noticed(field, (options.rounds + 1) * 10_000_000)
     except process.Failed as failure:
         print(f"failed: {failure}")
         show_logs(folder)
@@ -268,7 +316,18 @@ def run_rounds(options):
             process.kill_all()
             print(f"kept: {folder}")
     print("faults:", ", ".join(f"{name} {count}" for name, count in sorted(field.counts.items())))
+    if disk:
+        print("lost:", ", ".join(f"{name} {count}" for name, count in sorted(disk.lost.items())))
     return total
+
+
+def unsynced_disk(folder, options):
+    library = case.program(
+        "the library of unsynced writes",
+        "FARSHORE_UNSYNCED",
+        "tests/crash/libfarshore_unsynced.so",
+    )
+    return UnsyncedDisk(library, folder, random.Random(options.seed))
 
 
 def kill_region(number, options):
@@ -334,7 +393,9 @@ def arguments():
     parser.add_argument("--seed", type=int, default=random.randrange(1, 10**6))
     parser.add_argument("--rtt", default="10ms")
     parser.add_argument("--versions", default="15,15", help="of source and target")
-    parser.add_argument("--shim", help="library to preload in the agents")
+    parser.add_argument(
+        "--unsynced", action="store_true", help="killed agents lose what they did not sync"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder of a failed run")
     options = parser.parse_args()
     options.versions = [int(version) for version in options.versions.split(",")]

@@ -25,11 +25,12 @@ class Region:
 class Agent:
     """`farshore run` for one region. Its log is kept over restarts."""
 
-    def __init__(self, program, region, config, folder):
+    def __init__(self, program, region, config, folder, environment=None):
         self.region, self.config = region, config
         self.program = program
         words = [program, "run", "--region", region.name, "--config", config]
-        environment = {"ASAN_OPTIONS": "detect_leaks=0"}  # kill -9 and stop in mid-work are normal
+        # kill -9 and stop in mid-work are normal
+        environment = {"ASAN_OPTIONS": "detect_leaks=0", **(environment or {})}
         self.process = Process(
             words, folder / f"agent-{region.name}.log", cwd=folder, environment=environment
         )
@@ -82,10 +83,12 @@ class Deployment:
         stream=None,
         streams=None,
         user="postgres",
+        environment=None,
     ):
         self.program = pathlib.Path(program).resolve()
         self.folder = pathlib.Path(folder)
         self.user = user
+        self.environment = environment  # of the agents
         self.regions = [Region(name, postgres, ports) for name, postgres in regions]
         self.wans = {}
         self.dial_port = {}  # (from, to) -> the WAN's port
@@ -166,7 +169,7 @@ class Deployment:
             wan.start()
         for region in self.regions:
             self.agents[region.name] = Agent(
-                self.program, region, self.config_path(region), self.folder
+                self.program, region, self.config_path(region), self.folder, self.environment
             ).start()
         if wait:
             self.wait_for_state("streaming", 60)
