@@ -278,6 +278,7 @@ TEST_F(JournalRecovery, AFailedOrShortWriteIsFinalAndLosesNothingDurable) {
 TEST_F(JournalRecovery, ASecondTryAfterAFullDiskLeavesNoHole) {
   world.disk.set({.capacity = 100 * 1024});
   open();
+  ASSERT_TRUE(journal->set_consumer("eu", {.required = true}).ok());  // nothing is trimmed
   for (int i = 0; i < 150; ++i) append(data_record(++xid, Bytes(1000, 'x')));
   ASSERT_TRUE(eventually([&] { return journal->status().health == Health::full; }));
   world.disk.set({.writes_until_failure = 1, .failing_path = segment_paths().at(0)});

@@ -181,9 +181,9 @@ Result<void> CopyReceiver::apply_aside(const Leg& leg, Sequence last, std::stop_
   FARSHORE_TRY_ASSIGN(Sequence through, aside_.open(leg.stream, leg.epoch));
   const auto places = leg.journal->consumer(kConsumer);
   const Sequence first = leg.journal->status().first.sequence;
-  const bool kept = places && places->restart >= first;
-  FARSHORE_TRY_ASSIGN(auto cursor,
-                      leg.journal->cursor(kept ? places->restart : Sequence(0), Sequence(0)));
+  const Sequence from = places && places->restart >= first ? places->restart : Sequence(0);
+  const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
+  FARSHORE_TRY_ASSIGN(auto cursor, leg.journal->cursor(from, Sequence(0), whole_after));
   BoundedCursor bounded(std::move(cursor), last);
   Result<void> result;
   while (result.ok() && through < last) {
