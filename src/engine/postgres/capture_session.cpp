@@ -8,6 +8,11 @@ constexpr std::uint64_t kBatchBytesMax = 4_MiB;  // of one receive
 // more often and make it needless.
 constexpr Duration kPlaceEvery = 2s;
 constexpr Duration kAskAfterSilence = 5s;
+// A walsender sends row by row, and each row would wake us. Of a backlog, where nobody waits for a
+// commit, what comes within this time is taken at once.
+constexpr Duration kGather = 2ms;
+constexpr Duration kBacklogAge = 1s;             // of the newest commit
+constexpr std::uint64_t kBacklogBytes = 64_KiB;  // of a transaction whose commit has not come
 // TCP's own timeouts notice a dead peer within 10 s; a walsender may be busy with a large
 // transaction for longer than that.
 constexpr Duration kSilenceMax = 60s;
@@ -32,6 +37,8 @@ CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> con
 
 Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker& waker) {
   for (;;) {
+    if (in_backlog_)
+      (void)os::poll_fd(-1, false, false, earlier(deadline, world_.after(kGather)), &waker);
     Wait wait;
     {
       os::Lock lock(mutex_);
@@ -55,7 +62,12 @@ CaptureSession::Wait CaptureSession::next_wait() {
 }
 
 void CaptureSession::drain() {
+  const Lsn emitted = assembler_.emitted();
+  read_data_ = false;
   auto read = read_all();
+  if (assembler_.emitted() > emitted)
+    commits_are_old_ = assembler_.commit_time() < world_.clock().wall() - kBacklogAge;
+  in_backlog_ = read_data_ && (commits_are_old_ || unended_bytes_ > kBacklogBytes);
   if (!read.ok()) {
     failure_ = std::move(read).error();
     return;
@@ -98,6 +110,10 @@ Result<void> CaptureSession::take(ByteView message) {
     return permanent(ErrorKind::corrupt, "{}: a replication message of type '{}' and {} bytes",
                      connection_->server(), message.front(), message.size());
   received_ = std::max(received_, Lsn(network_number(message.substr(9, 8))));
+  read_data_ = true;
+  const auto type = static_cast<MessageType>(message[kDataHeader]);
+  const bool ends = type == MessageType::commit || type == MessageType::stream_commit;
+  unended_bytes_ = ends ? 0 : unended_bytes_ + message.size();
   auto taken = assembler_.take(message.substr(kDataHeader));
   if (!taken.ok()) return within(connection_->server(), std::move(taken).error());
   return {};

@@ -58,7 +58,11 @@ class CaptureSession {
 
   os::World& world_;
   const std::unique_ptr<Connection> connection_;
-  RecordAssembler assembler_;  // receive's thread only
+  RecordAssembler assembler_;  // receive's thread only, as what follows
+  bool read_data_ = false;     // by the last drain
+  bool commits_are_old_ = false;
+  std::uint64_t unended_bytes_ = 0;  // received since the last commit
+  bool in_backlog_ = false;
 
   mutable os::Mutex mutex_;  // of all below, and of the connection
   Feedback feedback_;

@@ -42,6 +42,7 @@ class RecordAssembler {
   // Of the newest record with a position; and of the newest transaction that gave none.
   Lsn emitted() const { return emitted_; }
   Lsn passed() const { return passed_; }
+  WallTime commit_time() const { return commit_time_; }  // newest given
 
   // All Relation and Type messages that are valid after the records given so far, as payloads.
   std::vector<Bytes> preamble() const;
