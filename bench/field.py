@@ -1,5 +1,6 @@
 """What the benchmarks with real servers share: native replication and Farshore side by side."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -16,6 +17,8 @@ from lab.farshore import Deployment  # noqa: E402
 from lab.ports import Ports  # noqa: E402
 from lab.postgres import Postgres  # noqa: E402
 
+# A table without a key is replicated natively too, when rows are only added.
+STREAM = {"tables": [{"match": "public.*", "identity": "full"}]}
 SETTINGS = {
     "synchronous_commit": "off",
     "shared_buffers": "512MB",
@@ -29,7 +32,7 @@ SETTINGS = {
 class Field:
     """One source, one target for Farshore, one target for the peer; the same tables in all."""
 
-    def __init__(self, name, versions=(15, 15), rtt="0", rate="off", **options):
+    def __init__(self, name, versions=(15, 15), rtt="0", rate="off", stream=None):
         process.clean_up_at_exit()
         self.folder = case.work_folder() / name
         self.folder.mkdir(exist_ok=True)
@@ -46,7 +49,7 @@ class Field:
             [("r1", self.source), ("r2", self.ours)],
             rtt=rtt,
             rate=rate,
-            **options,
+            stream={**STREAM, **(stream or {})},
         )
 
     def _server(self, role, version):
@@ -60,17 +63,41 @@ class Field:
     def start_ours(self):
         self.deployment.start()
 
-    def start_native(self):
+    def start_native(self, port=None):
+        """`port`: where the peer finds the source, when not at its own."""
+        dsn = f"{self.source.dsn()} port={port or self.source.port}"
         self.source.sql("CREATE PUBLICATION native FOR ALL TABLES")
         self.source.sql("SELECT pg_create_logical_replication_slot('native', 'pgoutput')")
         self.peer.sql(
-            f"CREATE SUBSCRIPTION native CONNECTION '{self.source.dsn()}' PUBLICATION native WITH "
+            f"CREATE SUBSCRIPTION native CONNECTION '{dsn}' PUBLICATION native WITH "
             "(create_slot = false, slot_name = 'native', copy_data = false, binary = true, "
             "streaming = on, synchronous_commit = off, enabled = false)"
         )
 
+    def make_pgbench(self, scale=10):
+        """pgbench's tables, all published, the same rows in source and peer: Farshore copies its
+        own."""
+        self.source.program("pgbench", "-i", "-q", "-s", scale, "app")
+        for server in (self.ours, self.peer):
+            server.program("pgbench", "-i", "-q", "-I", "dtp", "-s", scale, "app")
+        for server in (self.source, self.ours, self.peer):
+            server.sql("ALTER TABLE pgbench_history REPLICA IDENTITY FULL")
+        path = self.folder / "rows"
+        for table in ("pgbench_branches", "pgbench_tellers", "pgbench_accounts"):
+            with self.source.connect().cursor() as cursor, open(path, "w") as out:
+                cursor.copy_expert(f"COPY {table} TO STDOUT", out)
+            with self.peer.connect().cursor() as cursor, open(path) as rows:
+                cursor.copy_expert(f"COPY {table} FROM STDIN", rows)
+
     def wait_row(self, server, sql, seconds=600):
-        process.wait_until(lambda: server.value(sql), seconds, f"never true: {sql}", every=0.02)
+        """Asks over one connection: a new one for each question would cost more than it sees."""
+        with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
+
+            def there():
+                cursor.execute(sql)
+                return cursor.fetchone()
+
+            process.wait_until(there, seconds, f"never true: {sql}", every=0.01)
 
     def close(self):
         process.kill_all()
@@ -98,6 +125,12 @@ def report(options, bench, name, ours, peer, unit):
             f"ratio {mine / theirs:.2f} (median of {len(ours)})",
             flush=True,
         )
+
+
+def cpu_seconds(pid):
+    """Of a process and its threads so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(action):

@@ -68,22 +68,9 @@ def run_case(field, name, size, number):
     return mine, theirs
 
 
-def copy_rows(field):
-    """Native begins with the same rows; our own copy is made by Farshore."""
-    path = field.folder / "rows"
-    for table in ("pgbench_branches", "pgbench_tellers", "pgbench_accounts"):
-        with field.source.connect().cursor() as cursor, open(path, "w") as out:
-            cursor.copy_expert(f"COPY {table} TO STDOUT", out)
-        with field.peer.connect().cursor() as cursor, open(path) as rows:
-            cursor.copy_expert(f"COPY {table} FROM STDIN", rows)
-
-
 def run(field, options):
     field.make(TABLES)
-    field.source.program("pgbench", "-i", "-q", "-s", "10", "app")
-    for server in (field.ours, field.peer):
-        server.program("pgbench", "-i", "-q", "-I", "dtp", "-s", "10", "app")
-    copy_rows(field)
+    field.make_pgbench()
     field.start_native()
     field.start_ours()
     number = 0

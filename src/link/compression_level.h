@@ -27,7 +27,7 @@ struct SendSample {
 };
 
 struct LevelState {
-  int level = 3;
+  int level = 1;  // 3 makes row changes hardly smaller, for twice the work
   std::string why = "start";
   int hold_seconds = 0;       // before the next trial
   int next_hold_seconds = 0;  // grows each time a trial was a mistake

@@ -1,5 +1,9 @@
 #include "engine/postgres/capture_session.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 namespace farshore::postgres {
 namespace {
 
@@ -10,9 +14,13 @@ constexpr Duration kPlaceEvery = 2s;
 constexpr Duration kAskAfterSilence = 5s;
 // A walsender sends row by row, and each row would wake us. Of a backlog, where nobody waits for a
 // commit, what comes within this time is taken at once.
-constexpr Duration kGather = 2ms;
-constexpr Duration kBacklogAge = 1s;             // of the newest commit
-constexpr std::uint64_t kBacklogBytes = 64_KiB;  // of a transaction whose commit has not come
+constexpr Duration kGather = 20ms;
+constexpr Duration kBacklogAge = 1s;            // of the newest commit
+constexpr std::uint64_t kBacklogBytes = 1_MiB;  // of a transaction whose commit has not come
+// Meanwhile the window of so small a buffer closes, and then the kernel gathers the server's rows
+// into large packets: a third of the walsender's work. Over a distance it would cost throughput.
+constexpr int kReceiveBuffer = 32 * 1024;
+constexpr std::uint32_t kNearMicroseconds = 1000;  // round trip
 // TCP's own timeouts notice a dead peer within 10 s; a walsender may be busy with a large
 // transaction for longer than that.
 constexpr Duration kSilenceMax = 60s;
@@ -21,6 +29,14 @@ std::uint64_t network_number(ByteView bytes) {
   std::uint64_t value = 0;
   for (char byte : bytes) value = value << 8 | static_cast<std::uint8_t>(byte);
   return value;
+}
+
+void narrow_window(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
+  if (info.tcpi_rtt > kNearMicroseconds) return;
+  (void)::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof kReceiveBuffer);
 }
 
 }  // namespace
@@ -33,6 +49,7 @@ CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> con
       feedback_(options.retain_max) {
   feedback_.start(options.after, options.confirmed);
   sent_at_ = heard_at_ = placed_at_ = world_.now();
+  narrow_window(PQsocket(connection_->raw()));
 }
 
 Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker& waker) {
