@@ -33,43 +33,66 @@ class Stale(Exception):
 
 
 @dataclasses.dataclass
+class Edit:
+    """Lines of one file; indentation does not count."""
+
+    file: str
+    old: list = dataclasses.field(default_factory=list)
+    new: list = dataclasses.field(default_factory=list)
+
+    def applied_to(self, text):
+        lines = text.split("\n")
+        bare = [line.strip() for line in lines]
+        size = len(self.old)
+        places = [i for i in range(len(bare)) if bare[i : i + size] == self.old]
+        if len(places) != 1 or not size:
+            raise Stale(f"{self.file} has '{' '.join(self.old)}' {len(places)} times")
+        lines[places[0] : places[0] + size] = self.new
+        return "\n".join(lines)
+
+
+@dataclasses.dataclass
 class Bug:
     name: str
     finder: str
     breaks: str
-    file: str
-    old: list
-    new: list
+    edits: list
 
-    def planted_in(self, root):
-        """The file's text with the bug in it; indentation does not count."""
-        path = root / self.file
-        if not path.is_file():
-            raise Stale(f"{self.name}: there is no {self.file}")
-        lines = path.read_text().split("\n")
-        bare = [line.strip() for line in lines]
-        size = len(self.old)
-        places = [i for i in range(len(bare)) if bare[i : i + size] == self.old]
-        if len(places) != 1:
-            raise Stale(f"{self.name}: {self.file} has its line {len(places)} times")
-        lines[places[0] : places[0] + size] = self.new
-        return "\n".join(lines)
+    def plant(self, root):
+        """The files' texts with the bug in them, by path."""
+        texts = {}
+        for edit in self.edits:
+            path = root / edit.file
+            if path not in texts and not path.is_file():
+                raise Stale(f"there is no {edit.file}")
+            texts[path] = edit.applied_to(texts.get(path) or path.read_text())
+        return texts
 
 
 def read_bugs(path):
     bugs = []
     for block in re.split(r"\n\s*\n", path.read_text()):
-        lines = [line.strip() for line in block.split("\n") if line.strip()]
-        lines = [line for line in lines if not line.startswith("#")]
+        lines = [line.strip() for line in block.split("\n")]
+        lines = [line for line in lines if line and not line.startswith("#")]
         if not lines:
             continue
         name, finder = lines[0].split(": ")
-        old = [line[2:] for line in lines[3:] if line.startswith("- ")]
-        new = [line[2:] for line in lines[3:] if line.startswith("+ ")]
-        if finder not in FINDERS or not old or len(old) + len(new) != len(lines) - 3:
-            raise SystemExit(f"{path.name}: '{name}' is not written as its head says")
-        bugs.append(Bug(name, finder, lines[1], lines[2], old, new))
+        if finder not in FINDERS:
+            raise SystemExit(f"{path.name}: '{name}' names no finder: {finder}")
+        bugs.append(Bug(name, finder, lines[1], read_edits(lines[2:])))
     return bugs
+
+
+def read_edits(lines):
+    edits = []
+    for line in lines:
+        if line.startswith("- "):
+            edits[-1].old.append(line[2:])
+        elif line.startswith("+ "):
+            edits[-1].new.append(line[2:])
+        else:
+            edits.append(Edit(line))
+    return edits
 
 
 # ---------------------------------------------------------------------------------- the copy
@@ -185,21 +208,22 @@ def expect_nothing_without(bugs, options):
 
 
 def hunt(bug, options):
-    path = COPY / bug.file
-    before = path.read_text()
+    before = {}
     try:
-        path.write_text(bug.planted_in(COPY))
+        planted = bug.plant(COPY)
+        before = {path: path.read_text() for path in planted}
+        for path, text in planted.items():
+            path.write_text(text)
         found, seconds = run(bug.finder, options)
     except Stale as stale:
         found, seconds = None, 0
-        print(stale)
+        print(f"{bug.name}: {stale}")
     finally:
-        path.write_text(before)
+        for path, text in before.items():
+            path.write_text(text)
     verdict = "found " if found else "MISSED"
-    print(
-        f"{verdict} {bug.name:30} {bug.finder:9} {seconds:4.0f} s  {(found or '')[:150]}",
-        flush=True,
-    )
+    said = (found or "")[:150]
+    print(f"{verdict} {bug.name:30} {bug.finder:9} {seconds:4.0f} s  {said}", flush=True)
     return found is not None
 
 
@@ -220,9 +244,9 @@ def check(bugs):
     stale = 0
     for bug in bugs:
         try:
-            bug.planted_in(ROOT)
+            bug.plant(ROOT)
         except Stale as why:
-            print(why)
+            print(f"{bug.name}: {why}")
             stale += 1
     print(f"{len(bugs) - stale} bugs apply, {stale} do not")
     return 1 if stale else 0

@@ -38,6 +38,7 @@ class History {
       apply_what_is_left();
     else
       catch_up();
+    if (!region_lost && chance(3)) return_near_disk_from_image();
     check_applied(region_lost);
     if (!region_lost && chance(3)) promise_newer_epoch();
     regions_.stop_near();
@@ -294,6 +295,48 @@ class History {
     simulation_.report(fmt::format("{} transactions, {} acknowledged far, {}", applied.size(),
                                    acknowledged_.size(),
                                    region_lost ? "region lost" : "caught up"));
+  }
+
+  // The near machine comes back with its disk as it was before it shipped the newest records: it
+  // must not write others in their place. The operator does as the failure says.
+  void return_near_disk_from_image() {
+    os::sim::Host& near = regions_.near_host();
+    const auto image = near.disk().image();
+    simulation_.half_open(near, regions_.far_host());  // what it ships it does not hear of
+    for (int i = 0; i < 20; ++i) {
+      commit_small();
+      simulation_.sleep(some_time(100ms));
+    }
+    simulation_.crash(near, Crash::power);
+    near.disk().restore(image);
+    heal();
+    simulation_.restart(near);
+    regions_.start_near();
+    const Duration until = simulation_.virtual_time() + kCatchUpMax;
+    while (!journals_agree_on_their_end()) {
+      if (simulation_.virtual_time() > until) simulation_.fail("no end: " + states());
+      if (shipping_failed()) lose_near_disk();
+      simulation_.sleep(100ms);
+    }
+    catch_up();
+  }
+
+  std::optional<pipeline::SourceTargetStatus> shipping() {
+    const auto* stream = regions_.near_agent().stream;
+    if (stream == nullptr) return std::nullopt;
+    auto targets = stream->status().targets;
+    return targets.empty() ? std::nullopt : std::optional(std::move(targets.front()));
+  }
+
+  bool shipping_failed() {
+    const auto target = shipping();
+    return target && target->leg.state == pipeline::State::failed;
+  }
+
+  bool journals_agree_on_their_end() {
+    const auto target = shipping();
+    return target && target->far.connected &&
+           target->far.ack.durable == regions_.near_agent().stream->status().journal.durable;
   }
 
   // A far journal that has promised a newer epoch takes nothing more of the old one.

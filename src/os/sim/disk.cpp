@@ -342,6 +342,28 @@ void Disk::lose_all() {
   counts_.count(Fault::lost_disk);
 }
 
+Disk::Image Disk::image() const {
+  Image image;
+  for (const auto& [path, folder] : folders_) {
+    image[path];
+    for (const auto& [name, inode] : folder.durable) image[path][name] = inode->durable;
+  }
+  return image;
+}
+
+void Disk::restore(const Image& image) {
+  folders_.clear();
+  for (const auto& [path, files] : image) {
+    Folder& folder = folders_[path];
+    for (const auto& [name, bytes] : files) {
+      auto inode = std::make_shared<Inode>();
+      inode->seen = inode->durable = bytes;
+      folder.seen[name] = folder.durable[name] = inode;
+    }
+  }
+  recount();
+}
+
 Result<void> Disk::flip_bit(const std::string& path, std::uint64_t offset) {
   FARSHORE_TRY_ASSIGN(const InodePointer inode, open(path, false));
   if (offset >= inode->durable.size()) {

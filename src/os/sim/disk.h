@@ -63,6 +63,10 @@ class Disk {
   void power_cut();
   void release_locks();
   void lose_all();
+  // What is durable, by folder and name; and a disk that comes back with what it once held.
+  using Image = std::map<std::string, std::map<std::string, Bytes>>;
+  Image image() const;
+  void restore(const Image& image);
   Result<void> flip_bit(const std::string& path, std::uint64_t offset);
   void set_full(bool full) { full_ = full; }
   bool is_full() const { return full_; }
