@@ -68,7 +68,7 @@ def stages(preset):
         ctest("tools", 2, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 2, preset, "pgtest"),
-        ctest("sim", 2, preset, "sim", needs=tests / "sim"),
+        ctest("sim", 2, preset, "sim", parallel=jobs, needs=tests / "sim"),
         ctest("integration", 7, preset, "integration", parallel=jobs),
         ctest("crash", 4, preset, "crash", needs=tests / "crash"),
     ]

@@ -422,9 +422,9 @@ def main():
             one, gone = kill_region(number, options)
             acknowledged, lost = acknowledged + one, lost + gone
             print(f"region kill {number}: {one} acknowledged, {gone} lost", flush=True)
-        print(
-            f"{options.region_kills} region kills: {acknowledged} commits acknowledged, {lost} lost"
-        )
+            if gone:
+                break
+        print(f"{number} region kills: {acknowledged} commits acknowledged, {lost} lost")
         bad |= lost > 0 or acknowledged == 0
     return 1 if bad else 0
 
