@@ -6,6 +6,8 @@ import pathlib
 import socket
 import tempfile
 
+from lab.process import Failed
+
 FIRST, LAST, BLOCK = 21500, 21999, 25
 
 
@@ -36,7 +38,10 @@ class Ports:
             if len(self.left) > BLOCK / 2:
                 return
             self.lock.close()
-        raise RuntimeError(f"no free block of ports between {FIRST} and {LAST}")
+        raise Failed(
+            f"no block of {BLOCK} ports between {FIRST} and {LAST} is free: see `ss -tlnp`, and "
+            f"end what listens there"
+        )
 
     def take(self):
         return self.left.pop(0)

@@ -50,7 +50,8 @@ def servers_folder():
     return folder
 
 
-def remember(folder, processes):
+def remember(folder, processes=()):
+    """For a later run, or `stop`: what to end and which folder to remove."""
     pids = {str(one.pid): one.arguments[-1] for one in processes if one.running()}
     state = {"folder": str(folder), "pids": pids}
     (STATE / "state.json").write_text(json.dumps(state, indent=1))
@@ -83,10 +84,14 @@ def end_earlier_run():
         for pid in alive:
             if command_of(pid):
                 os.kill(pid, signal.SIGKILL)
-    if pathlib.Path(state["folder"]) != STATE:
-        shutil.rmtree(state["folder"], ignore_errors=True)
-    file.unlink()
+    forget(pathlib.Path(state["folder"]))
     return bool(alive)
+
+
+def forget(folder):
+    if folder != STATE:
+        shutil.rmtree(folder, ignore_errors=True)
+    (STATE / "state.json").unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------------- the show
@@ -97,6 +102,8 @@ class Show:
         self.writers = []
         self.pgbench = None
         self.folder = servers_folder()
+        self.servers, self.deployment = [], None
+        remember(self.folder)
 
     def build(self):
         ports, templates = Ports(), Templates(self.folder)
@@ -148,6 +155,18 @@ class Show:
         leg = self.deployment.wait_for_state("streaming", 120)
         say(f"copied; {leg['site']} is {leg['state']}")
 
+    def stop(self):
+        """Ends all that runs, in the order in which nobody misses another."""
+        for writer in self.writers:
+            writer.stopping.set()
+        if self.pgbench:
+            self.pgbench.stop(number=signal.SIGINT)
+        if self.deployment:
+            self.deployment.stop()
+        for server in self.servers:
+            server.stop()
+        forget(self.folder)
+
     def processes(self):
         found = [server.process for server in self.servers]
         found += [wan.process for wan in self.deployment.wans.values()]
@@ -165,6 +184,17 @@ class Show:
             subprocess.run(command, check=False)
             say()
             time.sleep(min(5, max(0, ends - time.monotonic())))
+
+    def leg_text(self):
+        leg = self.deployment.try_leg()
+        if leg is None:
+            return "eu-west-1 does not answer"
+        return " ".join(filter(None, (f"{leg['site']} is {leg['state']}", leg["reason"])))
+
+    def expect_flowing(self):
+        leg = self.deployment.try_leg()
+        if leg is not None and leg["state"] == "failed":
+            raise Failed(self.leg_text())
 
     def lag_line(self):
         """How far the other region is behind, as it knows itself, or the source's region of it."""
@@ -225,7 +255,7 @@ class Show:
                 "SELECT 1 FROM public.quickstart_marks WHERE id = %s", (mark,)
             ),
             60,
-            lambda: f"the last commit does not arrive: {self.deployment.try_leg()}",
+            lambda: f"the last commit does not arrive: {self.leg_text()}",
         )
         say(f"the last commit was visible in eu-west-1 after {time.monotonic() - began:.1f} s")
 
@@ -271,6 +301,7 @@ class Show:
         remember(self.folder, self.processes())
         title(f"live status for {self.options.watch} s")
         self.watch(self.options.watch)
+        self.expect_flowing()
         self.cut_the_wan()
         self.kill_the_receiver()
         title("stopping the load, waiting until caught up, comparing every row")
@@ -291,21 +322,21 @@ def run(options):
     good = False
     try:
         good = show.run()
-    except Failed as failure:
+    except (Failed, AssertionError) as failure:  # AssertionError: the application's own statement
         say(f"\nquickstart: {failure}")
-        say(f"logs: {STATE}/*.log")
+        say(f"logs, until the next run: {STATE}/*.log, of the servers {show.folder}/*.log")
         return 1
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        say("\ninterrupted: stopping what was started")
+        show.stop()
+        return 130
     if options.keep:
         title("left running")
         show.how_to_look_further()
         process.forget_all()
     else:
-        show.deployment.stop()
-        for server in show.servers:
-            server.stop()
-        (STATE / "state.json").unlink(missing_ok=True)
-        if show.folder != STATE:
-            shutil.rmtree(show.folder, ignore_errors=True)
+        show.stop()
         say("everything is stopped; ./quickstart --keep leaves it running for you to look at")
     return 0 if good else 1
 
@@ -322,8 +353,8 @@ def main(argv):
     process.clean_up_at_exit()
     try:
         return run(options)
-    except KeyboardInterrupt:
-        say("\nended")
+    except KeyboardInterrupt:  # before anything was started
+        say("\ninterrupted")
         return 130
 
 
