@@ -98,8 +98,8 @@ class SyncTest(LabTest):
         median = statistics.median(sum((one.seconds for one in committers), []))
         print(f"{len(acknowledged)} acknowledged, median {median * 1e3:.1f} ms")
         self.assertGreaterEqual(median, RTT_SECONDS)
-        if not preamble.SANITIZED:
-            self.assertLessEqual(median, RTT_SECONDS + 0.010)
+        # One round trip, not two; how much above one is what `./dev bench commit-latency` says.
+        self.assertLess(median, 2 * RTT_SECONDS)
         self.expect_quiet_logs(deployment)
 
     def test_what_changes_nothing_published_does_not_wait_long(self):
