@@ -22,9 +22,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FDS_MAX 65536
+#define SYNC_TAKES_NS (20 * 1000 * 1000)  // so that a kill finds something unsynced
 #define EXPORT __attribute__((visibility("default")))
 
 static int (*real_open)(const char*, int, ...);
@@ -219,6 +221,8 @@ static int synced(int fd, int (*sync)(int)) {
   pthread_mutex_lock(&mutex);
   const unsigned long upto = records;
   pthread_mutex_unlock(&mutex);
+  const struct timespec disk_takes = {.tv_nsec = SYNC_TAKES_NS};
+  nanosleep(&disk_takes, NULL);
   const int done = sync(fd);
   if (done != 0) return done;
   pthread_mutex_lock(&mutex);
