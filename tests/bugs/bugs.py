@@ -263,8 +263,9 @@ def main(argv):
         for bug in bugs:
             print(f"{bug.name:30} {bug.finder:9} {bug.breaks}")
         return 0
-    if options.check or check(bugs):
-        return check(bugs)
+    stale = check(bugs)
+    if stale or options.check:
+        return stale
     copy_tree()
     if not options.planted_only:
         expect_nothing_without(bugs, options)

@@ -253,6 +253,10 @@ TEST_P(SinkExact, HeartbeatsMoveThePlaceAndTheTimeWithoutAWrite) {
   EXPECT_EQ(second->durable, pair.log.last());
   EXPECT_EQ(second->commit_time, at);
   EXPECT_EQ(pair.target_text("SELECT pg_current_xact_id()"), std::to_string(std::stoi(before) + 1));
+  // So a restart knows nothing of it, and the sink says so.
+  EXPECT_EQ(second->recorded, first->recorded);
+  EXPECT_LT(second->recorded, second->durable);
+  EXPECT_EQ(*sink->open(pair.stream, pair.log.epoch), second->recorded);
 }
 
 TEST_P(SinkExact, TheSourcesCommitTimeAndOurOriginAreOnTheRows) {
