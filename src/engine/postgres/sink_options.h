@@ -16,7 +16,7 @@ struct SinkOptions {
   // A table that no copy has made known waits for its copy. False: it has always been streaming.
   bool unknown_waits = false;
   // Several source transactions become one target transaction while the cursor has them ready.
-  std::uint64_t group_transactions_max = 512;
+  std::uint64_t group_transactions_max = 4096;
   std::uint64_t group_changes_max = 10'000;
   std::uint64_t group_bytes_max =
       4_MiB;  // a larger transaction is a group of its own and is never held whole
