@@ -82,9 +82,13 @@ Answer get_status(Agent& agent, const Request&, const std::string&) {
 }
 
 Answer get_stream(Agent& agent, const Request&, const std::string& name) {
-  for (const StreamView& stream : agent.view().streams)
+  std::string names;
+  for (const StreamView& stream : agent.view().streams) {
     if (stream.name == name) return json_answer(to_json(stream));
-  return refusal(permanent(ErrorKind::not_found, "no stream '{}' here", name));
+    names += (names.empty() ? "" : ", ") + stream.name;
+  }
+  return refusal(permanent(ErrorKind::not_found, "no stream '{}' here: there is {}", name,
+                           names.empty() ? "none" : names));
 }
 
 Answer get_check(Agent& agent, const Request& request, const std::string&) {

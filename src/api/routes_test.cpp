@@ -38,7 +38,8 @@ TEST_F(RoutesTest, StatusAndOneStream) {
   const Answer missing = get("/v1/streams/nosuch");
   EXPECT_EQ(missing.status, 404);
   EXPECT_EQ(missing.body,
-            "{\"error\":{\"kind\":\"not-found\",\"what\":\"no stream 'nosuch' here\"}}\n");
+            "{\"error\":{\"kind\":\"not-found\",\"what\":\"no stream 'nosuch' here: there is "
+            "orders, audit\"}}\n");
 }
 
 TEST_F(RoutesTest, AVerbReachesTheAgentWithItsArguments) {

@@ -63,7 +63,7 @@ TEST_F(CommandLineTest, StatusComesFromTheAgentThatTheConfigurationNames) {
 
 TEST_F(CommandLineTest, ExitCodesTellRefusedUsageAndUnreachableApart) {
   EXPECT_EQ(run({"status", "nosuch"}), kRefused);
-  EXPECT_EQ(err_.str(), "farshore: no stream 'nosuch' here\n");
+  EXPECT_EQ(err_.str(), "farshore: no stream 'nosuch' here: there is orders, audit\n");
   EXPECT_EQ(run({"status", "--bad"}), kUsage);
   EXPECT_EQ(run({"status", "--api", "nonsense"}), kUsage);
   EXPECT_EQ(run({"status", "--for", "20"}), kUsage);

@@ -16,6 +16,19 @@ const Named* find_by_name(const std::vector<Named>& all, std::string_view name) 
   return found == all.end() ? nullptr : &*found;
 }
 
+constexpr std::size_t kNamesShown = 10;
+
+template <class Named>
+Error unknown(ErrorKind kind, const Config& config, const char* what, std::string_view name,
+              const std::vector<Named>& all) {
+  std::string names;
+  for (std::size_t i = 0; i < std::min(all.size(), kNamesShown); ++i)
+    names += (i == 0 ? "" : ", ") + all[i].name;
+  if (all.size() > kNamesShown) names += fmt::format(" and {} more", all.size() - kNamesShown);
+  return permanent(kind, "no {} '{}' in {}: it names {}", what, name, config.file,
+                   names.empty() ? "none" : names);
+}
+
 void sort_and_unite(std::vector<Finding>& findings) {
   std::sort(findings.begin(), findings.end());
   findings.erase(std::unique(findings.begin(), findings.end()), findings.end());
@@ -31,6 +44,16 @@ const SiteConfig* Config::site(std::string_view name) const {
 }
 const StreamConfig* Config::stream(std::string_view name) const {
   return find_by_name(streams, name);
+}
+
+Error unknown_region(const Config& config, std::string_view name) {
+  return unknown(ErrorKind::invalid, config, "region", name, config.regions);
+}
+Error unknown_site(const Config& config, std::string_view name) {
+  return unknown(ErrorKind::not_found, config, "site", name, config.sites);
+}
+Error unknown_stream(const Config& config, std::string_view name) {
+  return unknown(ErrorKind::not_found, config, "stream", name, config.streams);
 }
 
 Mark Config::mark(std::string path) const {
@@ -67,6 +90,11 @@ std::string error_text(const ParseOutcome& outcome) {
 
 Result<Config> load(os::Files& files, const std::string& file) {
   auto text = os::read_file(files, file);
+  if (!text && text.error().kind == ErrorKind::not_found)
+    return permanent(ErrorKind::invalid,
+                     "there is no configuration '{}': write one with `farshore init`, or say where "
+                     "it is with --config FILE",
+                     file);
   if (!text) return within("configuration", std::move(text).error());
   ParseOutcome outcome = parse(*text, file);
   if (!outcome.ok()) return Error{ErrorKind::invalid, Retry::no, error_text(outcome)};

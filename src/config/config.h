@@ -133,6 +133,11 @@ struct Config {
   Mark mark(std::string path) const;
 };
 
+// Who names one that is not there hears those that are.
+Error unknown_region(const Config& config, std::string_view name);
+Error unknown_site(const Config& config, std::string_view name);
+Error unknown_stream(const Config& config, std::string_view name);
+
 struct ParseOutcome {
   Config config;                // to be used only when there are no errors
   std::vector<Finding> errors;  // in the order of the file

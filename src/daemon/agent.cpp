@@ -57,13 +57,7 @@ Agent::Agent(os::World& world, config::Config config, std::string region, std::s
 Result<std::unique_ptr<Agent>> Agent::start(os::World& world, config::Config config,
                                             const std::string& region, std::string version,
                                             EventSink log) {
-  if (config.region(region) == nullptr) {
-    std::string known;
-    for (const config::RegionConfig& r : config.regions)
-      known += (known.empty() ? "" : ", ") + r.name;
-    return permanent(ErrorKind::invalid, "{} names no region '{}': it names {}", config.file,
-                     region, known);
-  }
+  if (config.region(region) == nullptr) return config::unknown_region(config, region);
   std::unique_ptr<Agent> agent(
       new Agent(world, std::move(config), region, std::move(version), std::move(log)));
   FARSHORE_TRY(agent->open());
@@ -206,6 +200,7 @@ void Agent::add_source(const config::StreamConfig& stream) {
       .name = stream.name,
       .folder = folder_of(region_, stream, ""),
       .journal = stream.journal,
+      .definition = config::definition_text(stream),
       .tables_at_once = static_cast<std::size_t>(stream.copy_tables)};
   for (const config::TargetConfig& target : stream.to) {
     const std::string region = config_.site(target.site)->region;
@@ -304,7 +299,7 @@ Result<std::vector<events::StoredEvent>> Agent::events(const events::EventQuery&
 
 Result<void> Agent::act(const api::StreamAction& action) {
   if (config_.stream(action.stream) == nullptr)
-    return permanent(ErrorKind::not_found, "no stream '{}' in {}", action.stream, config_.file);
+    return config::unknown_stream(config_, action.stream);
   if (action.verb == api::Verb::remove) return remove(action);
   bool found = false;
   for (auto& entry : targets_) {

@@ -103,16 +103,14 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
     for (const config::TargetConfig& target : stream.to)
       check_site(world, config, stream, target.site, SiteRole::target, region, out);
   }
-  if (!found && !stream_name.empty())
-    return permanent(ErrorKind::not_found, "no stream '{}' in {}", stream_name, config.file);
+  if (!found && !stream_name.empty()) return config::unknown_stream(config, stream_name);
   return out;
 }
 
 Result<std::string> grants(os::World& world, const config::Config& config,
                            const std::string& site_name, api::GrantRole role) {
   const config::SiteConfig* site = config.site(site_name);
-  if (site == nullptr)
-    return permanent(ErrorKind::not_found, "no site '{}' in {}", site_name, config.file);
+  if (site == nullptr) return config::unknown_site(config, site_name);
   const config::StreamConfig* stream = nullptr;
   for (const config::StreamConfig& candidate : config.streams)
     if (candidate.from == site_name) stream = &candidate;
@@ -123,6 +121,8 @@ Result<std::string> grants(os::World& world, const config::Config& config,
 Result<std::string> check_text(const cli::CheckArguments& arguments) {
   auto world = os::make_real_world(std::nullopt);
   FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, arguments.config));
+  if (!arguments.region.empty() && config.region(arguments.region) == nullptr)
+    return config::unknown_region(config, arguments.region);
   FARSHORE_TRY_ASSIGN(auto findings, check(*world, config, arguments.region, arguments.stream));
   for (const config::RegionConfig& region : config.regions) {
     if (!arguments.region.empty() && region.name != arguments.region) continue;
@@ -168,8 +168,7 @@ Result<cli::ApiEndpoint> api_endpoint(const std::string& file, const std::string
   auto world = os::make_real_world(std::nullopt);
   FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, file));
   const config::RegionConfig* chosen = config.region(region_name);
-  if (!region_name.empty() && chosen == nullptr)
-    return permanent(ErrorKind::invalid, "{} names no region '{}'", file, region_name);
+  if (!region_name.empty() && chosen == nullptr) return config::unknown_region(config, region_name);
   if (chosen == nullptr) {
     for (const config::RegionConfig& region : config.regions) {
       if (!std::filesystem::exists(region.data + "/agent.lock")) continue;

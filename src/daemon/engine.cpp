@@ -118,10 +118,17 @@ Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& 
     const auto rules = std::make_shared<std::vector<postgres::TableRule>>(rules_of(*stream));
     auto rule_of = [rules](const std::string& table) {
       const auto dot = table.find('.');
-      return postgres::rule_of(*rules,
-                               {.schema = table.substr(0, dot), .name = table.substr(dot + 1)});
+      return postgres::matching_rule(
+          *rules, {.schema = table.substr(0, dot), .name = table.substr(dot + 1)});
     };
-    options.takes = [rule_of](const std::string& table) { return rule_of(table) != nullptr; };
+    options.takes = [rule_of](const std::string& table) {
+      const postgres::TableRule* rule = rule_of(table);
+      return rule != nullptr && !rule->exclude;
+    };
+    options.excludes = [rule_of](const std::string& table) {
+      const postgres::TableRule* rule = rule_of(table);
+      return rule != nullptr && rule->exclude;
+    };
     options.takes_without_key = [rule_of](const std::string& table) {
       const postgres::TableRule* rule = rule_of(table);
       return rule != nullptr && rule->identity_full;

@@ -1,6 +1,7 @@
 #include "daemon/init.h"
 
 #include <filesystem>
+#include <set>
 
 #include "cli/command_line.h"
 #include "config/starter.h"
@@ -9,6 +10,17 @@
 
 namespace farshore::daemon {
 namespace {
+
+// Before anything is written.
+Result<void> check_regions(const std::vector<std::string>& regions) {
+  std::set<std::string> seen;
+  for (const std::string& region : regions) {
+    FARSHORE_TRY(identity::check_region_name(region));
+    if (!seen.insert(region).second)
+      return permanent(ErrorKind::invalid, "--regions names '{}' twice: each region once", region);
+  }
+  return {};
+}
 
 Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
@@ -23,6 +35,7 @@ Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
   if (std::filesystem::exists(file))
     return permanent(ErrorKind::conflict,
                      "{} is there already: nothing was written; name another folder", file);
+  FARSHORE_TRY(check_regions(choices.regions));
   FARSHORE_TRY(world->files().create_folder(folder));
   const std::string tls = folder + "/tls";
   FARSHORE_TRY(identity::make_authority(*world, tls, choices.name));

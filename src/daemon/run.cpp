@@ -62,7 +62,7 @@ int run(const cli::RunArguments& arguments, cli::Output output, const std::strin
   }
   auto config = load(arguments.config);
   if (!config.ok()) {
-    output.err << config.error().what << "\n";
+    output.err << "farshore: " << config.error().what << "\n";
     return kWrongUsage;
   }
   open_log(*log_options);

@@ -42,8 +42,10 @@ Result<Pair> load_pair(os::Files& files, const std::string& folder, const std::s
   FARSHORE_TRY_ASSIGN(pair.key, load_key(key_path(folder, name)));
   if (X509_check_private_key(pair.certificate.get(), pair.key.get()) != 1) {
     (void)openssl_reason();
-    return permanent(ErrorKind::invalid, "'{}' does not belong to '{}'", key_path(folder, name),
-                     certificate_path(folder, name));
+    return permanent(ErrorKind::invalid,
+                     "'{}' does not belong to '{}': take both from one `farshore init`, or where "
+                     "the CA's key is: farshore cert renew",
+                     key_path(folder, name), certificate_path(folder, name));
   }
   return pair;
 }
@@ -66,19 +68,6 @@ Result<void> refuse_existing(os::Files& files, const std::string& path) {
   return permanent(ErrorKind::conflict,
                    "'{}' is there already and is not overwritten: `farshore cert renew` renews it",
                    path);
-}
-
-Result<void> check_region_name(const std::string& region) {
-  const bool plain = std::all_of(region.begin(), region.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
-  });
-  if (plain && !region.empty() && region.size() <= kRegionNameMax && region != kAuthority)
-    return {};
-  return permanent(
-      ErrorKind::invalid,
-      "region '{}' cannot be a certificate's name: letters, digits, '-' and '_', not '{}'", region,
-      kAuthority);
 }
 
 Validity validity_of(os::World& world, Duration lifetime) {
@@ -127,6 +116,19 @@ CertificateFacts facts_of(X509* certificate, const std::string& path) {
 }
 
 }  // namespace
+
+Result<void> check_region_name(const std::string& region) {
+  const bool plain = std::all_of(region.begin(), region.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+  if (plain && !region.empty() && region.size() <= kRegionNameMax && region != kAuthority)
+    return {};
+  return permanent(
+      ErrorKind::invalid,
+      "region '{}' cannot be a certificate's name: letters, digits, '-' and '_', not '{}'", region,
+      kAuthority);
+}
 
 Result<void> make_authority(os::World& world, const std::string& folder,
                             const std::string& installation) {
@@ -250,9 +252,18 @@ Result<void> check_region_files(os::World& world, const std::string& folder,
                                 const std::string& region) {
   os::Files& files = world.files();
   const std::string path = certificate_path(folder, region);
-  FARSHORE_TRY_ASSIGN(const Certificate authority,
-                      load_certificate(files, certificate_path(folder, kAuthority)));
-  FARSHORE_TRY_ASSIGN(const Pair pair, load_pair(files, folder, region));
+  const auto missing = [&](Error error) {
+    if (error.kind == ErrorKind::not_found)
+      error.what += fmt::format(
+          ": bring ca.crt, {0}.crt and {0}.key here from where `farshore init` wrote them", region);
+    return error;
+  };
+  auto authority_file = load_certificate(files, certificate_path(folder, kAuthority));
+  if (!authority_file.ok()) return missing(std::move(authority_file).error());
+  const Certificate authority = *std::move(authority_file);
+  auto loaded = load_pair(files, folder, region);
+  if (!loaded.ok()) return missing(std::move(loaded).error());
+  const Pair pair = *std::move(loaded);
   const CertificateFacts facts = facts_of(pair.certificate.get(), path);
   if (facts.subject != region)
     return permanent(ErrorKind::invalid,

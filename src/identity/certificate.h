@@ -31,6 +31,9 @@ enum class KeyChoice : std::uint8_t { keep, fresh };
 Result<void> make_authority(os::World& world, const std::string& folder,
                             const std::string& installation);
 
+// invalid: it cannot be a certificate's name.
+Result<void> check_region_name(const std::string& region);
+
 // Makes <region>.key and <region>.crt, signed by the folder's CA. `region`: as a name in
 // farshore.yaml.
 Result<void> make_region_certificate(os::World& world, const std::string& folder,

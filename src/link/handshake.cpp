@@ -19,8 +19,9 @@ std::optional<Refuse> check_identity(const Self& self, const Hello& hello,
                   hello.region);
   if (hello.cluster != self.cluster)
     return refuse(self, RefuseCode::identity,
-                  "cluster '{}' dialled cluster '{}': check peer addresses", hello.cluster,
-                  self.cluster);
+                  "cluster '{}' dialled cluster '{}': `name` differs in their files, or the "
+                  "address is another's",
+                  hello.cluster, self.cluster);
   if (hello.peer_region != self.region)
     return refuse(self, RefuseCode::identity,
                   "region '{}' was meant, this is '{}': check peer addresses", hello.peer_region,

@@ -1,6 +1,7 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Runs scenario files against the real binary; see README.md beside it. Exit 0: all as expected."""
 import argparse
+import concurrent.futures
 import difflib
 import os
 import pathlib
@@ -9,9 +10,17 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from live import Failed, World, clean_up_at_exit  # noqa: E402
+
+FILES_AT_ONCE = 4  # they mostly wait
 COMMAND_SECONDS_MAX = 60
+AWAIT_SECONDS_MAX = 20
+AWAIT_NEW_SECONDS = 3  # for an output that is not written down yet
 
 
 class Malformed(Exception):
@@ -39,7 +48,7 @@ def changed(base, edits):
     return "\n".join(lines) + "\n"
 
 
-def output_of(command, folder, binary):
+def run(command, folder, binary):
     words = shlex.split(command)
     if words[0] == "farshore":
         words[0] = binary
@@ -47,7 +56,7 @@ def output_of(command, folder, binary):
     done = subprocess.run(
         words,
         cwd=folder,
-        env=environment | {"TZ": "UTC"},
+        env=environment | {"TZ": "UTC", "USER": "operator"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -55,43 +64,107 @@ def output_of(command, folder, binary):
         timeout=COMMAND_SECONDS_MAX,
         check=False,
     )
-    return [f"exit {done.returncode}"] + [line or "." for line in done.stdout.splitlines()]
+    return f"exit {done.returncode}\n{done.stdout}"
+
+
+class Replay:
+    """One scenario; text() is its text with what its commands print now."""
+
+    def __init__(self, scenario, folder, binary):
+        self.lines = scenario.read_text().splitlines()
+        self.beside = scenario.parent
+        self.folder, self.binary = folder, binary
+        self.world = World(folder, binary)
+        self.at = 0
+        self.result = []
+
+    def text(self):
+        while self.at < len(self.lines):
+            line = self.lines[self.at]
+            if not line.strip() or line.startswith("#"):
+                self.result.append(line)
+                self.at += 1
+            else:
+                self.directive(line)
+        return "\n".join(self.result) + "\n"
+
+    def directive(self, line):
+        try:
+            end = self.lines.index("----", self.at)
+        except ValueError:
+            raise Malformed(f"line {self.at + 1}: no ---- after '{line}'") from None
+        body = self.lines[self.at + 1:end]
+        self.result += self.lines[self.at:end + 1]
+        self.at = end + 1
+        verb, _, rest = self.world.filled_in(line).partition(" ")
+        if verb == "write":
+            self.write(rest, body)
+        elif verb in ("start", "stop", "reload"):
+            self.world.change(verb, *shlex.split(rest))
+        else:
+            self.compare(verb, rest, "\n".join(body) + "\n", end)
+
+    def write(self, what, body):
+        name, *base = what.split(" from ")
+        text = "\n".join(body) + "\n"
+        if base:
+            text = changed((self.beside / base[0]).read_text(), body)
+        (self.folder / name).write_text(self.world.filled_in(text))
+        (self.folder / name).chmod(0o600)
+
+    def compare(self, verb, rest, body, end):
+        expected = []
+        while self.at < len(self.lines) and self.lines[self.at].strip():
+            expected.append(self.lines[self.at])
+            self.at += 1
+        seconds = 0
+        if verb == "await":
+            seconds = AWAIT_SECONDS_MAX if expected else AWAIT_NEW_SECONDS
+            verb, _, rest = rest.partition(" ")
+        if verb not in ("run", "sql"):
+            raise Malformed(f"line {end}: '{verb}' is no word that a scenario knows")
+        ends = time.monotonic() + seconds
+        while (printed := self.printed(verb, rest, body)) != expected and time.monotonic() < ends:
+            time.sleep(0.2)
+        self.result += printed
+
+    def printed(self, verb, rest, body):
+        if verb == "run":
+            text = run(rest, self.folder, self.binary)
+        else:
+            text = self.world.sql(self.world.filled_in(body), *rest.split())
+        return [self.world.shown(line) or "." for line in text.splitlines()]
 
 
 def replay(scenario, binary):
-    """The scenario's text with what its commands print now."""
-    lines = scenario.read_text().splitlines()
-    result = []
+    """The scenario's text with what its commands print now, and the logs of what it started."""
     with tempfile.TemporaryDirectory(prefix="farshore-scenario-") as folder:
-        folder = pathlib.Path(folder)
-        i = 0
-        while i < len(lines):
-            line = lines[i]
-            if not line.strip() or line.startswith("#"):
-                result.append(line)
-                i += 1
-                continue
-            try:
-                end = lines.index("----", i)
-            except ValueError:
-                raise Malformed(f"line {i + 1}: no ---- after '{line}'") from None
-            body = lines[i + 1:end]
-            result += lines[i:end + 1]
-            i = end + 1
-            if write := re.fullmatch(r"write (\S+)(?: from (\S+))?", line):
-                name, base = write.groups()
-                text = "\n".join(body) + "\n"
-                if base:
-                    text = changed((scenario.parent / base).read_text(), body)
-                (folder / name).write_text(text)
-                (folder / name).chmod(0o600)
-            elif line.startswith("run "):
-                while i < len(lines) and lines[i].strip():
-                    i += 1
-                result += output_of(line[4:], folder, binary)
-            else:
-                raise Malformed(f"line {end}: '{line}' is neither write nor run")
-    return "\n".join(result) + "\n"
+        one = Replay(scenario, pathlib.Path(folder), binary)
+        try:
+            return one.text(), one.world.logs()
+        finally:
+            one.world.end()
+
+
+def judge(scenario, binary, rewrite):
+    """Whether it is as expected now, and what there is to say of it."""
+    before = scenario.read_text()
+    try:
+        after, logs = replay(scenario, binary)
+    except (Malformed, Failed, OSError, subprocess.TimeoutExpired) as failure:
+        return False, f"{scenario}: {failure}\n"
+    if after == before:
+        return True, ""
+    if rewrite:
+        scenario.write_text(after)
+        return True, f"{scenario}: rewritten\n"
+    changes = difflib.unified_diff(
+        before.splitlines(True),
+        after.splitlines(True),
+        f"{scenario} expected",
+        f"{scenario} printed",
+    )
+    return False, "".join(changes) + "\n".join(logs) + "\n"
 
 
 def main():
@@ -101,36 +174,18 @@ def main():
     parser.add_argument(
         "scenarios", nargs="*", type=pathlib.Path, default=[HERE], help="files or folders"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
+    clean_up_at_exit()
     binary = str(pathlib.Path(arguments.binary).resolve())
     files = []
     for path in arguments.scenarios:
         files += sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     files = [f for f in files if f.name != "CMakeLists.txt"]
     failed = 0
-    for scenario in files:
-        before = scenario.read_text()
-        try:
-            after = replay(scenario, binary)
-        except (Malformed, OSError, subprocess.TimeoutExpired) as failure:
-            print(f"{scenario}: {failure}")
-            failed += 1
-            continue
-        if after == before:
-            continue
-        if arguments.rewrite:
-            scenario.write_text(after)
-            print(f"{scenario}: rewritten")
-            continue
-        failed += 1
-        sys.stdout.writelines(
-            difflib.unified_diff(
-                before.splitlines(True),
-                after.splitlines(True),
-                f"{scenario} expected",
-                f"{scenario} printed",
-            )
-        )
+    with concurrent.futures.ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        for good, said in pool.map(lambda f: judge(f, binary, arguments.rewrite), files):
+            failed += 0 if good else 1
+            print(said, end="")
     print(f"scenario: {len(files)} files, {failed} failed")
     return 1 if failed or not files else 0
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "os/secret_file.h"
+
 namespace farshore::postgres {
 namespace {
 
@@ -65,9 +67,9 @@ Result<Conninfo> inspect(const std::string& conninfo) {
   return Conninfo{fmt::format("{} on {}:{}", database, host, port), std::move(extra)};
 }
 
-Result<std::optional<std::string>> read_password(os::World& world, const PasswordSource& source) {
+Result<std::optional<std::string>> read_password(const PasswordSource& source) {
   if (!source.file.empty()) {
-    auto contents = os::read_file(world.files(), source.file);
+    auto contents = os::read_secret_file(source.file);
     if (!contents.ok())
       return permanent(ErrorKind::denied, "password_file: {}", contents.error().what);
     return std::optional(contents->substr(0, contents->find_first_of("\r\n")));
@@ -82,10 +84,17 @@ Result<std::optional<std::string>> read_password(os::World& world, const Passwor
   return std::optional<std::string>();
 }
 
+// On one line: libpq breaks and indents its messages.
 std::string trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-  std::string out(text);
-  std::ranges::replace(out, '\n', ' ');
+  std::string out;
+  for (const char c : text) {
+    const bool blank = c == '\n' || c == '\t' || c == ' ';
+    if (!blank)
+      out += c;
+    else if (!out.empty() && out.back() != ' ')
+      out += ' ';
+  }
+  if (!out.empty() && out.back() == ' ') out.pop_back();
   return out;
 }
 
@@ -152,12 +161,10 @@ std::uint64_t Rows::affected() const {
   return std::strtoull(PQcmdTuples(result_.get()), nullptr, 10);
 }
 
-Result<std::unique_ptr<Connection>> Connection::open(os::World& world,
-                                                     const ConnectOptions& options,
+Result<std::unique_ptr<Connection>> Connection::open(os::World&, const ConnectOptions& options,
                                                      Deadline deadline, os::Waker* waker) {
   FARSHORE_TRY_ASSIGN(const Conninfo info, inspect(options.conninfo));
-  FARSHORE_TRY_ASSIGN(const std::optional<std::string> password,
-                      read_password(world, options.password));
+  FARSHORE_TRY_ASSIGN(const std::optional<std::string> password, read_password(options.password));
   std::string session = info.options;
   auto set = [&](std::string_view name, std::string_view value) {
     session += fmt::format("{}-c {}={}", session.empty() ? "" : " ", name, option_value(value));

@@ -88,7 +88,7 @@ using Parameter = std::optional<std::string>;  // text form; nullopt: NULL
 class Connection {
  public:
   // denied: password, certificate, pg_hba; not_found: no such database; unavailable.
-  static Result<std::unique_ptr<Connection>> open(os::World& world, const ConnectOptions& options,
+  static Result<std::unique_ptr<Connection>> open(os::World&, const ConnectOptions& options,
                                                   Deadline deadline, os::Waker* waker = nullptr);
 
   // One or several statements of the simple protocol; the rows of the last. An error of any is it.

@@ -95,6 +95,9 @@ TEST_P(ConnectionOnServer, ErrorsNameServerAndStateAndNeverThePassword) {
   EXPECT_EQ(open(conninfo + " password=hunter2").error().kind, ErrorKind::denied);
   const std::string file = server_.data_folder() + "/password";
   std::ofstream(file) << "right\n";
+  std::filesystem::permissions(file, std::filesystem::perms(0644));
+  EXPECT_THAT(open(conninfo, {.file = file}).error().what, HasSubstr("chmod 0600"));
+  std::filesystem::permissions(file, std::filesystem::perms(0600));
   EXPECT_TRUE(open(conninfo, {.file = file}).ok());
   ::setenv("FARSHORE_TEST_PASSWORD", "right", 1);
   EXPECT_TRUE(open(conninfo, {.environment = "FARSHORE_TEST_PASSWORD"}).ok());

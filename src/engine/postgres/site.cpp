@@ -44,7 +44,7 @@ class PostgresSite final : public Site {
                .code = "unreachable",
                .object = "site " + options_.name,
                .message = connection.error().what,
-               .remedy = ""}};
+               .remedy = remedy_of(connection.error().kind)}};
     SiteQuestions ask(world_, options_, **connection);
     check_both(ask);
     if (role == SiteRole::source)
@@ -72,25 +72,38 @@ class PostgresSite final : public Site {
     }
     FARSHORE_TRY_ASSIGN(
         Rows rows,
-        connection->query("SELECT n.nspname, c.relname, quote_ident(pg_get_userbyid(c.relowner)) "
-                          "FROM pg_class c JOIN pg_namespace n ON "
-                          "n.oid = c.relnamespace WHERE c.relkind IN ('r','p') AND "
+        connection->query("SELECT n.nspname, c.relname, o.rolname, o.rolsuper "
+                          "FROM pg_class c JOIN pg_roles o ON o.oid = c.relowner JOIN pg_namespace "
+                          "n ON n.oid = c.relnamespace WHERE c.relkind IN ('r','p') AND "
                           "c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog',"
                           "'information_schema','farshore') ORDER BY 1, 2",
                           world_.after(kAnswerWait)));
     std::vector<std::string> tables;
-    std::set<std::string> owners;
+    std::set<TableOwner> owners;
     for (int row = 0; row < rows.count(); ++row) {
       const std::string name = fmt::format("{}.{}", rows.text(row, 0), rows.text(row, 1));
       if (options_.takes && !options_.takes(name)) continue;
       tables.push_back(quote_qualified(rows.text(row, 0), rows.text(row, 1)));
-      if (rows.text(row, 2) != quote_identifier(user)) owners.emplace(rows.text(row, 2));
+      if (rows.text(row, 2) != user)
+        owners.insert({std::string(rows.text(row, 2)), rows.text(row, 3) == "t"});
     }
     return source_grants(user, database, connection->server_version(), tables,
                          {owners.begin(), owners.end()});
   }
 
  private:
+  std::string remedy_of(ErrorKind kind) const {
+    if (kind == ErrorKind::denied)
+      return fmt::format(
+          "let its role in: the password of `sites.{}`, or a line for it in the server's "
+          "pg_hba.conf",
+          options_.name);
+    if (kind == ErrorKind::not_found)
+      return fmt::format("make that database, or correct dbname in `sites.{}.dsn`", options_.name);
+    return fmt::format("start the server and let this machine reach it, or correct `sites.{}.dsn`",
+                       options_.name);
+  }
+
   Result<std::unique_ptr<Connection>> open() {
     return Connection::open(world_, options_.connect, world_.after(kConnectWait));
   }
@@ -170,7 +183,7 @@ void check_both(SiteQuestions& ask) {
 
 std::string source_grants(const std::string& role, const std::string& database, int server_version,
                           const std::vector<std::string>& tables,
-                          const std::vector<std::string>& owners) {
+                          const std::vector<TableOwner>& owners) {
   (void)server_version;
   const std::string who = quote_identifier(role);
   std::string sql = fmt::format(
@@ -190,7 +203,13 @@ std::string source_grants(const std::string& role, const std::string& database, 
         "-- Only an owner may publish a table. Instead, an owner may add the tables to the "
         "publication by hand: without\n"
         "-- these lines `farshore events` prints each ALTER PUBLICATION that is missing.\n";
-  for (const std::string& owner : owners) sql += fmt::format("GRANT {} TO {};\n", owner, who);
+  for (const TableOwner& owner : owners)
+    sql += owner.is_superuser
+               ? fmt::format(
+                     "-- {0} is a superuser: being its member would make {1} one. Give its tables "
+                     "another owner:\n--   ALTER TABLE ... OWNER TO ...;\n",
+                     quote_identifier(owner.name), who)
+               : fmt::format("GRANT {} TO {};\n", quote_identifier(owner.name), who);
   return sql;
 }
 

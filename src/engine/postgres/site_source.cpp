@@ -10,6 +10,16 @@ const std::string kUserSchemas =
     "n.nspname NOT IN ('pg_catalog','information_schema','farshore') AND n.nspname NOT LIKE "
     "'pg\\_%'";
 
+// Whether row changes of table c can be told apart.
+const std::string kHasIdentity =
+    "(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND "
+    "(i.indisprimary AND c.relreplident = 'd' OR i.indisreplident AND c.relreplident = 'i')))";
+
+bool stays_out(const SiteQuestions& ask, const std::string& table, bool has_identity) {
+  return !has_identity &&
+         !(ask.options().takes_without_key && ask.options().takes_without_key(table));
+}
+
 void check_log(SiteQuestions& ask) {
   if (const std::string level = ask.setting("wal_level"); level != "logical")
     ask.add(FindingLevel::error, "wal_level", ask.site(),
@@ -68,6 +78,14 @@ void check_synchronous(SiteQuestions& ask) {
         "stop the other client of that name");
 }
 
+std::string superuser_remedy(const std::string& table, const std::string& owner) {
+  return fmt::format(
+      "ALTER TABLE {} OWNER TO ...;  -- a role that is no superuser, and GRANT it; membership in "
+      "{} "
+      "would make ours a superuser",
+      table, owner);
+}
+
 void check_privileges(SiteQuestions& ask) {
   if (ask.yes("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")) return;
   const std::string who = ask.value("SELECT quote_ident(current_user)");
@@ -83,45 +101,47 @@ void check_privileges(SiteQuestions& ask) {
   for (const auto& row :
        ask.table("SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || "
                  "quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), "
-                 "pg_has_role(c.relowner, 'USAGE'), quote_ident(pg_get_userbyid(c.relowner)) FROM "
-                 "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
-                 "('r','p') AND c.relpersistence = 'p' AND " +
+                 "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, " +
+                 kHasIdentity +
+                 " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o "
+                 "ON o.oid = c.relowner WHERE c.relkind IN ('r','p') AND c.relpersistence = 'p' "
+                 "AND " +
                  kUserSchemas + " ORDER BY 1")) {
     if (ask.options().takes && !ask.options().takes(row[0])) continue;
+    if (stays_out(ask, row[0], row[6] == "t")) continue;
     if (row[2] != "t")
       ask.add(FindingLevel::error, "no_select", ask.site() + ", table " + row[1],
               fmt::format("role {} may not read the table", who),
               fmt::format("GRANT SELECT ON {} TO {};", row[1], who));
     if (row[3] != "t")
       ask.add(FindingLevel::error, "not_owner", ask.site() + ", table " + row[1],
-              fmt::format("only its owner may publish the table; role {} is not a member of {}",
-                          who, row[4]),
-              fmt::format("GRANT {} TO {};", row[4], who));
+              fmt::format("only its owner may publish the table; role {} is not a member of {}{}",
+                          who, row[4], row[5] == "t" ? ", which is a superuser" : ""),
+              row[5] == "t" ? superuser_remedy(row[1], row[4])
+                            : fmt::format("GRANT {} TO {};", row[4], who));
   }
 }
 
 void check_tables(SiteQuestions& ask) {
   std::vector<std::string> unmatched;
-  for (const auto& row : ask.table("SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) "
-                                   "|| '.' || quote_ident(c.relname), "
-                                   "c.relpersistence, c.relreplident, EXISTS (SELECT FROM pg_index "
-                                   "i WHERE i.indrelid = c.oid AND "
-                                   "(i.indisprimary AND c.relreplident = 'd' OR i.indisreplident "
-                                   "AND c.relreplident = 'i')) FROM pg_class c JOIN "
-                                   "pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
-                                   "('r','p') AND c.relpersistence <> 't' AND " +
-                                   kUserSchemas + " ORDER BY 1")) {
+  for (const auto& row : ask.table(
+           "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) "
+           "|| '.' || quote_ident(c.relname), "
+           "c.relpersistence, " +
+           kHasIdentity +
+           " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
+           "('r','p') AND c.relpersistence <> 't' AND " +
+           kUserSchemas + " ORDER BY 1")) {
     const std::string object = ask.site() + ", table " + row[1];
     if (ask.options().takes && !ask.options().takes(row[0])) {
-      unmatched.push_back(row[1]);
+      if (!ask.options().excludes(row[0])) unmatched.push_back(row[1]);
       continue;
     }
     if (row[2] == "u")
       ask.add(FindingLevel::warning, "unlogged", object,
               "an unlogged table writes no log: it is not replicated",
               fmt::format("ALTER TABLE {} SET LOGGED;", row[1]));
-    const bool keyed = row[4] == "t" || row[3] == "f";
-    if (!keyed && !(ask.options().takes_without_key && ask.options().takes_without_key(row[0])))
+    if (stays_out(ask, row[0], row[3] == "t"))
       ask.add(FindingLevel::warning, "no_replica_identity", object,
               "the table has no primary key: it stays out, since publishing it would make the "
               "application's own UPDATE fail",
@@ -146,7 +166,7 @@ void check_left_out(SiteQuestions& ask) {
       ask.number("SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l");
   if (large > 0)
     ask.add(FindingLevel::warning, "large_objects", ask.site(),
-            fmt::format("{}{} large objects are not replicated", large == 1000 ? "more than " : "",
+            fmt::format("large objects are not replicated: {}{}", large == 1000 ? "more than " : "",
                         large),
             "move their contents into bytea columns");
   auto count = [&](const std::string& kinds) {
@@ -157,24 +177,24 @@ void check_left_out(SiteQuestions& ask) {
   };
   if (const std::int64_t n = count("'S'"); n > 0)
     ask.add(FindingLevel::note, "sequences", ask.site(),
-            fmt::format("{} sequences: their values are not in the log; set them on the target "
+            fmt::format("sequences have values that are not in the log: {}; set them on the target "
                         "before you move there",
                         n),
             "");
   if (const std::int64_t n = count("'v','m'"); n > 0)
     ask.add(FindingLevel::note, "views", ask.site(),
-            fmt::format("{} views and materialized views are not made on the target", n),
+            fmt::format("views and materialized views are not made on the target: {}", n),
             "pg_dump --schema-only");
   if (const std::int64_t n = count("'f'"); n > 0)
     ask.add(FindingLevel::note, "foreign_tables", ask.site(),
-            fmt::format("{} foreign tables are not replicated", n), "");
+            fmt::format("foreign tables are not replicated: {}", n), "");
   if (const std::int64_t n =
           ask.number("SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN "
                      "pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND " +
                      kUserSchemas);
       n > 0)
     ask.add(FindingLevel::note, "triggers", ask.site(),
-            fmt::format("{} triggers are not made on the target", n),
+            fmt::format("triggers are not made on the target: {}", n),
             "pg_dump --schema-only --section=post-data");
   if (const std::int64_t n =
           ask.number("SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
@@ -182,7 +202,7 @@ void check_left_out(SiteQuestions& ask) {
                      kUserSchemas);
       n > 0)
     ask.add(FindingLevel::note, "functions", ask.site(),
-            fmt::format("{} functions are not made on the target", n), "pg_dump --schema-only");
+            fmt::format("functions are not made on the target: {}", n), "pg_dump --schema-only");
   if (ask.yes("SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
               "WHERE c.relacl IS NOT "
               "NULL AND c.relkind IN ('r','p') AND " +

@@ -15,11 +15,12 @@ void check_origins(SiteQuestions& ask) {
   const bool newer = ask.server_version() >= 180000;
   const std::string name = newer ? "max_active_replication_origins" : "max_replication_slots";
   const std::int64_t most = std::atoll(ask.setting(name).c_str());
-  const std::int64_t used = ask.number("SELECT count(*) FROM pg_replication_origin_status");
+  // Every origin that has progress is active; pg_replication_origin_status is for superusers only.
+  const std::int64_t used = ask.number("SELECT count(*) FROM pg_replication_origin");
   if (most < 4 || used >= most)
     ask.add(used >= most ? FindingLevel::error : FindingLevel::warning, "no_origin_left",
             ask.site(),
-            fmt::format("{} is {} and {} replication origins are active: each stream needs one, "
+            fmt::format("{} is {} and there are {} replication origins: each stream needs one, "
                         "and each table that is "
                         "being copied one more",
                         name, most, used),
@@ -40,7 +41,7 @@ void check_privileges(SiteQuestions& ask) {
         fmt::format(
             "role {} may not use replication origins, by which each change is applied exactly once",
             who),
-        "farshore grants SITE --role target");
+        fmt::format("farshore grants {} --role target", ask.options().name));
   if (ask.server_version() < 150000 ||
       !ask.yes("SELECT has_parameter_privilege('session_replication_role', 'SET')"))
     ask.add(FindingLevel::warning, "triggers_fire", ask.site(),
@@ -71,13 +72,12 @@ void check_failover(SiteQuestions& ask) {
           ask.number("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND NOT convalidated");
       open > 0)
     ask.add(FindingLevel::warning, "foreign_keys_not_valid", ask.site(),
-            fmt::format("{} foreign keys are not validated", open),
+            fmt::format("foreign keys that are not validated: {}", open),
             "ALTER TABLE ... VALIDATE CONSTRAINT ...;");
   if (const std::int64_t sequences = ask.number("SELECT count(*) FROM pg_sequences"); sequences > 0)
     ask.add(FindingLevel::note, "failover_sequences", ask.site(),
-            fmt::format("{} sequences stand where they were made: set them above the keys in use "
-                        "before the application "
-                        "writes here",
+            fmt::format("sequences stand where they were made: {}; set them above the keys in use "
+                        "before the application writes here",
                         sequences),
             "SELECT setval('s', (SELECT max(id) FROM t));");
 }

@@ -74,11 +74,16 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', at) == std::string_view::npos;
 }
 
-const TableRule* rule_of(std::span<const TableRule> rules, const TableName& table) {
+const TableRule* matching_rule(std::span<const TableRule> rules, const TableName& table) {
   const std::string text = table.schema + "." + table.name;
   const auto found =
       std::ranges::find_if(rules, [&](const TableRule& r) { return glob_matches(r.match, text); });
-  return found == rules.end() || found->exclude ? nullptr : &*found;
+  return found == rules.end() ? nullptr : &*found;
+}
+
+const TableRule* rule_of(std::span<const TableRule> rules, const TableName& table) {
+  const TableRule* rule = matching_rule(rules, table);
+  return rule == nullptr || rule->exclude ? nullptr : rule;
 }
 
 TableChoice choose_tables(std::span<const TableRule> rules, std::span<const CatalogTable> tables) {

@@ -33,7 +33,9 @@ struct TableChoice {
 
 bool glob_matches(std::string_view pattern, std::string_view text);
 
-// The rule that decides about a table; nullptr: none matches or it excludes.
+// The rule that decides about a table, be it to leave it out; nullptr: none matches.
+const TableRule* matching_rule(std::span<const TableRule> rules, const TableName& table);
+// The same, nullptr also when the rule leaves the table out.
 const TableRule* rule_of(std::span<const TableRule> rules, const TableName& table);
 
 TableChoice choose_tables(std::span<const TableRule> rules, std::span<const CatalogTable> tables);
