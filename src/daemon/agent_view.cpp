@@ -68,6 +68,12 @@ api::JournalView journal_view(const journal::Status& status, const journal::Opti
   return view;
 }
 
+// Counts begin anew when the agent that counts them was started anew.
+bool went_back(const pipeline::Amount& before, const pipeline::Amount& now) {
+  return now.transactions < before.transactions || now.changes < before.changes ||
+         now.bytes < before.bytes;
+}
+
 std::optional<api::CopyView> copy_view(const std::vector<pipeline::CopyProgress>& tables,
                                        pipeline::State state, MonotonicTime now) {
   if (tables.empty() || state != pipeline::State::copying) return std::nullopt;
@@ -105,9 +111,9 @@ api::RatesView Agent::rates(const std::string& key, const pipeline::Amount& amou
   os::Lock lock(samples_mutex_);
   auto& samples = samples_[key];
   while (samples.size() > 1 && now - samples[1].at > kRateWindow) samples.erase(samples.begin());
+  if (!samples.empty() && went_back(samples.back().amount, amount)) samples.clear();
   api::RatesView view;
-  if (!samples.empty() && now - samples.front().at >= 200ms &&
-      amount.bytes >= samples.front().amount.bytes) {
+  if (!samples.empty() && now - samples.front().at >= 200ms) {
     const double seconds = seconds_of(now - samples.front().at);
     const pipeline::Amount& base = samples.front().amount;
     view.transactions = static_cast<double>(amount.transactions - base.transactions) / seconds;

@@ -99,8 +99,8 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     os::Lock lock(mutex_);
     cursor_ = &cursor;
   }
-  if (!options_.differs.empty())
-    board_.set(State::config_differs, options_.differs);
+  if (const std::string differs = options_.differs ? options_.differs() : ""; !differs.empty())
+    board_.set(State::config_differs, differs);
   else
     board_.set(State::streaming, announced);
   Result<void> result = apply_until_told(stop, cursor);
@@ -261,6 +261,12 @@ void ApplyLoop::resume() {
   }
   backoff_.reset();
   stopper_.poke();
+}
+
+void ApplyLoop::begin_anew() {
+  os::Lock lock(mutex_);
+  hold_changed_ = true;
+  if (cursor_ != nullptr) cursor_->interrupt();
 }
 
 bool ApplyLoop::hold_for_copy(bool held, Deadline deadline) {

@@ -31,7 +31,8 @@ class ApplyLoop {
     Duration delay{};         // apply_delay
     bool required = true;     // for retention
     std::string skip_folder;  // where skipped transactions are saved
-    std::string differs;      // why the state is config-differs; empty: it is streaming
+    // Why the state is config-differs, asked at each session; empty: it is streaming.
+    std::function<std::string()> differs;
   };
 
   ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board,
@@ -42,6 +43,7 @@ class ApplyLoop {
   // Verbs; any thread.
   void pause(std::optional<WallTime> at);
   void resume();
+  void begin_anew();  // a new session soon: `differs` may answer differently
   // Held back while tables are copied: returns when no group is in the making, or at the deadline
   // (false).
   bool hold_for_copy(bool held, Deadline deadline);

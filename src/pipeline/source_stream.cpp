@@ -114,6 +114,7 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
     changed_.wait(lock, Deadline::never(), [&] { return stop.stop_requested() || fatal_; });
     failed = fatal_;
   }
+  if (stop.stop_requested()) board_.set(State::draining);
   for (auto& leg : running->legs) {
     leg->ship_thread.request_stop();
     leg->copy_thread.request_stop();
@@ -388,8 +389,11 @@ SourceStatus SourceStream::status() const {
     running = running_;
   }
   if (!running) {
+    // Nothing goes to the targets before the journal is open, and after the end.
+    const State idle = status.capture.state == State::stopped ? State::stopped : State::starting;
     for (const Target& target : options_.targets)
-      status.targets.push_back({.site = target.site, .region = target.region});
+      status.targets.push_back(
+          {.site = target.site, .region = target.region, .leg = {.state = idle}});
     return status;
   }
   status.captured = running->capture->stats();

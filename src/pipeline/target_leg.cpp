@@ -95,29 +95,12 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   });
   while (!stop.stop_requested() && !failed) {
     os::Lock lock(mutex_);
-    if (file_ && !running->apply) {
-      running->apply = std::make_unique<ApplyLoop>(
-          world_, sink_, *running->journal, board_,
-          ApplyLoop::Options{.stream = file_->stream,
-                             .epoch = file_->epoch,
-                             .delay = options_.apply_delay,
-                             .required = options_.required,
-                             .skip_folder = options_.folder + "/skipped",
-                             .differs = options_.difference && !file_->definition.empty()
-                                            ? options_.difference(file_->definition)
-                                            : ""},
-          [this](Error error) { fatal(std::move(error)); });
-      running->apply->hold_for_copy(!file_->copied, Deadline::passed());
-      if (file_->pause_at) running->apply->pause(file_->pause_at);
-      if (file_->paused) running->apply->pause(std::nullopt);
-      running->loop = running->apply.get();
-      running->apply_thread =
-          os::Thread("apply", [apply = running->apply.get()](std::stop_token s) { apply->run(s); });
-    }
+    if (file_ && !running->apply) start_apply(*running);
     changed_.wait(lock, Deadline::never(),
                   [&] { return stop.stop_requested() || fatal_ || (file_ && !running->apply); });
     failed = fatal_;
   }
+  if (stop.stop_requested()) board_.set(State::draining);
   running->ship_channels->stop();
   running->copy_channels->stop();
   running->apply_thread.request_stop();
@@ -129,6 +112,31 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   running->journal->close();
   if (failed) return *failed;
   return {};
+}
+
+std::string TargetLeg::difference() const {
+  os::Lock lock(mutex_);
+  const bool known = file_ && !file_->definition.empty() && options_.difference;
+  return known ? options_.difference(file_->definition) : "";
+}
+
+// Under mutex_.
+void TargetLeg::start_apply(Running& running) {
+  running.apply =
+      std::make_unique<ApplyLoop>(world_, sink_, *running.journal, board_,
+                                  ApplyLoop::Options{.stream = file_->stream,
+                                                     .epoch = file_->epoch,
+                                                     .delay = options_.apply_delay,
+                                                     .required = options_.required,
+                                                     .skip_folder = options_.folder + "/skipped",
+                                                     .differs = [this] { return difference(); }},
+                                  [this](Error error) { fatal(std::move(error)); });
+  running.apply->hold_for_copy(!file_->copied, Deadline::passed());
+  if (file_->pause_at) running.apply->pause(file_->pause_at);
+  if (file_->paused) running.apply->pause(std::nullopt);
+  running.loop = running.apply.get();
+  running.apply_thread =
+      os::Thread("apply", [apply = running.apply.get()](std::stop_token s) { apply->run(s); });
 }
 
 std::shared_ptr<TargetLeg::Running> TargetLeg::running() const {
@@ -219,6 +227,7 @@ Result<void> TargetLeg::adopt(const Hello& hello) {
   next.definition = hello.definition;
   FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
   file_ = std::move(next);
+  if (running_ && running_->loop != nullptr) running_->loop.load()->begin_anew();
   changed_.notify_all();
   return {};
 }

@@ -68,6 +68,8 @@ class TargetLeg {
   struct Running;  // what lives between two openings of the journal
 
   Result<void> run_once(std::stop_token stop);
+  void start_apply(Running& running);
+  std::string difference() const;
   void serve_ship(link::Channel& channel, std::stop_token stop);
   Result<CopyReceiver::Leg> leg_for_copy() const;
   Result<Welcome> welcome(const Hello& hello);

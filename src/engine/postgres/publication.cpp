@@ -97,6 +97,7 @@ Result<void> Publication::refresh(Connection& connection, Deadline deadline) {
   FARSHORE_TRY(alter(connection, "DROP", without(*before, choice.publish), deadline));
   FARSHORE_TRY_ASSIGN(const auto after, read_published(connection, options_.stream, deadline));
   choice.publish = after;
+  note_taken(tables, after);
   tell_choice(choice, *before);
   kept_out_ = std::exchange(kept_out_now_, {});
   return {};
@@ -109,6 +110,15 @@ Result<void> Publication::create(Connection& connection, Deadline deadline) {
                   name_, options_.publish_via_partition_root),
       deadline));
   return {};
+}
+
+void Publication::note_taken(const std::vector<CatalogTable>& tables,
+                             const std::set<TableName>& published) {
+  std::set<TableName> taken = published;
+  for (const CatalogTable& table : tables)
+    if (published.contains(table.root)) taken.insert(table.name);
+  if (!std::ranges::includes(taken_, taken)) ++joined_;
+  taken_ = std::move(taken);
 }
 
 // All at once, and where that is refused table by table, so that one table that is locked or not
@@ -160,11 +170,9 @@ void Publication::set_full(Connection& connection, TableChoice& choice, Deadline
 }
 
 void Publication::tell_choice(const TableChoice& choice, const std::set<TableName>& before) {
-  for (const TableName& table : without(choice.publish, before)) {
-    ++joined_;
+  for (const TableName& table : without(choice.publish, before))
     tell(Severity::info, "source.table_published",
          fmt::format("table {} is now published", table.quoted()));
-  }
   for (const TableName& table : without(before, choice.publish))
     tell(Severity::warning, "source.table_unpublished",
          fmt::format("table {} is no longer published: it was dropped, lost its key, or no rule "

@@ -25,7 +25,8 @@ class Publication {
   // Differences to the refresh before are events: source.table_published, source.table_unpublished,
   // source.table_keyless, source.table_unlogged, source.table_refused.
   Result<void> refresh(Connection& connection, Deadline deadline);
-  std::uint64_t joined() const { return joined_; }  // tables it began to list, since it was made
+  // How often tables, or partitions below a listed one, were found that it did not take before.
+  std::uint64_t joined() const { return joined_; }
   static Result<void> drop(Connection& connection, const Uuid& stream, Deadline deadline);
 
  private:
@@ -34,6 +35,7 @@ class Publication {
                      Deadline deadline);
   void set_full(Connection& connection, TableChoice& choice, Deadline deadline);
   void tell_choice(const TableChoice& choice, const std::set<TableName>& before);
+  void note_taken(const std::vector<CatalogTable>& tables, const std::set<TableName>& published);
   // Once for each table and reason, and again when the reason was gone in between.
   void tell_kept_out(const TableName& table, Severity severity, const char* event,
                      const std::string& message);
@@ -43,6 +45,7 @@ class Publication {
   const std::string name_;                     // quoted
   std::map<TableName, std::string> kept_out_;  // last event of each
   std::map<TableName, std::string> kept_out_now_;
+  std::set<TableName> taken_;  // with partitions
   std::uint64_t joined_ = 0;
 };
 

@@ -160,8 +160,10 @@ Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uin
       return std::shared_ptr<const MappedRelation>();
     case GateAnswer::hold:
       return transient(ErrorKind::conflict,
-                       "table {} is not copied yet: its changes and all behind them wait",
-                       entry->source.quoted());
+                       "table {} is not copied yet: its changes and all behind them wait; if the "
+                       "source has dropped it, pass over transaction {} at {} with `farshore "
+                       "stream skip`",
+                       entry->source.quoted(), item_.xid, item_.place);
     case GateAnswer::apply:
       break;
   }
