@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/deadline.h"
 #include "base/port.h"
 #include "base/result.h"

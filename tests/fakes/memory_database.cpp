@@ -124,6 +124,7 @@ Result<SourceIdentity> MemorySource::start(const Position& after) {
   scanned_ = 0;
   emitted_.clear();
   defined_.clear();
+  interrupted_ = false;
   return SourceIdentity{database_.identity_};
 }
 
