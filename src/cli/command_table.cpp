@@ -188,8 +188,11 @@ void add_inspect(std::vector<Command>& commands, const Hooks& hooks) {
   if (hooks.journal_inspect)
     commands.push_back(
         {.path = {"journal", "inspect"},
-         .summary = "Check and describe a journal's segment file, without its row data",
-         .arguments = {{"FILE", "Segment file", kFile}},
+         .summary = "Check and describe a journal's files, without row data",
+         .details = "Segments with their places, preambles and damage, whether or not an agent "
+                    "runs over them.",
+         .arguments = {{"FILE", "A segment, `history`, `consumers`, or the journal's folder",
+                        kFile}},
          .options = {{"--records", "", "A line for each record", kNone}},
          .examples = {"farshore journal inspect "
                       "/var/lib/farshore/streams/orders/source/journal/"

@@ -15,7 +15,8 @@ namespace {
 
 int inspect(const cli::InspectArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
-  auto text = journal::inspect_file(world->files(), arguments.file, arguments.json);
+  auto text = journal::inspect_file(world->files(), arguments.file,
+                                    {.records = arguments.records, .json = arguments.json});
   if (!text.ok()) {
     output.err << "farshore: " << text.error().what << "\n";
     return cli::kRefused;

@@ -104,14 +104,14 @@ TEST_F(JournalEpoch, ATailThatLostIsSetAsideWholeAndTheLogGoesOnBeforeIt) {
   }
   std::uint64_t set_aside = 0;
   for (const std::string& path : salvaged()) {
-    const auto shown = inspect_file(world.disk, path, false);
+    const auto shown = inspect_file(world.disk, path, {});
     ASSERT_TRUE(shown.ok());
     EXPECT_NE(shown->find("no damage"), std::string::npos) << *shown;
     std::size_t at = shown->find(" records, ");
     set_aside += std::stoull(shown->substr(shown->rfind('\n', at) + 1));
   }
   EXPECT_EQ(set_aside, 2001U - 500U);
-  const auto shown = inspect_file(world.disk, kFolder + "/history", false);
+  const auto shown = inspect_file(world.disk, kFolder + "/history", {});
   EXPECT_NE(shown->find("set aside: 1:501 to 1:2001, replaced by epoch 2"), std::string::npos)
       << *shown;
 }
@@ -217,6 +217,38 @@ TEST_F(JournalEpoch, StartsAnywhereWhenEmpty) {
   EXPECT_EQ(journal->start_at({Epoch(2), Sequence(3000)}, 79, history, tail).error().kind,
             ErrorKind::conflict);
   EXPECT_EQ(journal->hash_at(Sequence(10)).error().kind, ErrorKind::overtaken);
+}
+
+TEST_F(JournalEpoch, ConsumersThatWereKnownBeforeItBeganStayKnown) {
+  open();
+  ASSERT_TRUE(journal->set_consumer("apply", {.required = true}).ok());
+  ASSERT_TRUE(journal->start_at({Epoch(1), Sequence(1000)}, 77, {entry(1, 1)}, {}).ok());
+  const auto places = journal->consumer("apply");
+  ASSERT_TRUE(places);
+  EXPECT_EQ(places->applied, Sequence(0));
+  EXPECT_EQ(places->restart, Sequence(1000));
+}
+
+TEST_F(JournalEpoch, ClearedItHoldsNothingAndKeepsItsPromise) {
+  open();
+  commit_many(1000, 200);
+  ASSERT_GT(segment_paths().size(), 1U);
+  ASSERT_TRUE(journal->promise(Epoch(3)).ok());
+  ASSERT_TRUE(journal->set_consumer("apply", {Sequence(900), Sequence(900), true}).ok());
+  auto reader = *journal->reader(Sequence(990));
+  ASSERT_TRUE(journal->clear().ok());
+  EXPECT_FALSE(reader->next(1_MiB, now()).ok());
+  for (const bool reopened : {false, true}) {
+    if (reopened) reopen();
+    EXPECT_EQ(journal->status().written, Place{});
+    EXPECT_EQ(journal->status().bytes, 0U);
+    EXPECT_EQ(journal->promised(), Epoch(3));
+    EXPECT_EQ(*journal->consumer("apply"), (ConsumerPlaces{Sequence(0), Sequence(1), true}));
+    EXPECT_TRUE(segment_paths().empty());
+  }
+  const std::vector<EpochEntry> history{entry(1, 1), entry(3, 5000)};
+  ASSERT_TRUE(journal->start_at({Epoch(3), Sequence(6000)}, 77, history, {}).ok());
+  EXPECT_EQ(commit(data_record(1, "x")), (Place{Epoch(3), Sequence(6000)}));
 }
 
 }  // namespace

@@ -169,6 +169,41 @@ Result<void> start_at(Log& log, Place next, std::uint64_t hash_before,
   return {};
 }
 
+namespace {
+
+// Oldest first: what a crash leaves has no hole.
+Result<void> remove_all(Log& log) {
+  std::vector<std::string> paths;
+  {
+    const os::Lock lock(log.mutex);
+    for (auto& [name, consumer] : log.consumers) consumer.overtaken = false;
+    for (const SegmentPtr& segment : log.segments) paths.push_back(segment->path);
+  }
+  FARSHORE_TRY(save_consumers_of(log));
+  for (const std::string& path : paths) {
+    (void)log.world.files().remove(index_path(path));
+    FARSHORE_TRY(log.world.files().remove(path));
+    FARSHORE_TRY(log.world.files().sync_folder(log.folder));
+  }
+  return recover(log);
+}
+
+}  // namespace
+
+Result<void> clear(Log& log) {
+  const os::Lock appending(log.appending);
+  const os::Lock admin(log.admin);
+  FARSHORE_TRY(drain(log));
+  announce_cut(log, history_of(log), Sequence(1));
+  if (auto removed = remove_all(log); !removed) {
+    log.fail(removed.error());
+    return removed;
+  }
+  log.emit(Severity::warning, "journal.cleared",
+           fmt::format("journal {}: all records were removed; it begins anew", log.folder));
+  return {};
+}
+
 Result<void> begin_first_epoch(Log& log) {
   const os::Lock admin(log.admin);
   EpochHistory history = history_of(log);

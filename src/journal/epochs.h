@@ -1,5 +1,5 @@
-// Epochs: what changes a journal's history: begin_epoch, promise, start_at. Each takes
-// Log::appending and Log::admin and waits until nothing is pending.
+// Epochs: what changes a journal's history or where it begins: begin_epoch, promise, start_at,
+// clear. Each takes Log::appending and Log::admin and waits until nothing is pending.
 #pragma once
 
 #include "journal/log.h"
@@ -13,5 +13,7 @@ Result<void> start_at(Log& log, Place next, std::uint64_t hash_before,
 
 // Caller holds Log::appending: an append before any begin_epoch starts epoch 1.
 Result<void> begin_first_epoch(Log& log);
+
+Result<void> clear(Log& log);
 
 }  // namespace farshore::journal

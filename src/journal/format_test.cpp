@@ -177,7 +177,7 @@ TEST_F(JournalInspect, ShowsEveryRecordButNoPayload) {
   commit(data_record(4711, "SECRET"));
   const std::string path = segment_paths().at(0);
   for (const bool json : {false, true}) {
-    const auto shown = inspect_file(world.disk, path, json);
+    const auto shown = inspect_file(world.disk, path, {.records = true, .json = json});
     ASSERT_TRUE(shown.ok());
     EXPECT_NE(shown->find("4711"), std::string::npos);
     EXPECT_NE(shown->find("first,last"), std::string::npos);
@@ -185,10 +185,37 @@ TEST_F(JournalInspect, ShowsEveryRecordButNoPayload) {
     EXPECT_EQ(shown->find("SECRET"), std::string::npos);
     EXPECT_EQ(shown->find("identity"), std::string::npos);
   }
-  EXPECT_NE(inspect_file(world.disk, path, false)->find("2 records, 1 transactions end here"),
+  EXPECT_NE(inspect_file(world.disk, path, {})->find("2 records, 1 transactions end here"),
             std::string::npos);
-  EXPECT_NE(inspect_file(world.disk, path, true)->find(R"("records":2,"transactions":1)"),
+  EXPECT_NE(inspect_file(world.disk, path, {.json = true})->find(R"("records":2,"transactions":1)"),
             std::string::npos);
+}
+
+TEST_F(JournalInspect, WithoutRecordsItIsASummary) {
+  open();
+  commit(record_of(RecordKind::session, "identity"));
+  commit(record_of(RecordKind::preamble));
+  commit(data_record(4711, "x"));
+  commit(record_of(RecordKind::preamble));
+  const std::string path = segment_paths().at(0);
+  const std::string text = *inspect_file(world.disk, path, {});
+  EXPECT_EQ(text.find("4711"), std::string::npos);
+  EXPECT_NE(text.find("first 1:1"), std::string::npos) << text;
+  EXPECT_NE(text.find("preambles begin at: 2, 4\nlast 1:4"), std::string::npos) << text;
+  EXPECT_NE(text.find("no damage"), std::string::npos);
+  const std::string json = *inspect_file(world.disk, path, {.json = true});
+  EXPECT_EQ(json.find("4711"), std::string::npos);
+  EXPECT_NE(json.find(R"("preambles":[2,4])"), std::string::npos) << json;
+}
+
+TEST_F(JournalInspect, OfAFolderItShowsAllFiles) {
+  open();
+  commit_many(1000, 200);
+  const std::size_t segments = segment_paths().size();
+  ASSERT_GT(segments, 1U);
+  const std::string text = *inspect_file(world.disk, kFolder, {});
+  EXPECT_NE(text.find("epoch history"), std::string::npos);
+  EXPECT_TRUE(text.ends_with(fmt::format("{} segments\n", segments))) << text;
 }
 
 TEST_F(JournalInspect, ShowsDamageAndTornTails) {
@@ -198,12 +225,13 @@ TEST_F(JournalInspect, ShowsDamageAndTornTails) {
   const std::string path = segment_paths().at(0);
   const Bytes whole = world.disk.read(path);
   world.disk.change(path, [](Bytes& bytes) { bytes[200] ^= 1; });
-  EXPECT_NE(inspect_file(world.disk, path, false)->find("DAMAGE: "), std::string::npos);
-  EXPECT_NE(inspect_file(world.disk, path, true)->find(R"({"damage":)"), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, {})->find("DAMAGE: "), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, {.json = true})->find(R"({"damage":)"),
+            std::string::npos);
   world.disk.change(path, [&](Bytes& bytes) { bytes = whole.substr(0, whole.size() - 3); });
-  EXPECT_NE(inspect_file(world.disk, path, false)->find("TORN: "), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, {})->find("TORN: "), std::string::npos);
   world.disk.change(path, [&](Bytes& bytes) { bytes[9] ^= 1; });
-  EXPECT_NE(inspect_file(world.disk, path, false)->find("DAMAGE: offset 0"), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, {})->find("DAMAGE: offset 0"), std::string::npos);
 }
 
 TEST_F(JournalInspect, KnowsTheOtherFilesAndRefusesForeignOnes) {
@@ -211,15 +239,15 @@ TEST_F(JournalInspect, KnowsTheOtherFilesAndRefusesForeignOnes) {
   commit_many(10);
   ASSERT_TRUE(journal->set_consumer("eu", {Sequence(6), Sequence(4), true}).ok());
   journal.reset();
-  EXPECT_NE(inspect_file(world.disk, kFolder + "/consumers", false)
+  EXPECT_NE(inspect_file(world.disk, kFolder + "/consumers", {})
                 ->find("eu: applied 6, restart 4, required"),
             std::string::npos);
-  EXPECT_NE(inspect_file(world.disk, kFolder + "/history", true)->find(R"("epoch":1,"first":1)"),
+  EXPECT_NE(inspect_file(world.disk, kFolder + "/history", {.json = true})
+                ->find(R"("epoch":1,"first":1)"),
             std::string::npos);
   ASSERT_TRUE(os::replace_file(world.disk, kFolder + "/other", "hello").ok());
-  EXPECT_EQ(inspect_file(world.disk, kFolder + "/other", false).error().kind, ErrorKind::invalid);
-  EXPECT_EQ(inspect_file(world.disk, kFolder + "/nothing", false).error().kind,
-            ErrorKind::not_found);
+  EXPECT_EQ(inspect_file(world.disk, kFolder + "/other", {}).error().kind, ErrorKind::invalid);
+  EXPECT_EQ(inspect_file(world.disk, kFolder + "/nothing", {}).error().kind, ErrorKind::not_found);
 }
 
 TEST(JournalOnARealDisk, WritesReadsAndReopens) {

@@ -1,5 +1,9 @@
 #include "journal/inspect.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
 #include "change/record_codec.h"
 #include "journal/consumers.h"
 #include "journal/epoch_history.h"
@@ -66,7 +70,8 @@ std::string time_or_dash(WallTime t) {
 
 class SegmentReport {
  public:
-  SegmentReport(bool json, std::string path) : json_(json), path_(std::move(path)) {}
+  SegmentReport(const InspectOptions& options, std::string path)
+      : json_(options.json), each_(options.records), path_(std::move(path)) {}
 
   void header(const SegmentHeader& h, std::uint64_t size) {
     epoch_ = h.epoch;
@@ -81,11 +86,14 @@ class SegmentReport {
     else
       text_ += fmt::format(
           "segment {}\n  format {}, {} bytes, made {}\n  first {}, running hash before it {:016x}, "
-          "preamble before it {}\n"
-          "{:>16} {:>10} {:<10} {:<22} {:>7} {:>12} {:>12} {:>8} {:>8} {:<24} {:<24} {}\n",
+          "preamble before it {}\n",
           path_, kSegmentVersion, size, format_time(h.created), Place{h.epoch, h.first},
-          h.hash_before, h.preamble_before, "place", "offset", "kind", "flags", "session", "xid",
-          "sub_xid", "changes", "payload", "commit_time", "appended", "position");
+          h.hash_before, h.preamble_before);
+    if (each_ && !json_)
+      text_ += fmt::format(
+          "{:>16} {:>10} {:<10} {:<22} {:>7} {:>12} {:>12} {:>8} {:>8} {:<24} {:<24} {}\n", "place",
+          "offset", "kind", "flags", "session", "xid", "sub_xid", "changes", "payload",
+          "commit_time", "appended", "position");
   }
 
   Result<void> record(const Frame& frame) {
@@ -100,6 +108,11 @@ class SegmentReport {
     payload_ += r.payload.size();
     changes_ += r.changes;
     if (r.kind == RecordKind::data && r.flags.last) ++transactions_;
+    if (each_) line(frame, r);
+    return {};
+  }
+
+  void line(const Frame& frame, const Record& r) {
     if (json_)
       text_ += fmt::format(
           R"({{"epoch":{},"sequence":{},"offset":{},"kind":"{}","flags":"{}",)"
@@ -117,7 +130,6 @@ class SegmentReport {
           flags_of(r.flags), r.session, r.xid, r.sub_xid, r.changes, r.payload.size(),
           time_or_dash(r.commit_time), format_time(frame.header.appended),
           hex_of(r.position.bytes));
-    return {};
   }
 
   void problem(const std::string& what) {
@@ -145,30 +157,37 @@ class SegmentReport {
     const Place last{epoch_, scan.last};
     if (json_)
       text_ += fmt::format(R"({{"records":{},"transactions":{},"changes":{},"payload_bytes":{},)"
-                           R"("last_sequence":{},"hash":"{:016x}","damages":{},"torn_bytes":{}}})"
+                           R"("preambles":[{}],"last_sequence":{},"hash":"{:016x}",)"
+                           R"("damages":{},"torn_bytes":{}}})"
                            "\n",
-                           records_, transactions_, changes_, payload_, scan.last, scan.hash,
-                           problems_, scan.torn_bytes);
+                           records_, transactions_, changes_, payload_,
+                           fmt::join(scan.index.preambles(), ","), scan.last, scan.hash, problems_,
+                           scan.torn_bytes);
     else
       text_ += fmt::format(
-          "{} records, {} transactions end here, {} changes, {} of payload; last {}, running hash "
-          "{:016x}; {}\n",
-          records_, transactions_, changes_, format_bytes(payload_), last, scan.hash,
+          "{} records, {} transactions end here, {} changes, {} of payload\n"
+          "preambles begin at: {}\nlast {}, running hash {:016x}; {}\n",
+          records_, transactions_, changes_, format_bytes(payload_),
+          scan.index.preambles().empty()
+              ? "none here"
+              : fmt::format("{}", fmt::join(scan.index.preambles(), ", ")),
+          last, scan.hash,
           problems_ > 0 ? fmt::format("{} damaged places", problems_) : "no damage");
     return std::move(text_);
   }
 
  private:
-  const bool json_;
+  const bool json_, each_;
   const std::string path_;
   Epoch epoch_;
   std::string text_;
   std::uint64_t records_ = 0, transactions_ = 0, changes_ = 0, payload_ = 0, problems_ = 0;
 };
 
-Result<std::string> inspect_segment(SegmentReader& reader, ByteView head, bool json) {
+Result<std::string> inspect_segment(SegmentReader& reader, ByteView head,
+                                    const InspectOptions& options) {
   FARSHORE_TRY_ASSIGN(const std::uint64_t size, reader.file().size());
-  SegmentReport report(json, reader.path());
+  SegmentReport report(options, reader.path());
   const auto header = decode_segment_header(head);
   if (!header) {
     report.problem(fmt::format("offset 0: {}", header.error().what));
@@ -222,12 +241,40 @@ std::string inspect_consumers(const ConsumerTable& table, bool json) {
   return text;
 }
 
+Result<std::string> inspect_folder(os::Files& files, const std::string& folder,
+                                   std::vector<std::string> names, const InspectOptions& options) {
+  std::sort(names.begin(), names.end());
+  std::string text;
+  std::size_t segments = 0;
+  for (const std::string& name : names) {
+    const bool segment = name.ends_with(".segment");
+    if (!segment && name != "history" && name != "consumers") continue;
+    segments += segment ? 1 : 0;
+    FARSHORE_TRY_ASSIGN(const std::string part, inspect_file(files, folder + "/" + name, options));
+    text += part;
+  }
+  return text + (options.json ? fmt::format(R"({{"segments":{}}})"
+                                            "\n",
+                                            segments)
+                              : fmt::format("{} segments\n", segments));
+}
+
+bool of_a_journal(const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name == "history" || name.ends_with(".segment");
+  });
+}
+
 }  // namespace
 
-Result<std::string> inspect_file(os::Files& files, const std::string& path, bool json) {
+Result<std::string> inspect_file(os::Files& files, const std::string& path,
+                                 const InspectOptions& options) {
+  const bool json = options.json;
+  if (auto names = files.list(path); names.ok() && of_a_journal(*names))
+    return inspect_folder(files, path, *std::move(names), options);
   FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, path, Epoch{}));
   FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
-  if (head.starts_with("FSJSEG")) return inspect_segment(reader, head, json);
+  if (head.starts_with("FSJSEG")) return inspect_segment(reader, head, options);
   if (head.starts_with("FSJHIS") || head.starts_with("FSJCON")) {
     FARSHORE_TRY_ASSIGN(const Bytes bytes, os::read_file(files, path));
     if (head.starts_with("FSJHIS")) {
@@ -239,8 +286,7 @@ Result<std::string> inspect_file(os::Files& files, const std::string& path, bool
   }
   return permanent(ErrorKind::invalid,
                    "'{}' is not a file of a journal: it begins with none of the magics; give a "
-                   ".segment file, or "
-                   "`history` or `consumers` of a journal's folder",
+                   ".segment file, `history` or `consumers` of a journal's folder, or the folder",
                    path);
 }
 

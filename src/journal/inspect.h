@@ -9,9 +9,15 @@
 
 namespace farshore::journal {
 
-// A segment, or the files `history` and `consumers`, told by their magic. Text, or with `json` one
-// object a line. Damage is part of the answer, not an error. invalid: not a file of a journal;
+struct InspectOptions {
+  bool records = false;  // a line for each record
+  bool json = false;     // one object a line
+};
+
+// A segment, or the files `history` and `consumers`, told by their magic; of a journal's folder all
+// of these. Damage is part of the answer, not an error. invalid: not a file of a journal;
 // not_found, io.
-Result<std::string> inspect_file(os::Files& files, const std::string& path, bool json);
+Result<std::string> inspect_file(os::Files& files, const std::string& path,
+                                 const InspectOptions& options);
 
 }  // namespace farshore::journal

@@ -50,6 +50,7 @@ class FileJournal : public Journal {
                         const std::vector<EpochEntry>& history, const Tail& tail_before) override {
     return journal::start_at(*log_, next, hash_before, history, tail_before);
   }
+  Result<void> clear() override { return journal::clear(*log_); }
   Result<void> set_consumer(const std::string& name, const ConsumerPlaces& places) override;
   Result<void> remove_consumer(const std::string& name) override;
   std::optional<ConsumerPlaces> consumer(const std::string& name) const override;

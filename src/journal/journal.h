@@ -135,6 +135,10 @@ class Journal {
                                 const std::vector<EpochEntry>& history,
                                 const Tail& tail_before) = 0;
 
+  // Removes all records, for a region whose tables are copied anew. The promised epoch stays, and
+  // the consumers' names, who then have nothing; start_at() may follow.
+  virtual Result<void> clear() = 0;
+
   // --- consumers and retention
   // Durable within 1 s. A restart of 0 stands for the first retained record. overtaken: restart is
   // no longer retained.

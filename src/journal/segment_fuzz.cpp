@@ -72,7 +72,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MemoryWorld world;
   const std::string path = kFolder + "/" + segment_name(Sequence(first), Epoch(epoch));
   require(os::replace_file(world.disk, path, bytes).ok());
-  require(inspect_file(world.disk, path, data[0] % 4 < 2).ok() || bytes.substr(0, 6) != "FSJSEG");
+  require(inspect_file(world.disk, path, {.records = true, .json = data[0] % 4 < 2}).ok() ||
+          bytes.substr(0, 6) != "FSJSEG");
   use(world);
   use(world);
   return 0;
