@@ -59,6 +59,9 @@ struct CopySink : Port {
   // Marks a table (empty: all) for a new copy (`stream resnapshot`) and sets it aside at the
   // progress of `epoch`. The sink must be closed meanwhile.
   virtual Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) = 0;
+  // All tables are to be copied as if for the first time, and what was applied is forgotten: the
+  // stream may begin anew at any place before the copies. Both sinks must be closed meanwhile.
+  virtual Result<void> begin_anew(const Uuid& stream) = 0;
   // Both sinks are closed and hold everything up to `through`: tables that were set aside and are
   // copied go on with the others.
   virtual Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) = 0;

@@ -5,6 +5,7 @@
 // again, or give up if the error's retry is `no`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,7 @@ struct SourceProgress {
   MonotonicTime heard_at{};          // when the server was last heard
   bool commits_wait = false;         // the server makes commits wait for what we acknowledge
   std::uint64_t tables_joined = 0;   // grows when a table joins the stream: targets may lack it
+  std::optional<Error> ended;        // the session cannot go on: what next() will say
 };
 
 struct Source : Port {

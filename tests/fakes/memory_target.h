@@ -73,6 +73,7 @@ struct NoCopy final : CopySink {
   }
   Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
   Result<void> reset(const Uuid&, Epoch, const std::string&) override { return {}; }
+  Result<void> begin_anew(const Uuid&) override { return {}; }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
 };
 

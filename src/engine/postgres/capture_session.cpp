@@ -198,6 +198,11 @@ void CaptureSession::fail(Error error, os::Waker& waker) {
   waker.wake();
 }
 
+std::optional<Error> CaptureSession::failure() const {
+  os::Lock lock(mutex_);
+  return failure_;
+}
+
 Lsn CaptureSession::received() const {
   os::Lock lock(mutex_);
   return received_;

@@ -38,6 +38,7 @@ class CaptureSession {
   // From now on receive fails with this.
   void fail(Error error, os::Waker& waker);
 
+  std::optional<Error> failure() const;
   Lsn received() const;
   MonotonicTime heard_at() const;
 

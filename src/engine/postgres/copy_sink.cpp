@@ -32,6 +32,7 @@ class PostgresCopySink final : public CopySink {
   Result<std::unique_ptr<TableWriter>> begin(const Uuid& stream, const SourceTable& table) override;
   Result<void> complete(const Uuid& stream, const std::vector<SourceTable>& tables) override;
   Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) override;
+  Result<void> begin_anew(const Uuid& stream) override;
   Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) override;
 
  private:
@@ -309,6 +310,21 @@ Result<void> PostgresCopySink::reset(const Uuid& stream, Epoch epoch, const std:
       " VALUES ($1::uuid, $2, 'pending', true, " +
           progress_of(stream, epoch) + ") ON CONFLICT (stream, table_name) DO UPDATE SET " + again,
       {stream.text(), table}, soon()));
+  return {};
+}
+
+Result<void> PostgresCopySink::begin_anew(const Uuid& stream) {
+  FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  FARSHORE_TRY(make_own_tables(*connection, soon()));
+  FARSHORE_TRY(connection->query("BEGIN; SET LOCAL synchronous_commit = local", soon()));
+  FARSHORE_TRY(connection->query("UPDATE farshore.table_state SET state = 'pending', replace = true,"
+                                 " snapshot = NULL, snapshot_lsn = NULL, aside_from = NULL,"
+                                 " at = now() WHERE stream = $1::uuid",
+                                 {stream.text()}, soon()));
+  FARSHORE_TRY(
+      connection->query("UPDATE farshore.progress SET sequence = 0 WHERE stream = $1::uuid",
+                        {stream.text()}, soon()));
+  FARSHORE_TRY(connection->query("COMMIT", soon()));
   return {};
 }
 

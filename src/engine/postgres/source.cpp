@@ -21,6 +21,12 @@ int protocol_version(int server_version) {
   return server_version >= 150000 ? 3 : 2;
 }
 
+std::uint64_t retained_by(const ServerState& server) {
+  const Lsn restart = server.slot->restart;
+  return server.position > restart && restart > Lsn() ? server.position.value() - restart.value()
+                                                      : 0;
+}
+
 bool says(const Error& error, std::string_view text) {
   return error.what.find(text) != std::string::npos;
 }
@@ -72,6 +78,7 @@ class PostgresSource final : public Source {
   Lsn server_position_;
   bool released_early_ = false;
 
+  std::uint64_t piled_up_ = 0;  // when the session began, until that is caught up; upkeep's
   os::Waker upkeep_waker_;
   os::Thread upkeep_thread_;
 };
@@ -126,6 +133,10 @@ Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after, std::strin
   FARSHORE_TRY(publication_.refresh(sql, world_.after(options_.connect_wait)));
   FARSHORE_TRY_ASSIGN(ServerState server,
                       read_server(sql, options_.stream, world_.after(options_.connect_wait)));
+  if (server.slot && server.slot->lost && after == Lsn()) {  // nothing is asked of it: a new one
+    FARSHORE_TRY(postgres::drop_slot(sql, options_.stream, world_.after(options_.connect_wait)));
+    server.slot.reset();
+  }
   if (!server.slot) {
     if (after > Lsn())
       return permanent(ErrorKind::overtaken,
@@ -145,6 +156,8 @@ Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after, std::strin
     return permanent(ErrorKind::conflict, "{}: slot {} belongs to database {}", sql.server(),
                      slot_name(options_.stream), server.slot->database);
   database_oid = server.database_oid;
+  // What piled up while nobody captured is caught up, not a reason to give the slot up.
+  piled_up_ = retained_by(server);
   return *server.slot;
 }
 
@@ -242,6 +255,7 @@ SourceProgress PostgresSource::progress() {
   os::Lock lock(mutex_);
   if (session) {
     progress_.heard_at = std::max(progress_.heard_at, session->heard_at());
+    progress_.ended = session->failure();
     const Lsn received = session->received();
     progress_.behind_bytes =
         server_position_ > received ? server_position_.value() - received.value() : 0;
@@ -301,9 +315,7 @@ Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
                       read_server(sql, options_.stream, world_.after(kUpkeepWait)));
   const std::string name = slot_name(options_.stream);
   if (!server.slot) return {};  // the walsender knows it first
-  const Lsn restart = server.slot->restart;
-  const std::uint64_t retained =
-      server.position > restart && restart > Lsn() ? server.position.value() - restart.value() : 0;
+  const std::uint64_t retained = retained_by(server);
   {
     os::Lock lock(mutex_);
     server_position_ = server.position;
@@ -316,14 +328,16 @@ Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
     session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(),
                            name, server.slot->lost_reason, resnapshot()),
                  waker_);
-  if (options_.wal_max == 0 || retained <= options_.wal_max) return {};
+  if (retained <= options_.wal_max) piled_up_ = 0;
+  if (options_.wal_max == 0 || retained <= options_.wal_max + piled_up_) return {};
   const Error error = permanent(
       ErrorKind::overtaken,
       "{}: slot {} held {} of log, more than source.wal_max ({}): it was dropped before the disk "
       "fills; make room, then {}",
       sql.server(), name, format_bytes(retained), format_bytes(options_.wal_max), resnapshot());
   session.fail(error, waker_);
-  FARSHORE_TRY(postgres::drop_slot(sql, options_.stream, world_.after(kUpkeepWait)));
+  // Over a connection that the end of this session, which follows at once, does not interrupt.
+  FARSHORE_TRY(postgres::drop_slot(world_, options_));
   tell(Severity::error, "source.slot_dropped", error.what);
   return {};
 }

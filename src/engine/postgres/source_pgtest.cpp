@@ -373,6 +373,38 @@ TEST_P(SourceOnServer, TheSlotIsDroppedBeforeItHoldsMoreThanWalMax) {
   }
 }
 
+TEST_P(SourceOnServer, TheSlotIsDroppedAlsoWhenTheCaptureEndsTheSessionAtOnce) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  TestStream stream(database_);
+  stream.options.wal_max = 1_MiB;
+  stream.start();
+  database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i");
+  ASSERT_TRUE(eventually([&] { return stream.source->progress().ended.has_value(); }));
+  EXPECT_EQ(stream.source->progress().ended->kind, ErrorKind::overtaken);
+  stream.source->stop();
+  EXPECT_TRUE(stream.told("source.slot_dropped"));
+  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
+                            slot_name(stream.options.stream) + "'"),
+            "0");
+}
+
+TEST_P(SourceOnServer, WhatPiledUpWhileNobodyCapturedIsCaughtUp) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  TestStream stream(database_);
+  stream.options.wal_max = 3_MiB;
+  stream.start();
+  stream.source->stop();
+  database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i");
+  stream.start();
+  ASSERT_TRUE(eventually([&] { return stream.source->progress().retained_bytes > 4_MiB; }));
+  std::uint64_t changes = 0;
+  for (const Record& record : stream.read_transactions(1)) changes += record.changes;
+  EXPECT_EQ(changes, 5000u);
+  EXPECT_FALSE(stream.told("source.slot_dropped"));
+  database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(5001, 9000) i");
+  EXPECT_TRUE(eventually([&] { return stream.told("source.slot_dropped"); }));
+}
+
 TEST_P(SourceOnServer, ProgressTellsWhatTheServerHolds) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
   TestStream stream(database_);
