@@ -164,7 +164,7 @@ constexpr std::array<Key<StreamConfig>, 20> kStreamKeys{{
      .help = "how long a commit waits before `available` lets it go"},
     {.name = "journal.max",
      .field = [](StreamConfig& s) -> Field { return &s.journal.bytes_max; },
-     .bounds = {"64MiB", "1024TiB"},
+     .bounds = {"8MiB", "1024TiB"},
      .help = "size of the stream's journal in each region"},
     {.name = "journal.keep",
      .field = [](StreamConfig& s) -> Field { return &s.journal.keep; },
@@ -185,7 +185,7 @@ constexpr std::array<Key<StreamConfig>, 20> kStreamKeys{{
      .help = "space left free on the journal's file system; below it the journal counts as full"},
     {.name = "journal.scrub",
      .field = [](StreamConfig& s) -> Field { return &s.journal.scrub_interval; },
-     .bounds = {"1m", "30d"},
+     .bounds = {"1s", "30d"},
      .help = "every record is read and checked once in this time"},
     {.name = "source.retain_max",
      .field = [](StreamConfig& s) -> Field { return &s.source.retain_max; },
@@ -194,7 +194,7 @@ constexpr std::array<Key<StreamConfig>, 20> kStreamKeys{{
              "journals have it too"},
     {.name = "source.wal_max",
      .field = [](StreamConfig& s) -> Field { return &s.source.wal_max; },
-     .bounds = {"64MiB", "1024TiB"},
+     .bounds = {"32MiB", "1024TiB"},
      .help = "log that may pile up at the source while capture is held: then our slot is dropped, "
              "before "
              "the source's disk fills; keep it below the free space there"},

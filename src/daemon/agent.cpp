@@ -355,7 +355,7 @@ Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& a
     case api::Verb::skip:
       return stream.forward(action.to, {.name = "skip", .argument = action.place});
     case api::Verb::resnapshot:
-      return stream.forward(action.to, {.name = "resnapshot", .argument = action.table});
+      return stream.resnapshot(action.to, action.table);
     case api::Verb::remove:
       break;
   }

@@ -214,6 +214,7 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
         .applied_place = place_text({received.durable.epoch, applied.applied}),
         .durable_commit_time = known(received.commit_time),
         .applied_commit_time = known(applied.commit_time),
+        .paused_until = status.pause_at,
         .rates = rates("to/" + entry->config->name + "/" + entry->target->site,
                        {applied.transactions, applied.changes, received.bytes}),
         .applied = {.transactions = applied.transactions, .changes = applied.changes, .bytes = {}}};

@@ -172,7 +172,9 @@ class SegmentReport {
               ? "none here"
               : fmt::format("{}", fmt::join(scan.index.preambles(), ", ")),
           last, scan.hash,
-          problems_ > 0 ? fmt::format("{} damaged places", problems_) : "no damage");
+          problems_ > 0         ? fmt::format("{} damaged places", problems_)
+          : scan.torn_bytes > 0 ? "no whole frames at the end"
+                                : "no damage");
     return std::move(text_);
   }
 

@@ -6,6 +6,9 @@ namespace farshore::pipeline {
 namespace {
 
 constexpr Duration kApplyWait = 500ms;  // how long a stop may take while idle
+constexpr Duration kLookAhead = 1s;     // for the next transaction, while paused
+constexpr Duration kSkipWait = 5s;      // for the transaction that an operator names
+constexpr Duration kRepairLook = 1s;    // for what the other region repairs
 constexpr std::size_t kUndurableMax =
     4096;  // restart places kept; beyond it the newest ones are merged
 const std::string kConsumer = "apply";
@@ -34,10 +37,11 @@ void ApplyLoop::run(std::stop_token stop) {
       changed_.notify_all();
     }
     if (waits) {
-      show_waiting();
-      stopper_.wait(stop, Duration::max());
+      stopper_.wait(stop, show_waiting());
       continue;
     }
+    ahead_.reset();
+    next_.clear();
     auto result = session(stop);
     sink_.close();
     {
@@ -50,11 +54,17 @@ void ApplyLoop::run(std::stop_token stop) {
     if (const ErrorKind kind = result.error().kind;
         kind == ErrorKind::io || kind == ErrorKind::closed)
       return journal_failed_(result.error());
+    if (interrupted(result.error())) continue;
     rest(stop, result.error());
   }
 }
 
 void ApplyLoop::rest(std::stop_token stop, const Error& error) {
+  if (error.kind == ErrorKind::corrupt && damaged()) {
+    board_.fail(error, "it is repaired from the other region's journal when the link is up");
+    while (damaged() && stopper_.wait(stop, kRepairLook)) continue;
+    return;
+  }
   if (error.retry == Retry::no) {
     board_.fail(error, "repair the cause, then `farshore stream resume`");
     stopper_.wait(stop, Duration::max());
@@ -65,17 +75,46 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
   stopper_.wait(stop, pause);
 }
 
-void ApplyLoop::show_waiting() {
+// By a verb, not by a fault: what was open in the target is applied again.
+bool ApplyLoop::interrupted(const Error& error) const {
+  os::Lock lock(mutex_);
+  return error.kind == ErrorKind::timeout && told();
+}
+
+bool ApplyLoop::damaged() const {
+  return journal_.status().health == journal::Health::damaged;
+}
+
+Duration ApplyLoop::show_waiting() {
   os::Lock lock(mutex_);
   const bool copying = held_for_copy_;
   const auto at = pause_at_;
   lock.unlock();
-  if (copying)
+  if (copying) {
     board_.set(State::copying, kHeldForCopy);
-  else if (at)
-    board_.set(State::paused, "by an operator, at " + format_time(*at));
-  else
-    board_.set(State::paused, "by an operator");
+    return Duration::max();
+  }
+  const std::string next = next_transaction();
+  board_.set(State::paused, "by an operator" + (at ? ", at " + format_time(*at) : "") + next);
+  return next.empty() ? kLookAhead : Duration::max();
+}
+
+// What `stream skip` would pass over; empty: nothing waits yet.
+std::string ApplyLoop::next_transaction() {
+  if (!ahead_) {
+    const auto places = journal_.consumer(kConsumer).value_or(journal::ConsumerPlaces{});
+    auto ahead = journal_.cursor(places.restart, std::max(places.applied, stats().applied));
+    if (!ahead.ok()) return next_;
+    ahead_ = *std::move(ahead);
+  }
+  while (next_.empty()) {
+    auto item = ahead_->next(Deadline::passed());
+    if (!item.ok() || !*item) return next_;
+    if ((*item)->kind == RecordKind::data)
+      next_ = fmt::format("; next is transaction {} at {}, {} changes, committed {}", (*item)->xid,
+                          (*item)->place, (*item)->changes, format_time((*item)->commit_time));
+  }
+  return next_;
 }
 
 Result<void> ApplyLoop::session(std::stop_token stop) {
@@ -195,10 +234,13 @@ void ApplyLoop::note(const Applied& applied, Sequence restart) {
   stats_.commit_time = std::max(stats_.commit_time, applied.commit_time);
 }
 
-Result<void> ApplyLoop::skip_item(TransactionCursor& cursor, Place place) {
-  Result<std::optional<CursorItem>> item = cursor.next(world_.after(5s));
-  while (item.ok() && *item && (*item)->kind != RecordKind::data)
-    item = cursor.next(world_.after(5s));
+Result<void> ApplyLoop::skip_item(HeldCursor& cursor, Place place) {
+  cursor.release();
+  const Sequence applied = stats().applied;  // the cursor may begin before it
+  auto item = cursor.next(world_.after(kSkipWait));
+  while (item.ok() && *item &&
+         ((*item)->kind != RecordKind::data || (*item)->place.sequence <= applied))
+    item = cursor.next(world_.after(kSkipWait));
   if (!item.ok()) return std::move(item).error();
   if (!*item) return permanent(ErrorKind::not_found, "no transaction waits at {}", place);
   if ((*item)->place != place)

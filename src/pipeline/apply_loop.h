@@ -65,11 +65,14 @@ class ApplyLoop {
   Result<void> session(std::stop_token stop);
   Result<Sequence> restart_place(Sequence through);
   Result<void> apply_until_told(std::stop_token stop, HeldCursor& cursor);
-  Result<void> skip_item(TransactionCursor& cursor, Place place);
+  Result<void> skip_item(HeldCursor& cursor, Place place);
   Result<void> save_item(TransactionCursor& cursor, const CursorItem& item);
   void note(const Applied& applied, Sequence restart);
-  bool told() const;    // a verb wants the loop's attention
-  void show_waiting();  // the state while paused or held
+  bool told() const;        // a verb wants the loop's attention
+  Duration show_waiting();  // the state while paused or held; when to look again
+  std::string next_transaction();
+  bool damaged() const;
+  bool interrupted(const Error& error) const;
   void rest(std::stop_token stop, const Error& error);
 
   os::World& world_;
@@ -83,6 +86,9 @@ class ApplyLoop {
 
   // Restart places of what is applied but not yet durable in the target; owned by run().
   std::deque<std::pair<Sequence, Sequence>> undurable_;  // (through, restart)
+  // While paused, and owned by run(): what looks for the next transaction.
+  std::unique_ptr<TransactionCursor> ahead_;
+  std::string next_;
 
   mutable os::Mutex mutex_;
   os::CondVar changed_;

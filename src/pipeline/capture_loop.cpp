@@ -30,7 +30,7 @@ void CaptureLoop::run(std::stop_token stop) {
     if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed)
       return callbacks_.journal_failed(error);
     if (error.retry == Retry::no) {
-      board_.fail(error, "repair the cause, then `farshore stream resume`");
+      fail(error);
       stopper_.wait(stop, Duration::max());
       continue;
     }
@@ -47,12 +47,27 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
     if (!records.empty()) FARSHORE_TRY(write(std::move(records), stop));
     if (bytes_since_preamble_ >= options_.preamble_every_bytes && stats().open_transactions == 0)
       FARSHORE_TRY(write_preamble(stop));
-    const SourceProgress progress = source_.progress();
-    if (progress.tables_joined != stats().source.tables_joined) callbacks_.tables_joined();
-    os::Lock lock(mutex_);
-    stats_.source = progress;
+    const std::uint64_t tables_joined = stats().source.tables_joined;
+    if (note_progress().tables_joined != tables_joined) callbacks_.tables_joined();
   }
   return {};
+}
+
+SourceProgress CaptureLoop::note_progress() {
+  SourceProgress progress = source_.progress();
+  os::Lock lock(mutex_);
+  stats_.source = progress;
+  return progress;
+}
+
+void CaptureLoop::fail(const Error& error) {
+  const bool gone = error.kind == ErrorKind::overtaken;
+  {
+    os::Lock lock(mutex_);
+    log_gone_ = gone;
+  }
+  board_.fail(error, gone ? "copy all tables anew: `farshore stream resnapshot`"
+                          : "repair the cause, then `farshore stream resume`");
 }
 
 Result<void> CaptureLoop::open_session(std::stop_token stop) {
@@ -60,7 +75,9 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
   if (written > Sequence(0))
     FARSHORE_TRY(journal_.wait_durable(written, world_.after(kSettleWait)));
   const journal::Tail tail = journal_.tail();
-  FARSHORE_TRY_ASSIGN(const SourceIdentity identity, source_.start(tail.position));
+  Position after = tail.position;
+  if (gap_accepted()) after = {};
+  FARSHORE_TRY_ASSIGN(const SourceIdentity identity, source_.start(after));
   FARSHORE_TRY(check_identity(identity));
   session_ = tail.session + 1;
   {
@@ -77,6 +94,7 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
   board_.worked();
   backoff_.reset();
   os::Lock lock(mutex_);
+  log_gone_ = false;
   started_ = true;
   started_changed_.notify_all();
   return {};
@@ -113,6 +131,8 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
     const bool full =
         written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
     if (!full || stop.stop_requested()) return std::move(written).error();
+    // What is in our hands is then part of what the source no longer holds.
+    if (auto ended = note_progress().ended; ended && ended->retry == Retry::no) return *ended;
     if (!shown) board_.set(State::degraded, "capture holds: " + written.error().what);
     shown = true;
   }
@@ -136,6 +156,7 @@ void CaptureLoop::note_written(std::span<const Record> records, Place last_place
   for (const Record& record : records) {
     sequence = sequence.next();
     unsynced_.add(sequence, record);
+    if (!record.position.empty()) gap_accepted_ = false;  // from here on the log is whole
     if (record.commit_time != WallTime{}) {
       lag_.advance(record.commit_time, now);
       stats_.commit_time = std::max(stats_.commit_time, record.commit_time);
@@ -186,6 +207,22 @@ void CaptureLoop::acknowledge_near_locked() {
 void CaptureLoop::accept_identity() {
   os::Lock lock(mutex_);
   accept_identity_ = true;
+}
+
+bool CaptureLoop::log_gone() const {
+  os::Lock lock(mutex_);
+  return log_gone_;
+}
+
+bool CaptureLoop::gap_accepted() const {
+  os::Lock lock(mutex_);
+  return gap_accepted_;
+}
+
+void CaptureLoop::accept_gap() {
+  os::Lock lock(mutex_);
+  gap_accepted_ = true;
+  started_ = false;
 }
 
 bool CaptureLoop::wait_started(Deadline deadline) {

@@ -53,6 +53,11 @@ class CaptureLoop {
   void far_durable(const CommitPosition& commit);
   void
   accept_identity();  // an operator's resume: the next session's identity becomes the expected one
+  // The source no longer holds a part of the log that we have not: capture has failed.
+  bool log_gone() const;
+  // That part is given up, since all tables are copied anew: the next session begins with what the
+  // source still holds. wait_started() then waits for that session.
+  void accept_gap();
   void poke() { stopper_.poke(); }
   // A capture session has been opened since this object lives: slot and publication exist.
   bool wait_started(Deadline deadline);
@@ -65,9 +70,12 @@ class CaptureLoop {
  private:
   Result<void> session(std::stop_token stop);
   Result<void> open_session(std::stop_token stop);
+  bool gap_accepted() const;
+  void fail(const Error& error);
   Result<void> check_identity(const SourceIdentity& identity);
   Result<void> write(std::vector<Record> records, std::stop_token stop);
   Result<void> write_preamble(std::stop_token stop);
+  SourceProgress note_progress();
   void note_written(std::span<const Record> records, Place last_place);
   void acknowledge_near_locked();
 
@@ -90,6 +98,8 @@ class CaptureLoop {
   os::CondVar started_changed_;
   bool started_ = false;
   bool accept_identity_ = false;
+  bool log_gone_ = false;
+  bool gap_accepted_ = false;  // until a position of behind the gap is in the journal
   CommitPositions unsynced_;
   Sequence durable_;                    // as run_acknowledge() last saw it
   std::map<std::uint64_t, bool> open_;  // xids of streamed transactions that have not ended

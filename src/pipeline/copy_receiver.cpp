@@ -10,6 +10,7 @@ namespace {
 constexpr Duration kHoldWait = 60s;      // for the sink's running group
 constexpr Duration kChannelWait = 5min;  // of silence within a copy
 constexpr Duration kSendWait = 30s;
+constexpr Duration kIdleWait = 5s;
 constexpr Duration kRefuseWait = 5s;
 constexpr Duration kApplyWait = 500ms;       // how long a stop may take
 constexpr std::uint64_t kJoinRecords = 500;  // so near the leg is held for the rest
@@ -35,6 +36,7 @@ void CopyReceiver::serve_copy(link::Channel& channel, std::stop_token stop) {
   {
     os::Lock lock(mutex_);
     copying_ = false;
+    idle_.notify_all();
   }
   if (result.ok()) return;
   if (auto leg = callbacks_.leg(); leg.ok() && leg->copied) release(*leg);
@@ -70,7 +72,7 @@ Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
       prepared = std::move(*plan);
     } else if (std::holds_alternative<CopyDone>(message)) {
       if (prepared) FARSHORE_TRY(complete(*prepared, leg, stop));
-      FARSHORE_TRY(callbacks_.copied());
+      FARSHORE_TRY(callbacks_.copied(true));
       release(leg);
       return channel.send(encode(Completed{}), world_.after(kSendWait));
     } else {
@@ -136,13 +138,27 @@ Result<void> CopyReceiver::receive_table(link::Channel& channel, std::stop_token
   return permanent(ErrorKind::closed, "the leg was stopped");
 }
 
+// The source asks what is missing each time it connects: that is over soon.
+Result<void> CopyReceiver::wait_idle() {
+  os::Lock lock(mutex_);
+  if (idle_.wait(lock, world_.after(kIdleWait), [&] { return !copying_; })) return {};
+  return transient(ErrorKind::conflict,
+                   "tables of this leg are being copied: try again when that is done");
+}
+
+Result<void> CopyReceiver::begin_anew() {
+  FARSHORE_TRY(wait_idle());
+  os::Lock one(turn_);
+  FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
+  FARSHORE_TRY(hold(leg));  // until all is copied
+  FARSHORE_TRY(callbacks_.copied(false));
+  FARSHORE_TRY(copy_sink_.begin_anew(leg.stream));
+  if (leg.journal->consumer(kConsumer)) FARSHORE_TRY(leg.journal->remove_consumer(kConsumer));
+  return leg.journal->clear();
+}
+
 Result<void> CopyReceiver::resnapshot(const std::string& table) {
-  {
-    os::Lock lock(mutex_);
-    if (copying_)
-      return transient(ErrorKind::conflict,
-                       "tables of this leg are being copied: try again when that is done");
-  }
+  FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
   Result<void> done = hold(leg);

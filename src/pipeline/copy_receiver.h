@@ -34,9 +34,9 @@ class CopyReceiver {
     bool required = true;
   };
   struct Callbacks {
-    std::function<Result<Leg>()> leg;  // unavailable: its journal is not open
-    std::function<Result<void>()> copied;
-    std::function<void()> copy_wanted;  // the source shall ask what is missing
+    std::function<Result<Leg>()> leg;          // unavailable: its journal is not open
+    std::function<Result<void>(bool)> copied;  // kept: whether the first copy is complete
+    std::function<void()> copy_wanted;         // the source shall ask what is missing
   };
 
   // `aside` is the sink of tables that are set aside. All outlive this.
@@ -47,6 +47,8 @@ class CopyReceiver {
   void serve_table(link::Channel& channel, std::stop_token stop);
   // Copies a table again; empty: all. conflict: a copy is under way.
   Result<void> resnapshot(const std::string& table);
+  // All tables are copied as if for the first time, and the journal is emptied.
+  Result<void> begin_anew();
 
  private:
   Result<void> copy(link::Channel& channel, std::stop_token stop);
@@ -57,6 +59,7 @@ class CopyReceiver {
   Result<void> keep_from_here(const Leg& leg);
   Result<void> catch_up(const Leg& leg, std::stop_token stop);
   Result<void> apply_aside(const Leg& leg, Sequence last, std::stop_token stop);
+  Result<void> wait_idle();
   Result<void> hold(const Leg& leg);
   void release(const Leg& leg);
   void refuse(link::Channel& channel, const Error& error);
@@ -68,6 +71,7 @@ class CopyReceiver {
   const Callbacks callbacks_;
   os::Mutex turn_;  // one copy at a time
   os::Mutex mutex_;
+  os::CondVar idle_;
   bool copying_ = false;
 };
 

@@ -27,12 +27,13 @@ class HeldCursor final : public TransactionCursor {
   Sequence restart() const override { return held_ ? restart_before_ : cursor_->restart(); }
 
   bool reached_pause() const { return reached_pause_; }
-  void interrupt();  // any thread: a waiting next() returns
+  void release() { hold_ = {}; }  // from now on every item is given
+  void interrupt();               // any thread: a waiting next() returns
 
  private:
   os::World& world_;
   const std::unique_ptr<TransactionCursor> cursor_;
-  const Hold hold_;
+  Hold hold_;
   std::optional<CursorItem> held_;
   Sequence restart_before_;
   bool reached_pause_ = false;

@@ -76,9 +76,12 @@ struct Fetched {
 };
 
 struct Verb {
-  std::string name;      // pause, resume, skip
-  std::string argument;  // pause: time or empty; skip: place
+  std::string name;      // pause, resume, skip, resnapshot, or kBeginAnew
+  std::string argument;  // pause: time or empty; skip: place; resnapshot: table or empty
 };
+// A target that lacks a part of the log: all its tables are copied again, its journal is emptied,
+// and source and target begin a new session.
+inline constexpr const char* kBeginAnew = "begin-anew";
 struct VerbDone {
   std::string error;  // empty: done
 };

@@ -47,6 +47,7 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
   {
     os::Lock lock(mutex_);
     answers_.clear();
+    asked_.reset();
     stats_.connected = true;
   }
   channel.set_class(link::Class::waiting);  // acknowledgements only: commits may wait for them
@@ -72,11 +73,13 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
 
 Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::stop_token stop) {
   (void)channel;
-  if (auto* records = std::get_if<Records>(&message)) return write(records->records, stop);
+  if (auto* records = std::get_if<Records>(&message))
+    return begun_ ? write(records->records, stop) : Result<void>();  // sent before it knew
   if (auto* start = std::get_if<Begin>(&message)) return begin(*start);
   if (auto* verb = std::get_if<Verb>(&message)) {
     const Result<void> done = callbacks_.verb(*verb);
     os::Lock lock(mutex_);
+    if (verb->name == kBeginAnew) begun_ = false;
     answers_.emplace_back(VerbDone{done.ok() ? "" : done.error().what});
     return {};
   }
@@ -92,11 +95,37 @@ Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::sto
     answers_.emplace_back(std::move(fetched));
     return {};
   }
+  if (auto* fetched = std::get_if<Fetched>(&message)) return repair(*fetched);
   return permanent(ErrorKind::corrupt, "the source sent a message of type {}", message.index());
+}
+
+Result<void> ReceiveLoop::ask_for_damaged(link::Channel& channel) {
+  const journal::Status status = journal_.status();
+  {
+    os::Lock lock(mutex_);
+    if (asked_ == status.damaged_first) return {};
+    asked_ = status.damaged_first;
+    if (!asked_) return {};
+  }
+  return channel.send(encode(Fetch{*status.damaged_first, *status.damaged_last}),
+                      world_.after(kHelloWait));
+}
+
+Result<void> ReceiveLoop::repair(const Fetched& fetched) {
+  if (!fetched.records.empty()) {
+    FARSHORE_TRY(journal_.repair(fetched.records));
+    os::Lock lock(mutex_);
+    asked_.reset();  // a part may be left
+    return {};
+  }
+  board_.report(Severity::warning, "journal.not_repaired",
+                "the source's region does not hold the damaged records any more");
+  return {};
 }
 
 Result<void> ReceiveLoop::begin(const Begin& begin) {
   const journal::Status status = journal_.status();
+  begun_ = true;
   if (status.written.sequence == Sequence(0))
     return journal_.start_at(begin.next, begin.hash_before, begin.history, {});
   if (begin.next.sequence != status.durable.sequence.next())
@@ -154,7 +183,7 @@ void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
       stats_.durable = *durable;
       stats_.commit_time = tail.commit_time;
     }
-    if (!send_answers(channel).ok()) return channel.close();
+    if (!send_answers(channel).ok() || !ask_for_damaged(channel).ok()) return channel.close();
     const bool news = ack.durable.sequence != durable_sent || ack.applied != applied_sent ||
                       ack.state != state_sent || ack.resumes != resumes_sent;
     if (!news && world_.now() - sent_at < kAckEvery) continue;

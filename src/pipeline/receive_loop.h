@@ -49,6 +49,8 @@ class ReceiveLoop {
   Result<void> write(const std::vector<PlacedRecord>& records, std::stop_token stop);
   void acknowledge(link::Channel& channel, std::stop_token stop);
   Result<void> send_answers(link::Channel& channel);
+  Result<void> ask_for_damaged(link::Channel& channel);
+  Result<void> repair(const Fetched& fetched);
 
   os::World& world_;
   journal::Journal& journal_;
@@ -61,6 +63,8 @@ class ReceiveLoop {
   std::vector<Message>
       answers_;  // to be sent by the acknowledging thread, the channel's one sender
   ReceiveStats stats_;
+  bool begun_ = false;             // by a Begin; kBeginAnew ends it
+  std::optional<Sequence> asked_;  // damage that the source's region was asked to repair
 };
 
 }  // namespace farshore::pipeline

@@ -9,6 +9,21 @@ Epoch epoch_at(const std::vector<journal::EpochEntry>& history, Sequence sequenc
   return epoch;
 }
 
+namespace {
+
+// In a trimmed journal the first retained preamble: what comes before it names relations that a
+// newcomer has not heard of. What it passes over so is in the tables that are copied to it.
+Result<Sequence> newcomers_place(journal::Journal& near) {
+  if (near.status().first.sequence <= Sequence(1)) return Sequence(1);
+  FARSHORE_TRY_ASSIGN(const std::optional<Sequence> preamble, near.first_preamble());
+  if (preamble) return *preamble;
+  return transient(ErrorKind::unavailable,
+                   "the near journal was trimmed and holds no preamble yet, where a target that "
+                   "joins could begin");
+}
+
+}  // namespace
+
 Result<Begin> resume_point(journal::Journal& near, const Welcome& far) {
   const journal::Status status = near.status();
   const auto history = near.history();
@@ -16,8 +31,7 @@ Result<Begin> resume_point(journal::Journal& near, const Welcome& far) {
     return Begin{.next = {epoch_at(history, next), next}, .hash_before = hash, .history = history};
   };
   if (far.durable.sequence == Sequence(0)) {
-    const Sequence first = std::max(status.first.sequence, Sequence(1));
-    if (first == Sequence(1)) return begin(first, 0);
+    FARSHORE_TRY_ASSIGN(const Sequence first, newcomers_place(near));
     FARSHORE_TRY_ASSIGN(const std::uint64_t hash, near.hash_at(first.previous()));
     return begin(first, hash);
   }

@@ -41,12 +41,14 @@ void ShipLoop::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     auto result = session(stop);
     if (stop.stop_requested()) return;
+    if (take_anew()) continue;
     const Error error = result.ok() ? transient(ErrorKind::unavailable, "the channel ended")
                                     : std::move(result).error();
     disconnected(error);
     if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed)
       return callbacks_.journal_failed(error);
-    if (error.retry == Retry::no) {
+    // What was trimmed under us: the next session waits for a resnapshot.
+    if (error.retry == Retry::no && error.kind != ErrorKind::overtaken) {
       board_.fail(error, "");
       stopper_.wait(stop, Duration::max());
       continue;
@@ -62,7 +64,22 @@ Result<void> ShipLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel,
                       dial_(name, link::Class::stream, world_.after(kAnswerWait)));
   std::stop_callback close(stop, [&] { channel->close(); });
-  FARSHORE_TRY_ASSIGN(const Begin begin, negotiate(*channel));
+  FARSHORE_TRY_ASSIGN(const Welcome welcome, greet(*channel));
+  const Result<Begin> begin = resume_point(journal_, welcome);
+  const bool overtaken = !begin.ok() && begin.error().kind == ErrorKind::overtaken;
+  if (!begin.ok() && !overtaken) return begin.error();
+  {
+    os::Lock lock(mutex_);
+    overtaken_ = overtaken;
+    anew_ = false;
+    far_.connected = true;
+    far_.heard_at = world_.now();
+  }
+  if (begin.ok())
+    FARSHORE_TRY(start(*channel, welcome, *begin));
+  else
+    board_.fail(begin.error(), fmt::format("`farshore stream resnapshot {} --to {}`",
+                                           options_.stream_name, options_.site));
   Result<void> received;
   os::Thread receiver("ack-" + options_.site, [&](std::stop_token receiver_stop) {
     auto result = receive(*channel, receiver_stop);
@@ -72,41 +89,56 @@ Result<void> ShipLoop::session(std::stop_token stop) {
     }
     channel->close();
   });
-  Result<void> shipped = ship(*channel, begin, stop, received);
+  Result<void> shipped = begin.ok() ? ship(*channel, *begin, stop, received)
+                                    : wait_for_resnapshot(*channel, stop, received);
   channel->close();
   receiver.request_stop();
   receiver.join();
   return received.ok() ? std::move(shipped) : std::move(received);
 }
 
-Result<Begin> ShipLoop::negotiate(link::Channel& channel) {
+Result<Welcome> ShipLoop::greet(link::Channel& channel) {
   FARSHORE_TRY_ASSIGN(Message answer, ask(channel,
                                           Hello{.stream = options_.stream,
                                                 .name = options_.stream_name,
                                                 .epoch = options_.epoch,
                                                 .definition = options_.definition},
                                           world_.after(kAnswerWait)));
-  const auto* welcome = std::get_if<Welcome>(&answer);
-  if (welcome == nullptr)
-    return permanent(ErrorKind::corrupt, "the target answered Hello with something else");
-  FARSHORE_TRY_ASSIGN(Begin begin, resume_point(journal_, *welcome));
+  if (auto* welcome = std::get_if<Welcome>(&answer)) return std::move(*welcome);
+  return permanent(ErrorKind::corrupt, "the target answered Hello with something else");
+}
+
+Result<void> ShipLoop::start(link::Channel& channel, const Welcome& welcome, const Begin& begin) {
+  // Kept from here on, also when it was overtaken before.
+  FARSHORE_TRY(journal_.set_consumer(options_.site, {.applied = begin.next.sequence.previous(),
+                                                     .restart = begin.next.sequence,
+                                                     .required = options_.required}));
   {
     os::Lock lock(mutex_);
     shipped_.clear();
-    far_.connected = true;
-    far_.heard_at = world_.now();
     far_.shipped = begin.next.sequence.previous();
     far_.unacknowledged_bytes = 0;
   }
-  const Sequence durable = welcome->durable.sequence;
-  if (!welcome->position.empty())
-    callbacks_.far_durable({durable, welcome->position, welcome->commit_time}, durable);
+  const Sequence durable = welcome.durable.sequence;
+  if (!welcome.position.empty())
+    callbacks_.far_durable({durable, welcome.position, welcome.commit_time}, durable);
   callbacks_.copy_wanted();
   FARSHORE_TRY(channel.send(encode(begin), world_.after(kAnswerWait)));
   board_.worked();
-  if (welcome->copied) board_.set(State::streaming);
+  if (welcome.copied) board_.set(State::streaming);
   backoff_.reset();
-  return begin;
+  return {};
+}
+
+Result<void> ShipLoop::wait_for_resnapshot(link::Channel& channel, std::stop_token stop,
+                                           const Result<void>& receiving) {
+  while (!stop.stop_requested()) {
+    FARSHORE_TRY(send_verbs(channel));
+    os::Lock lock(mutex_);
+    if (!receiving.ok() || anew_) return {};
+    changed_.wait(lock, world_.after(kFollowWait));
+  }
+  return {};
 }
 
 Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::stop_token stop,
@@ -116,13 +148,13 @@ Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::sto
   while (!stop.stop_requested()) {
     {
       os::Lock lock(mutex_);
-      if (!receiving.ok()) return {};
+      if (!receiving.ok() || anew_) return {};
     }
     FARSHORE_TRY(send_verbs(channel));
+    FARSHORE_TRY(mend(channel));
     channel.set_class(callbacks_.commits_wait() ? link::Class::waiting : link::Class::stream);
     auto records = reader->next(kBatchBytes, world_.after(kFollowWait));
     if (!records.ok() && records.error().kind == ErrorKind::corrupt) {
-      board_.report(Severity::error, "journal.damaged", records.error().what);
       FARSHORE_TRY(repair(channel, reader->position()));
       continue;
     }
@@ -180,9 +212,10 @@ Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {
 void ShipLoop::take(const Ack& ack) {
   const WallTime now = world_.clock().wall();
   std::optional<CommitPosition> commit;
-  bool resumed = false;
+  bool resumed = false, overtaken = false;
   {
     os::Lock lock(mutex_);
+    overtaken = overtaken_;
     far_.heard_at = world_.now();
     resumed = ack.resumes != far_.ack.resumes;
     far_.ack = ack;
@@ -193,6 +226,7 @@ void ShipLoop::take(const Ack& ack) {
   if (commit) callbacks_.far_durable(*commit, ack.durable.sequence);
   durability_.advance(ack.durable_commit_time, now);
   apply_.advance(ack.applied_commit_time, now);
+  if (overtaken) return;  // it keeps nothing here, and its state is ours
   const Sequence kept = ack.durable.sequence;
   (void)journal_.set_consumer(
       options_.site, {.applied = kept, .restart = kept.next(), .required = options_.required});
@@ -230,30 +264,49 @@ Result<void> ShipLoop::answer(link::Channel& channel, const Fetch& fetch) {
   return channel.send(encode(fetched), world_.after(kAnswerWait));
 }
 
-Result<void> ShipLoop::repair(link::Channel& channel, Sequence at) {
+Result<std::vector<PlacedRecord>> ShipLoop::fetch(link::Channel& channel, Fetch wanted) {
   {
     os::Lock lock(mutex_);
     fetched_.reset();
   }
-  FARSHORE_TRY(
-      channel.send(encode(Fetch{at, at.plus(kFetchRecordsMax)}), world_.after(kAnswerWait)));
-  std::vector<PlacedRecord> records;
+  FARSHORE_TRY(channel.send(encode(wanted), world_.after(kAnswerWait)));
+  os::Lock lock(mutex_);
+  const bool answered =
+      changed_.wait(lock, world_.after(kAnswerWait), [&] { return fetched_.has_value(); });
+  if (!answered)
+    return transient(ErrorKind::timeout, "{} did not answer what it holds of records {} to {}",
+                     options_.site, wanted.first, wanted.last);
+  return std::move(fetched_->records);
+}
+
+// Damage that was found behind the place we ship at, by the scrub or by another reader. A target
+// that does not hold it any more has passed it: the leg goes on.
+Result<void> ShipLoop::mend(link::Channel& channel) {
+  const journal::Status status = journal_.status();
+  if (!status.damaged_first || not_held_ == status.damaged_first) return {};
   {
     os::Lock lock(mutex_);
-    changed_.wait(lock, world_.after(kAnswerWait), [&] { return fetched_.has_value(); });
-    if (fetched_) records = std::move(fetched_->records);
+    if (*status.damaged_first > far_.ack.durable.sequence) return {};
   }
+  FARSHORE_TRY_ASSIGN(const auto records,
+                      fetch(channel, {*status.damaged_first, *status.damaged_last}));
+  if (!records.empty()) return journal_.repair(records);
+  not_held_ = status.damaged_first;
+  board_.report(Severity::warning, "journal.not_repaired",
+                fmt::format("{} does not hold the damaged records {} to {} any more", options_.site,
+                            *status.damaged_first, *status.damaged_last));
+  return {};
+}
+
+Result<void> ShipLoop::repair(link::Channel& channel, Sequence at) {
+  FARSHORE_TRY_ASSIGN(const auto records, fetch(channel, {at, at.plus(kFetchRecordsMax)}));
   if (records.empty())
     return permanent(
         ErrorKind::corrupt,
         "the journal is damaged at {} and {} does not hold that place: restore the file, "
         "or copy the tables anew with `farshore stream resnapshot {}`",
         at, options_.site, options_.stream_name);
-  FARSHORE_TRY(journal_.repair(records));
-  board_.report(
-      Severity::info, "journal.repaired",
-      fmt::format("{} records from {} were repaired from {}", records.size(), at, options_.site));
-  return {};
+  return journal_.repair(records);
 }
 
 Result<void> ShipLoop::verb(const Verb& verb, Deadline deadline) {
@@ -271,12 +324,23 @@ Result<void> ShipLoop::verb(const Verb& verb, Deadline deadline) {
   return {};
 }
 
+bool ShipLoop::overtaken() const {
+  os::Lock lock(mutex_);
+  return overtaken_;
+}
+
+bool ShipLoop::take_anew() {
+  os::Lock lock(mutex_);
+  return std::exchange(anew_, false);
+}
+
 void ShipLoop::finish_verb(const VerbDone& done) {
   os::Lock lock(mutex_);
   for (auto& pending : verbs_) {
     if (!pending->sent || pending->done) continue;
     pending->done = true;
     pending->error = done.error;
+    anew_ = anew_ || (done.error.empty() && pending->verb.name == kBeginAnew);
     break;  // answers come in the order of the questions
   }
   changed_.notify_all();

@@ -61,6 +61,8 @@ class ShipLoop {
   // A verb for the target's leg; waits for its answer.
   Result<void> verb(const Verb& verb, Deadline deadline);
 
+  // The target lacks what is no longer held here: it must begin anew.
+  bool overtaken() const;
   FarStatus status() const;
   Lag durability(WallTime now) const { return durability_.read(now); }
   Lag apply(WallTime now) const { return apply_.read(now); }
@@ -73,7 +75,10 @@ class ShipLoop {
   };
 
   Result<void> session(std::stop_token stop);
-  Result<Begin> negotiate(link::Channel& channel);
+  Result<Welcome> greet(link::Channel& channel);
+  Result<void> start(link::Channel& channel, const Welcome& welcome, const Begin& begin);
+  Result<void> wait_for_resnapshot(link::Channel& channel, std::stop_token stop,
+                                   const Result<void>& receiving);
   Result<void> ship(link::Channel& channel, const Begin& begin, std::stop_token stop,
                     const Result<void>& receiving);
   Result<void> send(link::Channel& channel, std::vector<PlacedRecord> records);
@@ -82,8 +87,11 @@ class ShipLoop {
   Result<void> answer(link::Channel& channel, const Fetch& fetch);
   void take(const Ack& ack);
   void finish_verb(const VerbDone& done);
+  bool take_anew();
   void disconnected(const Error& why);
   Result<void> repair(link::Channel& channel, Sequence at);
+  Result<void> mend(link::Channel& channel);
+  Result<std::vector<PlacedRecord>> fetch(link::Channel& channel, Fetch wanted);
 
   os::World& world_;
   const Dial dial_;
@@ -94,11 +102,14 @@ class ShipLoop {
   Stopper stopper_;
   Backoff backoff_;
   LagGauge durability_, apply_;
+  std::optional<Sequence> not_held_;  // damage that the target could not repair; owned by run()
 
   mutable os::Mutex mutex_;
   os::CondVar changed_;
   CommitPositions shipped_;
   FarStatus far_;
+  bool overtaken_ = false;  // the target lacks what was trimmed here: only verbs are sent
+  bool anew_ = false;       // a resnapshot was answered: the session ends and begins anew
   std::deque<std::shared_ptr<PendingVerb>> verbs_;
   std::deque<Fetch> fetches_;       // asked by the target, answered by the sending thread
   std::optional<Fetched> fetched_;  // answer to ours

@@ -17,6 +17,8 @@ std::uint64_t preamble_every(const journal::Options& options) {
   return std::min(options.preamble_every_bytes, options.segment_bytes);
 }
 
+// In the stream's folder while the near journal is filled from the far ones.
+constexpr const char* kRebuilding = "/rebuilding";
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
@@ -97,11 +99,12 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
   };
   FARSHORE_TRY_ASSIGN(auto journal, journal::Journal::open(world_, options_.folder + "/journal",
                                                            options_.journal, events));
-  std::optional<Welcome> continue_from;
-  FARSHORE_TRY_ASSIGN(
-      const StreamFile file,
-      identify(journal->status().written.sequence == Sequence(0), continue_from, stop));
-  FARSHORE_TRY(prepare_journal(*journal, continue_from));
+  if (os::read_file(world_.files(), options_.folder + kRebuilding).ok())
+    FARSHORE_TRY(journal->clear());  // a crash came between
+  std::vector<Held> held;
+  FARSHORE_TRY_ASSIGN(const StreamFile file,
+                      identify(journal->status().written.sequence == Sequence(0), held, stop));
+  FARSHORE_TRY(prepare_journal(*journal, held));
   FARSHORE_TRY_ASSIGN(SourceParts parts, make_parts_(file.stream));
   auto running = start(std::move(journal), std::move(parts), file);
   std::stop_callback wake(stop, [this] {
@@ -137,38 +140,39 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
 }
 
 // A journal that is empty has either never been begun, or was lost with its disk: only the targets
-// know (design 4.4).
-Result<StreamFile> SourceStream::identify(bool journal_is_empty,
-                                          std::optional<Welcome>& continue_from,
+// know (design 4.4). `held`: what they hold, when the journal is empty.
+Result<StreamFile> SourceStream::identify(bool journal_is_empty, std::vector<Held>& held,
                                           std::stop_token stop) {
   const std::string path = options_.folder + "/stream.file";
   FARSHORE_TRY_ASSIGN(std::optional<StreamFile> file, load_stream_file(world_.files(), path));
   if (!file || journal_is_empty) {
-    FARSHORE_TRY_ASSIGN(continue_from, most_advanced(stop));
+    FARSHORE_TRY_ASSIGN(held, ask_targets(stop));
+    const Held* ahead = furthest_ahead(held);
     if (!file) {
       file = StreamFile{.name = options_.name};
-      if (continue_from) {
-        file->stream = continue_from->stream;
-        if (!continue_from->history.empty()) file->epoch = continue_from->history.back().epoch;
+      if (ahead != nullptr) {
+        file->stream = ahead->welcome.stream;
+        if (!ahead->welcome.history.empty()) file->epoch = ahead->welcome.history.back().epoch;
       } else {
         file->stream = Uuid::from_random(world_.random().next(), world_.random().next());
       }
       FARSHORE_TRY(save_stream_file(world_.files(), path, *file));
     }
-    if (continue_from && continue_from->durable.sequence == Sequence(0)) continue_from.reset();
-    if (continue_from)
+    if (ahead == nullptr || ahead->welcome.durable.sequence == Sequence(0))
+      held.clear();
+    else if (journal_is_empty)
       board_.report(
           Severity::warning, "stream.near_journal_lost",
           fmt::format("the near journal is empty; it is continued from the far one after {}",
-                      continue_from->durable));
+                      ahead->welcome.durable));
   }
   os::Lock lock(mutex_);
   file_ = *file;
   return *std::move(file);
 }
 
-Result<std::optional<Welcome>> SourceStream::most_advanced(std::stop_token stop) {
-  std::optional<Welcome> best;
+Result<std::vector<Held>> SourceStream::ask_targets(std::stop_token stop) {
+  std::vector<Held> held;
   for (const Target& target : options_.targets) {
     board_.set(State::starting, fmt::format("asks {} what it holds of this stream", target.site));
     auto welcome = ask_target(target);
@@ -182,10 +186,9 @@ Result<std::optional<Welcome>> SourceStream::most_advanced(std::stop_token stop)
     }
     if (!welcome.ok()) return std::move(welcome).error();
     board_.worked();
-    if (welcome->stream.is_nil()) continue;
-    if (!best || welcome->durable > best->durable) best = *std::move(welcome);
+    held.push_back({target.site, target.dial, *std::move(welcome)});
   }
-  return best;
+  return held;
 }
 
 Result<Welcome> SourceStream::ask_target(const Target& target) {
@@ -200,15 +203,14 @@ Result<Welcome> SourceStream::ask_target(const Target& target) {
 }
 
 Result<void> SourceStream::prepare_journal(journal::Journal& journal,
-                                           const std::optional<Welcome>& continue_from) {
+                                           const std::vector<Held>& held) {
   if (journal.status().written.sequence > Sequence(0)) return {};
-  if (continue_from) {
-    const Place next{
-        continue_from->history.empty() ? Epoch(1) : continue_from->history.back().epoch,
-        continue_from->durable.sequence.next()};
-    return journal.start_at(
-        next, continue_from->hash, continue_from->history,
-        {continue_from->position, continue_from->commit_time, continue_from->session});
+  if (!held.empty()) {
+    const std::string mark = options_.folder + kRebuilding;
+    FARSHORE_TRY(os::replace_file(world_.files(), mark, {}));
+    FARSHORE_TRY(rebuild(world_, journal, options_.name, held));
+    FARSHORE_TRY(world_.files().remove(mark));
+    return world_.files().sync_folder(options_.folder);
   }
   if (!journal.history().empty()) return {};
   return journal.begin_epoch({.epoch = Epoch(1), .first = Sequence(1), .identity = options_.name});
@@ -374,6 +376,32 @@ Result<void> SourceStream::forward(const std::string& site, const Verb& verb) {
   }
   if (!found)
     return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", options_.name, site);
+  return {};
+}
+
+Result<void> SourceStream::resnapshot(const std::string& site, const std::string& table) {
+  auto running = this->running();
+  if (!running) return transient(ErrorKind::unavailable, "stream '{}' is starting", options_.name);
+  const bool gap = running->capture->log_gone();
+  if (gap && !(site.empty() && table.empty()))
+    return permanent(ErrorKind::conflict,
+                     "a part of the source's log is gone, which all tables of all targets need: "
+                     "`farshore stream resnapshot {}` without --to and --table",
+                     options_.name);
+  for (auto& leg : running->legs) {
+    if (!site.empty() && leg->target.site != site) continue;
+    const bool anew = gap || leg->ship->overtaken();
+    if (anew && !table.empty())
+      return permanent(ErrorKind::conflict,
+                       "target {} lacks a part of the log, which all its tables need: `farshore "
+                       "stream resnapshot {} --to {}` without --table",
+                       leg->target.site, options_.name, leg->target.site);
+    FARSHORE_TRY(forward(leg->target.site, anew ? Verb{.name = kBeginAnew, .argument = ""}
+                                                : Verb{.name = "resnapshot", .argument = table}));
+  }
+  if (!gap) return {};
+  running->capture->accept_gap();
+  running->capture->poke();
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include "journal/journal.h"
 #include "pipeline/capture_loop.h"
 #include "pipeline/copy_sender.h"
+#include "pipeline/rebuild.h"
 #include "pipeline/ship_loop.h"
 #include "pipeline/state.h"
 #include "pipeline/stream_file.h"
@@ -74,6 +75,9 @@ class SourceStream {
   // Verbs. `site` empty: every target, or for pause, resume without targets: the capture.
   Result<void> resume(const std::string& site);
   Result<void> forward(const std::string& site, const Verb& verb);
+  // `table` empty: all. A target that lacks a part of the log begins anew; when the source itself
+  // no longer holds it, all do, and capture goes on behind the gap.
+  Result<void> resnapshot(const std::string& site, const std::string& table);
 
   SourceStatus status() const;
 
@@ -82,12 +86,10 @@ class SourceStream {
   struct Running;
 
   Result<void> run_once(std::stop_token stop);
-  Result<StreamFile> identify(bool journal_is_empty, std::optional<Welcome>& continue_from,
-                              std::stop_token stop);
-  Result<std::optional<Welcome>> most_advanced(std::stop_token stop);
+  Result<StreamFile> identify(bool journal_is_empty, std::vector<Held>& held, std::stop_token stop);
+  Result<std::vector<Held>> ask_targets(std::stop_token stop);
   Result<Welcome> ask_target(const Target& target);
-  Result<void> prepare_journal(journal::Journal& journal,
-                               const std::optional<Welcome>& continue_from);
+  Result<void> prepare_journal(journal::Journal& journal, const std::vector<Held>& held);
   std::shared_ptr<Running> start(std::unique_ptr<journal::Journal> journal, SourceParts parts,
                                  const StreamFile& file);
   void start_leg(Running& running, Leg& leg, const StreamFile& file);

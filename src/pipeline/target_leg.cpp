@@ -35,7 +35,10 @@ TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside,
       stopper_(world),
       copies_(world, copy_sink, aside, board_,
               {.leg = [this] { return leg_for_copy(); },
-               .copied = [this] { return edit_file([](StreamFile& f) { f.copied = true; }); },
+               .copied =
+                   [this](bool copied) {
+                     return edit_file([copied](StreamFile& f) { f.copied = copied; });
+                   },
                .copy_wanted =
                    [this] {
                      os::Lock lock(mutex_);
@@ -277,6 +280,7 @@ Result<CopyReceiver::Leg> TargetLeg::leg_for_copy() const {
 Result<void> TargetLeg::verb(const Verb& verb) {
   if (verb.name == "resume") return resume();
   if (verb.name == "resnapshot") return copies_.resnapshot(verb.argument);
+  if (verb.name == kBeginAnew) return copies_.begin_anew();
   if (verb.name == "pause") {
     if (verb.argument.empty()) return pause(std::nullopt);
     FARSHORE_TRY_ASSIGN(const WallTime at, parse_time(verb.argument));
@@ -336,6 +340,7 @@ TargetStatus TargetLeg::status() const {
   if (file_) {
     status.stream = file_->stream;
     status.epoch = file_->epoch;
+    status.pause_at = file_->pause_at;
   }
   if (!running) return status;
   status.received = running->receive->stats();

@@ -32,6 +32,7 @@ struct TargetStatus {
   Lag durability, apply;           // source's commit times against this region's clock
   std::optional<Amount> to_apply;  // received, not yet applied
   journal::Status journal;
+  std::optional<WallTime> pause_at;
 };
 
 class TargetLeg {

@@ -127,6 +127,36 @@ class CopyTest(LabTest):
         self.expect_equal(source, target)
         self.expect_quiet_logs(deployment)
 
+    def test_a_third_region_joins_a_stream_whose_journal_was_trimmed(self):
+        source, target = self.source_with_rows(2000), self.postgres("target")
+        third = self.postgres("third", 18)
+        stream = {"to": ["app-r2"], "journal": {"keep": "0s", "segment": "1MiB", "max": "64MiB"}}
+        deployment = self.deploy(source, target, third, start=False, stream=stream)
+        deployment.start(wait=False)
+        deployment.wait_for_state("streaming", 60, target_index=1)
+        writer = workload.MixedWriter(source).start()
+        source.sql(
+            "INSERT INTO public.big SELECT i, 1, md5(i::text) || repeat('z', 200) "
+            "FROM generate_series(10000, 30000) i"
+        )
+        self.wait_applied(deployment)
+        self.wait(lambda: self.trimmed(deployment), 30, "the journal is not trimmed")
+        deployment.streams["app"]["to"] = ["app-r2", "app-r3"]
+        deployment.write_config()
+        for agent in deployment.agents.values():
+            agent.process.send(1)  # SIGHUP
+        deployment.wait_for_state("streaming", 60, target_index=2)
+        self.assertGreater(writer.stop(), 10)
+        self.wait_applied(deployment, target=third)
+        self.wait_applied(deployment)
+        self.expect_equal(source, third)
+        self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment, r" config\.warning .* no stream uses it")
+
+    def trimmed(self, deployment):
+        journal = deployment.status()["streams"][0]["journal"]
+        return journal["first_place"] and int(journal["first_place"].split(":")[1]) > 1
+
     def test_a_commit_that_hangs_in_a_synchronous_wait_while_the_copy_is_taken(self):
         source, target = self.source_with_rows(1000), self.postgres("target")
         source.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")

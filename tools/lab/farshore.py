@@ -25,10 +25,11 @@ class Region:
 class Agent:
     """`farshore run` for one region. Its log is kept over restarts."""
 
-    def __init__(self, program, region, config, folder, environment=None):
+    def __init__(self, program, region, config, folder, environment=None, before=()):
         self.region, self.config = region, config
         self.program = program
-        words = [program, "run", "--region", region.name, "--config", config]
+        self.data = folder / f"data-{region.name}"
+        words = [*before, program, "run", "--region", region.name, "--config", config]
         # kill -9 and stop in mid-work are normal
         environment = {"ASAN_OPTIONS": "detect_leaks=0", **(environment or {})}
         self.process = Process(
@@ -97,6 +98,7 @@ class Deployment:
         plain = {"from": self.regions[0].site, "to": to, "tables": [{"match": "public.*"}]}
         self.streams = streams or {"app": {**plain, **(stream or {})}}
         self.agents = {}
+        self.small_disks = {}  # region -> bytes of the file system that holds its data folder
         self.prepared = False
 
     def _make_wans(self, wan_program, ports, rtt, rate):
@@ -169,11 +171,36 @@ class Deployment:
             wan.start()
         for region in self.regions:
             self.agents[region.name] = Agent(
-                self.program, region, self.config_path(region), self.folder, self.environment
+                self.program,
+                region,
+                self.config_path(region),
+                self.folder,
+                self.environment,
+                self._on_small_disk(region),
             ).start()
         if wait:
             self.wait_for_state("streaming", 60)
         return self
+
+    def _on_small_disk(self, region):
+        """The words that give an agent a memory file system of its own as data folder, gone with
+        the agent. Only root may give it by other means than a user namespace."""
+        size = self.small_disks.get(region.name)
+        if size is None:
+            return []
+        data = self.folder / f"data-{region.name}"
+        data.mkdir(exist_ok=True)
+        spaces = ["--mount"] if os.geteuid() == 0 else ["--mount", "--user", "--map-root-user"]
+        mount = f"mount -t tmpfs -o size={size} farshore-lab {data}"
+        return ["unshare", *spaces, "sh", "-c", f'{mount} && exec "$@"', "sh"]
+
+    def grow_disk(self, region, size):
+        pid = self.agents[region.name].process.pid
+        data = self.folder / f"data-{region.name}"
+        spaces = ["--mount"] if os.geteuid() == 0 else ["--user", "--mount"]
+        words = ["nsenter", f"--target={pid}", *spaces, "--preserve-credentials"]
+        words += ["mount", "-o", f"remount,size={size}", data]
+        subprocess.run(words, check=True)
 
     def stop(self):
         for agent in self.agents.values():
@@ -253,6 +280,41 @@ class Deployment:
 
             wait_until(there, seconds, lambda: f"no state '{state}': {leg}", every=0.2)
         return leg
+
+    def source_view(self, stream="app"):
+        """What the source's agent says of the stream."""
+        region = self.regions[0]
+        return next(s for s in self.status(region)["streams"] if s["name"] == stream)
+
+    def try_source_view(self, stream="app"):
+        try:
+            return self.source_view(stream)
+        except Failed:
+            return None  # the agent is not up yet
+
+    def wait_for_capture(self, state, seconds, reason="", stream="app"):
+        """Until the capture leg is in that state, for a reason that matches."""
+        capture = None
+
+        def there():
+            nonlocal capture
+            self.expect_agents_running()
+            view = self.try_source_view(stream)
+            capture = view and view["capture"]
+            return (
+                capture is not None
+                and capture["state"] == state
+                and re.search(reason, capture["reason"] or "")
+            )
+
+        wait_until(there, seconds, lambda: f"capture not '{state}' ({reason}): {capture}", 0.2)
+        return capture
+
+    def journal_files(self, region, to=None):
+        """Segment files of the stream's journal in that region, oldest first."""
+        end = f"to-{to}" if to else "source"
+        folder = self.folder / f"data-{region.name}" / "streams" / "app" / end / "journal"
+        return sorted(folder.glob("*.segment"))
 
     def expect_agents_running(self):
         for agent in self.agents.values():

@@ -317,10 +317,11 @@ Result<void> PostgresCopySink::begin_anew(const Uuid& stream) {
   FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
   FARSHORE_TRY(make_own_tables(*connection, soon()));
   FARSHORE_TRY(connection->query("BEGIN; SET LOCAL synchronous_commit = local", soon()));
-  FARSHORE_TRY(connection->query("UPDATE farshore.table_state SET state = 'pending', replace = true,"
-                                 " snapshot = NULL, snapshot_lsn = NULL, aside_from = NULL,"
-                                 " at = now() WHERE stream = $1::uuid",
-                                 {stream.text()}, soon()));
+  FARSHORE_TRY(
+      connection->query("UPDATE farshore.table_state SET state = 'pending', replace = true,"
+                        " snapshot = NULL, snapshot_lsn = NULL, aside_from = NULL,"
+                        " at = now() WHERE stream = $1::uuid",
+                        {stream.text()}, soon()));
   FARSHORE_TRY(
       connection->query("UPDATE farshore.progress SET sequence = 0 WHERE stream = $1::uuid",
                         {stream.text()}, soon()));

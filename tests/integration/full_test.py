@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""The near journal is full: capture holds, the server's keepalives are answered, the application
+goes on; with space again all goes on."""
+
+import preamble
+from lab import workload
+from lab.full import FullTest
+
+
+class HoldTest(FullTest):
+    def test_capture_holds_at_journal_max_and_goes_on_when_the_wan_is_back(self):
+        deployment = self.start(journal={"max": "16MiB", "segment": "1MiB", "keep": "0s"})
+        writer = workload.MixedWriter(deployment.source, pause=0.01).start()
+        self.wait_applied(deployment)
+        deployment.wan.cut()
+        self.write_bulk(deployment.source, 22)
+        capture = deployment.wait_for_capture("degraded", 20, "journal.max")
+        self.assertIn("'app-r2' still needs", capture["reason"])
+        walsender = self.expect_kept_alive(deployment, writer)
+        view = deployment.source_view()
+        self.assertEqual(view["journal"]["health"], "full")
+        self.assertLessEqual(view["journal"]["bytes"], 16 << 20)
+        self.assertGreater(view["capture"]["retained_bytes"], 16 << 20)
+        deployment.wan.heal()
+        deployment.wait_for_capture("streaming", 30)
+        self.finish(deployment, writer)
+        self.assertEqual(self.walsender(deployment), walsender)
+        events = deployment.farshore("events")
+        self.assertIn("journal.full ", events)
+        self.assertIn("journal.full_over", events)
+        self.expect_quiet_logs(deployment)
+
+    def test_a_real_disk_that_is_full_is_waited_out(self):
+        deployment = self.start(
+            small_disk="12m",
+            journal={"max": "64MiB", "segment": "1MiB", "keep": "0s", "free_min": "0B"},
+        )
+        writer = workload.MixedWriter(deployment.source, pause=0.01).start()
+        self.wait_applied(deployment)
+        deployment.wan.cut()
+        self.write_bulk(deployment.source, 15)
+        deployment.wait_for_capture("degraded", 20, "file system")
+        walsender = self.expect_kept_alive(deployment, writer)
+        deployment.grow_disk(deployment.regions[0], "24m")
+        deployment.wait_for_capture("streaming", 20)
+        self.write_bulk(deployment.source, 12)
+        deployment.wait_for_capture("degraded", 20, "file system")
+        deployment.wan.heal()
+        deployment.wait_for_capture("streaming", 30)
+        self.finish(deployment, writer)
+        self.assertEqual(self.walsender(deployment), walsender)
+        self.expect_quiet_logs(deployment)
+
+
+if __name__ == "__main__":
+    preamble.main()

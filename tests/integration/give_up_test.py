@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""The near journal is full for long: the slot is given up before the source's disk fills, or a
+target that is not required is overtaken. A resnapshot puts either right."""
+
+import preamble
+from lab import workload
+from lab.full import FullTest
+
+
+class GiveUpTest(FullTest):
+    def test_the_slot_is_given_up_at_wal_max_and_a_resnapshot_makes_both_sides_equal(self):
+        self.expected_in_log += (
+            r" source\.slot_dropped ",
+            r" stream\.state .* failed",
+            r" journal\.cleared ",
+        )
+        deployment = self.start(
+            small_disk="12m",
+            journal={"max": "64MiB", "segment": "1MiB", "keep": "0s", "free_min": "4MiB"},
+            source={"retain_max": "16MiB", "wal_max": "32MiB"},
+        )
+        writer = workload.MixedWriter(deployment.source, pause=0.01).start()
+        self.wait_applied(deployment)
+        deployment.wan.cut()
+        self.write_bulk(deployment.source, 60)
+        capture = deployment.wait_for_capture("failed", 30, "wal_max")
+        self.assertIn("resnapshot", capture["remedy"])
+        self.assertIsNone(self.walsender(deployment))
+        self.write_bulk(deployment.source, 1)
+        deployment.wan.heal()
+        self.wait(lambda: deployment.leg()["reason"] is None, 30, "the WAN is not back")
+        deployment.farshore("stream", "resnapshot", "app", "--yes")
+        deployment.wait_for_capture("streaming", 30)
+        self.finish(deployment, writer)
+        self.expect_quiet_logs(deployment)
+
+    def test_with_drop_the_slowest_target_that_is_not_required_is_overtaken(self):
+        self.expected_in_log += (
+            r" journal\.consumer_overtaken ",
+            r" stream\.state .* failed",
+            r" journal\.cleared ",
+        )
+        deployment = self.start(
+            targets=2,
+            to=["app-r2", {"site": "app-r3", "required": False}],
+            small_disk="12m",
+            journal={
+                "max": "64MiB",
+                "segment": "1MiB",
+                "keep": "0s",
+                "free_min": "4MiB",
+                "when_full": "drop",
+            },
+        )
+        slow = deployment.regions[2]
+        writer = workload.MixedWriter(deployment.source, pause=0.01).start()
+        self.wait_applied(deployment, target=slow.postgres)
+        deployment.wans["r1", "r3"].cut()
+        self.write_bulk(deployment.source, 16)
+        self.wait_applied(deployment)
+        self.assertIn("journal.consumer_overtaken", deployment.farshore("events"))
+        deployment.wait_for_capture("streaming", 1)
+        deployment.wans["r1", "r3"].heal()
+
+        def overtaken():
+            leg = next(
+                leg for leg in deployment.source_view()["targets"] if leg["site"] == "app-r3"
+            )
+            return leg["state"] == "failed" and leg
+
+        leg = self.wait(overtaken, 30, "the leg does not say that it was overtaken")
+        self.assertIn("trimmed", leg["reason"])
+        self.assertIn("resnapshot app --to app-r3", leg["remedy"])
+        deployment.farshore("stream", "resnapshot", "app", "--to", "app-r3", "--yes")
+        deployment.wait_for_state("streaming", 60, target_index=2)
+        self.finish(deployment, writer)
+        self.wait_applied(deployment, target=slow.postgres)
+        self.expect_equal(deployment.source, slow.postgres)
+        self.expect_quiet_logs(deployment)
+
+
+if __name__ == "__main__":
+    preamble.main()
