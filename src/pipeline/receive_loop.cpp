@@ -48,6 +48,7 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
     os::Lock lock(mutex_);
     answers_.clear();
     asked_.reset();
+    begun_ = false;
     stats_.connected = true;
   }
   channel.set_class(link::Class::waiting);  // acknowledgements only: commits may wait for them
