@@ -61,15 +61,15 @@ def stages(preset):
     jobs = os.environ.get("FARSHORE_JOBS", str(os.cpu_count() or 2))
     tests = ROOT / "tests"
     return [
-        Stage("lint", 3, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 11, ["tools/dev/build", preset]),
-        ctest("unit", 3, preset, "test", parallel=jobs),
+        Stage("lint", 2, ["tools/lint.py", "--tidy-seconds", "60"]),
+        Stage("build", 8, ["tools/dev/build", preset]),
+        ctest("unit", 2, preset, "test", parallel=jobs),
         ctest("fuzz", 1, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
-        ctest("tools", 2, preset, "tools", parallel=jobs),
-        ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
-        ctest("servers", 2, preset, "pgtest"),
-        ctest("sim", 2, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 7, preset, "integration", parallel=jobs),
+        ctest("tools", 1, preset, "tools", parallel=jobs),
+        ctest("scenario", 2, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
+        ctest("servers", 4, preset, "pgtest"),
+        ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("integration", 9, preset, "integration", parallel=jobs),
         ctest("crash", 4, preset, "crash", needs=tests / "crash"),
     ]
 
