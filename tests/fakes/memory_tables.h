@@ -40,6 +40,7 @@ class MemoryCopySink final : public CopySink {
   Result<std::unique_ptr<TableWriter>> begin(const Uuid& stream, const SourceTable& table) override;
   Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
   Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) override;
+  Result<void> begin_anew(const Uuid& stream) override { return reset(stream, Epoch(1), ""); }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
 
   std::map<std::string, CopiedTable> tables;
