@@ -252,7 +252,8 @@ Result<std::string> inspect_folder(os::Files& files, const std::string& folder,
     const bool segment = name.ends_with(".segment");
     if (!segment && name != "history" && name != "consumers") continue;
     segments += segment ? 1 : 0;
-    FARSHORE_TRY_ASSIGN(const std::string part, inspect_file(files, folder + "/" + name, options));
+    FARSHORE_TRY_ASSIGN(const std::string part,
+                        inspect_file(files, fmt::format("{}/{}", folder, name), options));
     text += part;
   }
   return text + (options.json ? fmt::format(R"({{"segments":{}}})"
