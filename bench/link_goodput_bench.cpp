@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <vector>
 
 #include "link/link.h"
 #include "os/mutex.h"
@@ -78,15 +79,22 @@ class Region {
   link::Link* link_ = nullptr;
 };
 
-void send_until_stopped(Region& region, link::Channel& channel, const std::stop_token& stop) {
+// More different messages than a compression window holds.
+std::vector<Bytes> random_messages() {
   std::mt19937_64 random(1);
-  Bytes message(kMessageBytes, '\0');
-  for (std::size_t at = 0; at + 8 <= message.size(); at += 8) {
-    const std::uint64_t word = random();
-    std::memcpy(message.data() + at, &word, sizeof word);
-  }
-  while (!stop.stop_requested() && channel.send(message, region.after(60s)).ok()) {
-  }
+  std::vector<Bytes> messages(32, Bytes(kMessageBytes, '\0'));
+  for (Bytes& message : messages)
+    for (std::size_t at = 0; at + 8 <= message.size(); at += 8) {
+      const std::uint64_t word = random();
+      std::memcpy(message.data() + at, &word, sizeof word);
+    }
+  return messages;
+}
+
+void send_until_stopped(Region& region, link::Channel& channel, const std::stop_token& stop) {
+  const std::vector<Bytes> messages = random_messages();
+  for (std::size_t i = 0; !stop.stop_requested(); ++i)
+    if (!channel.send(messages[i % messages.size()], region.after(60s)).ok()) return;
 }
 
 struct Measured {
