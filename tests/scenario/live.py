@@ -23,6 +23,7 @@ SCRUBBED = (
     (re.compile(r"\b[0-9A-F]+/[0-9A-F]{2,}\b"), "<lsn>"),
     (re.compile(r"\b1:\d+\b"), "<place>"),
     (re.compile(r"\b(pid|transaction|user|127\.0\.0\.1:) ?\d+"), r"\1 <id>"),
+    (re.compile(r"\b\d{1,3}(?:\.\d+)?[kM]?(?= (?:transactions|rows)/s)"), "#"),
     (re.compile(rf"[+±-]*\b(?:{FIGURE}{UNIT})+(?!\w)"), "#"),
     (re.compile(rf"(?<=  ){FIGURE}[kMG]?x?(?=  |$)"), "#"),
 )

@@ -48,6 +48,7 @@ std::set<TableName> without(const std::set<TableName>& all, const std::set<Table
 Result<std::vector<CatalogTable>> read_catalog_tables(Connection& connection, Deadline deadline) {
   FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(kCatalogSql, deadline));
   std::vector<CatalogTable> out;
+  out.reserve(static_cast<std::size_t>(rows.count()));
   for (int i = 0; i < rows.count(); ++i)
     out.push_back({.name = name_at(rows, i, 0),
                    .kind = rows.text(i, 2).front(),

@@ -67,6 +67,7 @@ class PostgresSite final : public Site {
               "('information_schema', 'farshore') AND nspname NOT LIKE 'pg\\_%' ORDER BY 1",
               world_.after(kAnswerWait)));
       std::vector<std::string> schemas;
+      schemas.reserve(static_cast<std::size_t>(rows.count()));
       for (int row = 0; row < rows.count(); ++row) schemas.emplace_back(rows.text(row, 0));
       return target_grants(user, database, connection->server_version(), schemas);
     }

@@ -98,15 +98,15 @@ void check_privileges(SiteQuestions& ask) {
             fmt::format("role {} may not make a publication", who),
             fmt::format("GRANT CREATE ON DATABASE {} TO {};",
                         ask.value("SELECT quote_ident(current_database())"), who));
-  for (const auto& row :
-       ask.table("SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || "
-                 "quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), "
-                 "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, " +
-                 kHasIdentity +
-                 " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o "
-                 "ON o.oid = c.relowner WHERE c.relkind IN ('r','p') AND c.relpersistence = 'p' "
-                 "AND " +
-                 kUserSchemas + " ORDER BY 1")) {
+  const std::string sql = fmt::format(
+      "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || "
+      "quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), "
+      "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, {} FROM pg_class c "
+      "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o "
+      "ON o.oid = c.relowner WHERE c.relkind IN ('r','p') AND c.relpersistence = 'p' "
+      "AND {} ORDER BY 1",
+      kHasIdentity, kUserSchemas);
+  for (const auto& row : ask.table(sql)) {
     if (ask.options().takes && !ask.options().takes(row[0])) continue;
     if (stays_out(ask, row[0], row[6] == "t")) continue;
     if (row[2] != "t")
@@ -124,14 +124,14 @@ void check_privileges(SiteQuestions& ask) {
 
 void check_tables(SiteQuestions& ask) {
   std::vector<std::string> unmatched;
-  for (const auto& row : ask.table(
-           "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) "
-           "|| '.' || quote_ident(c.relname), "
-           "c.relpersistence, " +
-           kHasIdentity +
-           " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN "
-           "('r','p') AND c.relpersistence <> 't' AND " +
-           kUserSchemas + " ORDER BY 1")) {
+  const std::string sql = fmt::format(
+      "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) "
+      "|| '.' || quote_ident(c.relname), "
+      "c.relpersistence, {} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+      "c.relkind IN "
+      "('r','p') AND c.relpersistence <> 't' AND {} ORDER BY 1",
+      kHasIdentity, kUserSchemas);
+  for (const auto& row : ask.table(sql)) {
     const std::string object = ask.site() + ", table " + row[1];
     if (ask.options().takes && !ask.options().takes(row[0])) {
       if (!ask.options().excludes(row[0])) unmatched.push_back(row[1]);
