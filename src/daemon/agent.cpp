@@ -41,6 +41,17 @@ std::string difference_text(const config::StreamConfig& stream, const std::strin
   return text;
 }
 
+// `site` empty: all targets are meant.
+Result<void> expect_target(const config::StreamConfig& stream, const std::string& site) {
+  std::string names;
+  for (const config::TargetConfig& target : stream.to) {
+    if (site.empty() || target.site == site) return {};
+    names += (names.empty() ? "" : ", ") + target.site;
+  }
+  return permanent(ErrorKind::not_found, "stream '{}' has no target '{}': it has {}", stream.name,
+                   site, names);
+}
+
 }  // namespace
 
 Agent::Agent(os::World& world, config::Config config, std::string region, std::string version,
@@ -301,6 +312,7 @@ Result<void> Agent::act(const api::StreamAction& action) {
   if (config_.stream(action.stream) == nullptr)
     return config::unknown_stream(config_, action.stream);
   if (action.verb == api::Verb::remove) return remove(action);
+  FARSHORE_TRY(expect_target(*config_.stream(action.stream), action.to));
   bool found = false;
   for (auto& entry : targets_) {
     if (entry->config->name != action.stream ||
