@@ -287,6 +287,10 @@ void Agent::add_heartbeats() {
 
 Bytes Agent::totals() const {
   std::vector<pipeline::StreamTotals> totals;
+  {
+    os::Lock lock(routes_mutex_);
+    if (!routes_ready_) return pipeline::encode_totals(totals);
+  }
   for (const auto& source : sources_) {
     const pipeline::SourceStatus status = source->stream->status();
     if (status.stream.is_nil()) continue;

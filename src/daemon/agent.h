@@ -118,7 +118,9 @@ class Agent final : public api::Agent {
   os::Thread sampler_thread_;  // looks at the counters once a second, so that rates are known when
                                // somebody asks
 
-  os::Mutex routes_mutex_;  // legs are added before channels may come to them
+  // The links run while streams are still being added: they must not look at them until this says
+  // so.
+  mutable os::Mutex routes_mutex_;
   bool routes_ready_ = false;
   os::Mutex samples_mutex_;
   std::map<std::string, std::vector<Sample>> samples_;

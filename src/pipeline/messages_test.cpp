@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include "os/real/real_world.h"
+#include "os/thread.h"
 #include "pipeline/backlog_meter.h"
 #include "pipeline/commit_positions.h"
 #include "pipeline/lag_gauge.h"
+#include "pipeline/stopper.h"
 #include "pipeline/totals.h"
 
 namespace farshore::pipeline {
@@ -96,6 +99,24 @@ TEST(Totals, AreReadAsTheyWereWrittenAndDamageIsSeen) {
   EXPECT_EQ(encode_totals(*decoded), bytes);
   bytes[10] ^= 1;
   EXPECT_FALSE(decode_totals(bytes).ok());
+}
+
+TEST(Totals, APeerThatNamesNoStreamYetTakesNothingBack) {
+  const std::unique_ptr<os::World> owned = os::make_real_world(std::nullopt);
+  os::World& world = *owned;
+  const std::string path = testing::TempDir() + "/farshore-totals-test";
+  (void)world.files().remove(path);
+  {
+    TotalsKeeper keeper(world, path, {});
+    keeper.received(encode_totals({{.name = "orders", .transactions = 7}}));
+    keeper.received(encode_totals({}));
+    os::Thread thread("totals", [&](std::stop_token stop) { keeper.run(stop); });
+    for (int tries = 0; tries < 100 && !read_file(world.files(), path).ok(); ++tries)
+      Stopper(world).wait({}, 50ms);
+  }
+  TotalsKeeper again(world, path, {});
+  ASSERT_TRUE(again.of("orders"));
+  EXPECT_EQ(again.of("orders")->transactions, 7U);
 }
 
 TEST(LagGauge, IsUnknownUntilSomethingPassesAndThenGrowsWithTheClock) {

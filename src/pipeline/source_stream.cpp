@@ -237,22 +237,23 @@ std::shared_ptr<SourceStream::Running> SourceStream::start(
     if (!running->journal->consumer(target.site))
       (void)running->journal->set_consumer(target.site, {.required = target.required});
     running->legs.push_back(std::make_unique<Leg>(world_, target, events_, options_.name));
+    make_loops(*running, *running->legs.back(), file);
   }
   {
     os::Lock lock(mutex_);
     fatal_.reset();
-    running_ = running;
+    running_ = running;  // status() and the verbs use it from here on: it is whole
   }
   CaptureLoop* capture = running->capture.get();
   running->capture_thread =
       os::Thread("capture", [capture](std::stop_token s) { capture->run(s); });
   running->acknowledge_thread =
       os::Thread("acknowledge", [capture](std::stop_token s) { capture->run_acknowledge(s); });
-  for (auto& leg : running->legs) start_leg(*running, *leg, file);
+  for (auto& leg : running->legs) start_leg(*running, *leg);
   return running;
 }
 
-void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file) {
+void SourceStream::make_loops(Running& running, Leg& leg, const StreamFile& file) {
   leg.ship = std::make_unique<ShipLoop>(
       world_, leg.target.dial, *running.journal, leg.board,
       ShipLoop::Options{.stream = file.stream,
@@ -275,6 +276,9 @@ void SourceStream::start_leg(Running& running, Leg& leg, const StreamFile& file)
                                                        .site = leg.target.site,
                                                        .existing = leg.target.existing,
                                                        .tables_at_once = options_.tables_at_once});
+}
+
+void SourceStream::start_leg(Running& running, Leg& leg) {
   leg.ship_thread =
       os::Thread("ship-" + leg.target.site, [&leg](std::stop_token s) { leg.ship->run(s); });
   leg.copy_thread =

@@ -67,12 +67,17 @@ TotalsKeeper::TotalsKeeper(os::World& world, std::string path, EventSink events)
   }
 }
 
+// A peer that has just been started does not name all of its streams yet: what it said of the
+// others stays.
 void TotalsKeeper::received(Bytes payload) {
   auto totals = decode_totals(payload);
   if (!totals.ok()) return;  // an older or newer peer: nothing is better than something wrong
   os::Lock lock(mutex_);
-  newest_ = std::move(payload);
   for (StreamTotals& t : *totals) by_name_[t.name] = std::move(t);
+  std::vector<StreamTotals> all;
+  all.reserve(by_name_.size());
+  for (const auto& [name, t] : by_name_) all.push_back(t);
+  newest_ = encode_totals(all);
 }
 
 void TotalsKeeper::run(std::stop_token stop) {
