@@ -54,8 +54,8 @@ Result<void> expect_target(const config::StreamConfig& stream, const std::string
 
 }  // namespace
 
-Agent::Agent(os::World& world, config::Config config, std::string region, std::string version,
-             EventSink log)
+Agent::Agent(os::World& world, config::Config config, const std::string& region,
+             std::string version, EventSink log)
     : world_(world),
       config_(std::move(config)),
       region_(*config_.region(region)),
@@ -160,11 +160,11 @@ Result<void> Agent::add_peers() {
         peer.link,
         endpoint_->add_peer(
             options,
-            {.opened = [this](std::string name, link::Class,
+            {.opened = [this](const std::string& name, link::Class,
                               std::unique_ptr<link::Channel> c) { opened(name, std::move(c)); },
              .keepalive_payload = [this] { return totals(); },
-             .keepalive_received = [keeper = peer.totals.get()](
-                                       Bytes bytes) { keeper->received(std::move(bytes)); }}));
+             .keepalive_received =
+                 [keeper = peer.totals.get()](const Bytes& bytes) { keeper->received(bytes); }}));
     peer.totals_thread = os::Thread(
         "totals", [keeper = peer.totals.get()](std::stop_token stop) { keeper->run(stop); });
   }
@@ -435,7 +435,7 @@ Result<void> Agent::remove_folder(const std::string& folder) {
   if (!names.ok() && names.error().kind == ErrorKind::not_found) return {};
   if (!names.ok()) return std::move(names).error();
   for (const std::string& name : *names) {
-    const std::string path = folder + "/" + name;
+    const std::string path = fmt::format("{}/{}", folder, name);
     if (world_.files().remove(path).ok()) continue;
     FARSHORE_TRY(remove_folder(path));
   }

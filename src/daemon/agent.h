@@ -74,7 +74,7 @@ class Agent final : public api::Agent {
     pipeline::Amount amount;
   };
 
-  Agent(os::World& world, config::Config config, std::string region, std::string version,
+  Agent(os::World& world, config::Config config, const std::string& region, std::string version,
         EventSink log);
   Result<void> open();
   Result<void> check_certificate();

@@ -94,7 +94,7 @@ void SourceStream::run(std::stop_token stop) {
 
 Result<void> SourceStream::run_once(std::stop_token stop) {
   FARSHORE_TRY(world_.files().create_folder(options_.folder));
-  EventSink events = [this](Event event) {
+  EventSink events = [this](const Event& event) {
     board_.report(event.severity, event.name, event.message);
   };
   FARSHORE_TRY_ASSIGN(auto journal, journal::Journal::open(world_, options_.folder + "/journal",

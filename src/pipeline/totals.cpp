@@ -69,7 +69,7 @@ TotalsKeeper::TotalsKeeper(os::World& world, std::string path, EventSink events)
 
 // A peer that has just been started does not name all of its streams yet: what it said of the
 // others stays.
-void TotalsKeeper::received(Bytes payload) {
+void TotalsKeeper::received(ByteView payload) {
   auto totals = decode_totals(payload);
   if (!totals.ok()) return;  // an older or newer peer: nothing is better than something wrong
   os::Lock lock(mutex_);

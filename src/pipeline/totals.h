@@ -39,7 +39,7 @@ class TotalsKeeper {
   TotalsKeeper(os::World& world, std::string path, EventSink events);
 
   void run(std::stop_token stop);
-  void received(Bytes payload);  // any thread; never blocks on the disk
+  void received(ByteView payload);  // any thread; never blocks on the disk
   // Of the stream, as last heard: also from before a restart.
   std::optional<StreamTotals> of(const std::string& stream) const;
 
