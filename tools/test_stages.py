@@ -67,7 +67,7 @@ def stages(preset):
         ctest("fuzz", 1, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 1, preset, "tools", parallel=jobs),
         ctest("scenario", 2, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
-        ctest("servers", 4, preset, "pgtest"),
+        ctest("servers", 4, preset, "pgtest", parallel=jobs),
         ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
         ctest("integration", 9, preset, "integration", parallel=jobs),
         ctest("crash", 4, preset, "crash", needs=tests / "crash"),

@@ -2,6 +2,7 @@
 // fresh database for each test, and a source that is read to its end.
 #pragma once
 
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,6 +30,12 @@ inline Deadline soon(Duration d = 20s) {
   return test_world().after(d);
 }
 
+// Where this half of the tests looks for ports; its other half runs at the same time.
+inline int port_offset() {
+  const char* shard = std::getenv("GTEST_SHARD_INDEX");
+  return shard == nullptr ? 0 : 20 * std::atoi(shard);
+}
+
 // Started at its first use, stopped at the program's end.
 inline TestServer& shared_server(const std::string& bin, int first_port) {
   static std::map<std::string, std::unique_ptr<TestServer>> servers;
@@ -36,7 +43,7 @@ inline TestServer& shared_server(const std::string& bin, int first_port) {
   if (!server)
     server = std::make_unique<TestServer>(TestServer::Options{
         .bin = bin,
-        .port = first_port + static_cast<int>(servers.size()) - 1,
+        .port = first_port + port_offset() + static_cast<int>(servers.size()) - 1,
         .settings = {"logical_decoding_work_mem = 64kB", "autovacuum = off",
                      "max_prepared_transactions = 5", "track_commit_timestamp = on"}});
   return *server;
