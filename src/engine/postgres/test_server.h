@@ -61,9 +61,18 @@ class TestServer {
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
 
+  // What a crashed server leaves (a backend that still ends, its shared memory) may refuse the next
+  // one for a moment.
   void start() {
-    run_checked(bin("pg_ctl") + " -D " + data_ + " -l " + data_ +
-                "/server.log -w -t 60 start >/dev/null 2>&1");
+    const std::string command = bin("pg_ctl") + " -D " + data_ + " -l " + data_ +
+                                "/server.log -w -t 60 start >/dev/null 2>&1";
+    int code = run(command);
+    for (int tries = 1; code != 0 && tries < 10; ++tries) {
+      run("sleep 1");
+      code = run(command);
+    }
+    if (code != 0) run("tail -n 20 " + data_ + "/server.log >&2");
+    FARSHORE_CHECK(code == 0, "exit code {}: {}", code, command);
   }
   void stop(const std::string& mode = "fast") {  // "immediate": as a crash
     run_checked(bin("pg_ctl") + " -D " + data_ + " -m " + mode + " -w stop >/dev/null 2>&1");
