@@ -30,8 +30,10 @@ void ApplyLoop::run(std::stop_token stop) {
   std::stop_callback interrupt(stop, [this] { sink_.interrupt(); });
   while (!stop.stop_requested()) {
     bool waits = false;
+    std::shared_ptr<SkipRequest> asked;  // what comes during the session is not what it fails of
     {
       os::Lock lock(mutex_);
+      asked = skip_;
       waits = (paused_ && !skip_) || held_for_copy_;
       in_session_ = !waits;
       changed_.notify_all();
@@ -47,7 +49,7 @@ void ApplyLoop::run(std::stop_token stop) {
     {
       os::Lock lock(mutex_);
       in_session_ = false;
-      if (skip_ && !skip_->result && !result.ok()) skip_->result = result;
+      if (skip_ && skip_ == asked && !skip_->result && !result.ok()) skip_->result = result;
       changed_.notify_all();
     }
     if (result.ok() || stop.stop_requested()) continue;
