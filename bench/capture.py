@@ -125,11 +125,8 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--runs", type=int)
     options = parser.parse_args()
-    field = Field("capture")
-    try:
+    with Field("capture") as field:
         run(field, options)
-    finally:
-        field.close()
     return 0
 
 

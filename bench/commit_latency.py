@@ -77,15 +77,12 @@ def main():
     parser.add_argument("--rtt", default="80ms")
     options = parser.parse_args()
     count = 50 if options.quick else 300
-    field = Field("latency", rtt=options.rtt)
-    try:
+    with Field("latency", rtt=options.rtt) as field:
         field.make(TABLE)
         field.start_ours()
         wait_for_us(field.source)
         for level in ("local", "remote_write", "remote_apply"):
             report(options, field, level, latencies_ms(field.source, level, count))
-    finally:
-        field.close()
     return 0
 
 

@@ -99,6 +99,12 @@ class Field:
 
             process.wait_until(there, seconds, f"never true: {sql}", every=0.01)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def close(self):
         process.kill_all()
         for server in (self.source, self.ours, self.peer):

@@ -105,11 +105,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    field = Field("link")
-    try:
+    with Field("link") as field:
         run(field, options)
-    finally:
-        field.close()
     goodput(options)
     return 0
 

@@ -108,11 +108,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    field = Field("memory", stream={"journal": {"keep": "0s"}})
-    try:
+    with Field("memory", stream={"journal": {"keep": "0s"}}) as field:
         run(field, options)
-    finally:
-        field.close()
     return 0
 
 

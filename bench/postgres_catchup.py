@@ -95,11 +95,8 @@ def main():
     parser.add_argument("--versions", default="15,15")
     options = parser.parse_args()
     versions = [int(version) for version in options.versions.split(",")]
-    field = Field("catchup", versions, rtt=options.rtt)
-    try:
+    with Field("catchup", versions, rtt=options.rtt) as field:
         run(field, options)
-    finally:
-        field.close()
     return 0
 
 

@@ -131,7 +131,7 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     os::Lock lock(mutex_);
     announced = announced_;
     hold.pause_at = pause_at_;
-    hold_changed_ = false;
+    session_outdated_ = false;
     stats_.applied = through;
     undurable_.clear();
   }
@@ -183,7 +183,7 @@ Result<Sequence> ApplyLoop::restart_place(Sequence through) {
 }
 
 bool ApplyLoop::told() const {
-  return paused_ || held_for_copy_ || hold_changed_ || skip_ != nullptr;
+  return paused_ || held_for_copy_ || session_outdated_ || skip_ != nullptr;
 }
 
 Result<void> ApplyLoop::apply_until_told(std::stop_token stop, HeldCursor& cursor) {
@@ -286,7 +286,7 @@ void ApplyLoop::pause(std::optional<WallTime> at) {
     os::Lock lock(mutex_);
     pause_at_ = at;
     if (at)
-      hold_changed_ = true;
+      session_outdated_ = true;
     else
       paused_ = true;
     if (cursor_ != nullptr) cursor_->interrupt();
@@ -300,16 +300,16 @@ void ApplyLoop::resume() {
     os::Lock lock(mutex_);
     paused_ = false;
     pause_at_.reset();
-    hold_changed_ = true;
+    session_outdated_ = true;
     if (cursor_ != nullptr) cursor_->interrupt();
   }
   backoff_.reset();
   stopper_.poke();
 }
 
-void ApplyLoop::begin_anew() {
+void ApplyLoop::new_session() {
   os::Lock lock(mutex_);
-  hold_changed_ = true;
+  session_outdated_ = true;
   if (cursor_ != nullptr) cursor_->interrupt();
 }
 

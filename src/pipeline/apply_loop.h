@@ -43,7 +43,7 @@ class ApplyLoop {
   // Verbs; any thread.
   void pause(std::optional<WallTime> at);
   void resume();
-  void begin_anew();  // a new session soon: `differs` may answer differently
+  void new_session();  // a new session soon: `differs` may answer differently
   // Held back while tables are copied: returns when no group is in the making, or at the deadline
   // (false).
   bool hold_for_copy(bool held, Deadline deadline);
@@ -94,7 +94,7 @@ class ApplyLoop {
   os::CondVar changed_;
   bool paused_ = false;
   std::optional<WallTime> pause_at_;
-  bool hold_changed_ = false;  // pause_at_ was set: the cursor must be made anew
+  bool session_outdated_ = false;  // pause or definition changed: it must be opened anew
   bool held_for_copy_ = false;
   std::string announced_;
   bool in_session_ = false;

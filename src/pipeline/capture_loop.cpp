@@ -47,16 +47,20 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
     if (!records.empty()) FARSHORE_TRY(write(std::move(records), stop));
     if (bytes_since_preamble_ >= options_.preamble_every_bytes && stats().open_transactions == 0)
       FARSHORE_TRY(write_preamble(stop));
-    const std::uint64_t tables_joined = stats().source.tables_joined;
-    if (note_progress().tables_joined != tables_joined) callbacks_.tables_joined();
+    (void)note_progress();
   }
   return {};
 }
 
 SourceProgress CaptureLoop::note_progress() {
   SourceProgress progress = source_.progress();
-  os::Lock lock(mutex_);
-  stats_.source = progress;
+  bool joined = false;
+  {
+    os::Lock lock(mutex_);
+    joined = progress.tables_joined != stats_.source.tables_joined;
+    stats_.source = progress;
+  }
+  if (joined) callbacks_.tables_joined();
   return progress;
 }
 
@@ -207,6 +211,11 @@ void CaptureLoop::acknowledge_near_locked() {
 void CaptureLoop::accept_identity() {
   os::Lock lock(mutex_);
   accept_identity_ = true;
+}
+
+bool CaptureLoop::commits_wait() const {
+  os::Lock lock(mutex_);
+  return stats_.source.commits_wait;
 }
 
 bool CaptureLoop::log_gone() const {

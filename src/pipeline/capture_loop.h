@@ -63,6 +63,7 @@ class CaptureLoop {
   bool wait_started(Deadline deadline);
 
   CaptureStats stats() const;
+  bool commits_wait() const;  // for what we acknowledge
   // Captured after `from`; unknown when that was before this object lived.
   std::optional<Amount> backlog(Sequence from) const { return meter_.after(from); }
   Lag lag(WallTime now) const { return lag_.read(now); }

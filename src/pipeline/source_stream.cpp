@@ -266,7 +266,7 @@ void SourceStream::make_loops(Running& running, Leg& leg, const StreamFile& file
           .far_durable = [this, &running, &leg](
                              const CommitPosition& commit,
                              Sequence durable) { far_durable(running, leg, commit, durable); },
-          .commits_wait = [&running] { return running.capture->stats().source.commits_wait; },
+          .commits_wait = [&running] { return running.capture->commits_wait(); },
           .copy_wanted = [&leg] { leg.want_copy(); },
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
   leg.copy =

@@ -230,7 +230,7 @@ Result<void> TargetLeg::adopt(const Hello& hello) {
   next.definition = hello.definition;
   FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
   file_ = std::move(next);
-  if (running_ && running_->loop != nullptr) running_->loop.load()->begin_anew();
+  if (running_ && running_->loop != nullptr) running_->loop.load()->new_session();
   changed_.notify_all();
   return {};
 }
