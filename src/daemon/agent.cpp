@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "config/definition.h"
@@ -31,14 +33,25 @@ ExistingRows existing_of(config::Existing existing) {
   return ExistingRows::refuse;
 }
 
-// What the source's region says differently of the stream than our own file, for the state
-// `config-differs`.
-std::string difference_text(const config::StreamConfig& stream, const std::string& theirs) {
-  auto lines = config::definition_differences(stream, theirs);
-  if (!lines.ok()) return lines.error().what;
-  std::string text;
-  for (const std::string& line : *lines) text += (text.empty() ? "" : "; ") + line;
-  return text;
+// The source's region owns them; our own file speaks until it has (design 4.11), and for a target
+// that it does not name.
+pipeline::TargetTerms terms_of(const config::StreamConfig& stream,
+                               const config::TargetConfig& target, const std::string& definition) {
+  pipeline::TargetTerms terms{.apply_delay = target.apply_delay, .required = target.required};
+  if (definition.empty()) return terms;
+  const auto lines = config::definition_differences(stream, definition);
+  const auto owned = config::with_definition(stream, definition);
+  if (!lines.ok() || !owned.ok()) {
+    terms.difference = lines.ok() ? owned.error().what : lines.error().what;
+    return terms;
+  }
+  terms.difference = fmt::format("{}", fmt::join(*lines, "; "));
+  for (const config::TargetConfig& theirs : owned->to) {
+    if (theirs.site != target.site) continue;
+    terms.apply_delay = theirs.apply_delay;
+    terms.required = theirs.required;
+  }
+  return terms;
 }
 
 // `site` empty: all targets are meant.
@@ -250,10 +263,8 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
                                        .site = target.site,
                                        .folder = folder_of(region_, stream, target.site),
                                        .journal = stream.journal,
-                                       .apply_delay = target.apply_delay,
-                                       .required = target.required,
-                                       .difference = [&stream](const std::string& theirs) {
-                                         return difference_text(stream, theirs);
+                                       .terms = [&stream, &target](const std::string& theirs) {
+                                         return terms_of(stream, target, theirs);
                                        }};
   entry->leg =
       std::make_unique<pipeline::TargetLeg>(world_, std::move(options), *entry->parts.sink,

@@ -120,12 +120,13 @@ std::string ApplyLoop::next_transaction() {
 }
 
 Result<void> ApplyLoop::session(std::stop_token stop) {
+  terms_ = options_.terms();
   FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
   FARSHORE_TRY_ASSIGN(const Sequence from, restart_place(through));
   // The sink passes over what it holds: it learns from it what relations later changes name.
   const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
   FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), whole_after));
-  Hold hold{.delay = options_.delay};
+  Hold hold{.delay = terms_.apply_delay};
   std::string announced;
   {
     os::Lock lock(mutex_);
@@ -140,8 +141,8 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     os::Lock lock(mutex_);
     cursor_ = &cursor;
   }
-  if (const std::string differs = options_.differs ? options_.differs() : ""; !differs.empty())
-    board_.set(State::config_differs, differs);
+  if (!terms_.difference.empty())
+    board_.set(State::config_differs, terms_.difference);
   else
     board_.set(State::streaming, announced);
   Result<void> result = apply_until_told(stop, cursor);
@@ -176,7 +177,7 @@ Result<Sequence> ApplyLoop::restart_place(Sequence through) {
                               "what it lacks is applied again",
                               places.applied, through));
     FARSHORE_TRY(journal_.set_consumer(
-        kConsumer, {.applied = through, .required = options_.required}));  // and kept until then
+        kConsumer, {.applied = through, .required = terms_.required}));  // and kept until then
   }
   if (went_back || places.restart < first) return Sequence(0);
   return places.restart;
@@ -227,7 +228,7 @@ void ApplyLoop::note(const Applied& applied, Sequence restart) {
   if (safe)
     (void)journal_.set_consumer(kConsumer, {.applied = std::min(safe->first, applied.recorded),
                                             .restart = safe->second,
-                                            .required = options_.required});
+                                            .required = terms_.required});
   os::Lock lock(mutex_);
   stats_.applied = std::max(stats_.applied, applied.through);
   stats_.durable = std::max(stats_.durable, applied.durable);

@@ -17,6 +17,13 @@
 
 namespace farshore::pipeline {
 
+// What the source's region decides of a target (design 4.11).
+struct TargetTerms {
+  Duration apply_delay{};
+  bool required = true;    // for retention
+  std::string difference;  // how this region's own file differs from it; empty: not at all
+};
+
 struct ApplyStats {
   Sequence applied, durable;
   std::uint64_t transactions = 0, changes = 0;  // since the agent's start
@@ -28,11 +35,8 @@ class ApplyLoop {
   struct Options {
     Uuid stream;
     Epoch epoch{1};
-    Duration delay{};         // apply_delay
-    bool required = true;     // for retention
-    std::string skip_folder;  // where skipped transactions are saved
-    // Why the state is config-differs, asked at each session; empty: it is streaming.
-    std::function<std::string()> differs;
+    std::string skip_folder;             // where skipped transactions are saved
+    std::function<TargetTerms()> terms;  // asked at each session
   };
 
   ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board,
@@ -43,7 +47,7 @@ class ApplyLoop {
   // Verbs; any thread.
   void pause(std::optional<WallTime> at);
   void resume();
-  void new_session();  // a new session soon: `differs` may answer differently
+  void new_session();  // a new session soon: the terms have changed
   // Held back while tables are copied: returns when no group is in the making, or at the deadline
   // (false).
   bool hold_for_copy(bool held, Deadline deadline);
@@ -84,6 +88,7 @@ class ApplyLoop {
   Stopper stopper_;
   Backoff backoff_;
 
+  TargetTerms terms_;  // of the session; owned by run()
   // Restart places of what is applied but not yet durable in the target; owned by run().
   std::deque<std::pair<Sequence, Sequence>> undurable_;  // (through, restart)
   // While paused, and owned by run(): what looks for the next transaction.

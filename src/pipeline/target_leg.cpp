@@ -74,8 +74,10 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(running->journal, journal::Journal::open(world_, options_.folder + "/journal",
                                                                options_.journal, events));
   // Known before the first trim: what is not applied is kept.
-  if (!running->journal->consumer("apply"))
-    FARSHORE_TRY(running->journal->set_consumer("apply", {.required = options_.required}));
+  if (!running->journal->consumer("apply")) {
+    const bool required = options_.terms(file ? file->definition : "").required;
+    FARSHORE_TRY(running->journal->set_consumer("apply", {.required = required}));
+  }
   running->receive = std::make_unique<ReceiveLoop>(
       world_, *running->journal, board_,
       ReceiveLoop::Callbacks{.hello = [this](const Hello& hello) { return welcome(hello); },
@@ -117,10 +119,8 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   return {};
 }
 
-std::string TargetLeg::difference() const {
-  os::Lock lock(mutex_);
-  const bool known = file_ && !file_->definition.empty() && options_.difference;
-  return known ? options_.difference(file_->definition) : "";
+TargetTerms TargetLeg::terms() const {
+  return options_.terms(file_ ? file_->definition : "");
 }
 
 // Under mutex_.
@@ -129,10 +129,12 @@ void TargetLeg::start_apply(Running& running) {
       std::make_unique<ApplyLoop>(world_, sink_, *running.journal, board_,
                                   ApplyLoop::Options{.stream = file_->stream,
                                                      .epoch = file_->epoch,
-                                                     .delay = options_.apply_delay,
-                                                     .required = options_.required,
                                                      .skip_folder = options_.folder + "/skipped",
-                                                     .differs = [this] { return difference(); }},
+                                                     .terms =
+                                                         [this] {
+                                                           os::Lock lock(mutex_);
+                                                           return terms();
+                                                         }},
                                   [this](Error error) { fatal(std::move(error)); });
   running.apply->hold_for_copy(!file_->copied, Deadline::passed());
   if (file_->pause_at) running.apply->pause(file_->pause_at);
@@ -274,7 +276,7 @@ Result<CopyReceiver::Leg> TargetLeg::leg_for_copy() const {
                            .stream = file_->stream,
                            .epoch = file_->epoch,
                            .copied = file_->copied,
-                           .required = options_.required};
+                           .required = terms().required};
 }
 
 Result<void> TargetLeg::verb(const Verb& verb) {

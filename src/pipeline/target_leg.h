@@ -41,11 +41,10 @@ class TargetLeg {
     std::string stream_name, site;
     std::string folder;  // of this leg: journal/, stream.file, skipped/
     journal::Options journal;
-    Duration apply_delay{};
-    bool required = true;
-    // What the source's definition says differently than this region's own file; empty: nothing
-    // (design 4.11).
-    std::function<std::string(const std::string& definition)> difference;
+    // By the definition as the source's region told it; empty: it has not yet (design 4.11).
+    std::function<TargetTerms(const std::string& definition)> terms = [](const std::string&) {
+      return TargetTerms{};
+    };
   };
 
   // The sinks are used by one thread each and must outlive the leg; `aside` is that of tables set
@@ -70,7 +69,7 @@ class TargetLeg {
 
   Result<void> run_once(std::stop_token stop);
   void start_apply(Running& running);
-  std::string difference() const;
+  TargetTerms terms() const;  // under mutex_
   void serve_ship(link::Channel& channel, std::stop_token stop);
   Result<CopyReceiver::Leg> leg_for_copy() const;
   Result<Welcome> welcome(const Hello& hello);
