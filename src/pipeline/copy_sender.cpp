@@ -48,7 +48,11 @@ Result<CopyMissing> CopySender::ask_missing(link::Channel& channel,
                                             const std::vector<SourceTable>& tables) {
   CopyAsk question;
   for (const SourceTable& table : tables)
-    question.tables.push_back({.name = table.name, .rows = table.rows, .bytes = table.bytes});
+    question.tables.push_back({.name = table.name,
+                               .rows = table.rows,
+                               .bytes = table.bytes,
+                               .membership = table.membership,
+                               .definition = {}});
   FARSHORE_TRY_ASSIGN(Message answer, ask(channel, question, world_.after(kPrepareWait)));
   auto* missing = std::get_if<CopyMissing>(&answer);
   if (missing == nullptr)

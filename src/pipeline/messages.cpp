@@ -100,7 +100,7 @@ void all(A& archive, F&... fields) {
 FARSHORE_FIELDS(Place, m.epoch, m.sequence)
 FARSHORE_FIELDS(journal::EpochEntry, m.epoch, m.first, m.identity)
 FARSHORE_FIELDS(PlacedRecord, m.place, m.hash, m.record)
-FARSHORE_FIELDS(SourceTable, m.name, m.rows, m.bytes, m.definition)
+FARSHORE_FIELDS(SourceTable, m.name, m.rows, m.bytes, m.membership, m.definition)
 FARSHORE_FIELDS(TargetTable, m.name, m.state, m.rows_copied)
 FARSHORE_FIELDS(Hello, m.stream, m.name, m.epoch, m.definition)
 FARSHORE_FIELDS(Welcome, m.stream, m.durable, m.hash, m.position, m.commit_time, m.session,

@@ -18,7 +18,10 @@ struct SourceTable {
   std::string name;         // quoted as the engine writes it: public.orders, "My Schema"."T"
   std::uint64_t rows = 0;   // estimate
   std::uint64_t bytes = 0;  // estimate
-  Bytes definition;         // opaque: what the sink of the same engine makes the table from
+  // Opaque: changes when the table was out of the stream in between, so that changes are missing.
+  // Empty: it is not in the stream by itself.
+  std::string membership;
+  Bytes definition;  // opaque: what the sink of the same engine makes the table from
 };
 
 // One table being read inside its own snapshot. Ends with its connection: after any error open a

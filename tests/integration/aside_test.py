@@ -113,6 +113,48 @@ class AsideTest(LabTest):
         self.assertGreater(self.expect_equal(source, target), 1000)
         self.expect_quiet_logs(deployment)
 
+    def test_a_table_that_was_out_of_the_stream_is_copied_again(self):
+        deployment = self.start()
+        source, target = deployment.source, deployment.target
+        near_events = self.published(deployment, "source.table_published")
+        source.sql("CREATE TABLE public.made_anew (id integer PRIMARY KEY, body text)")
+        source.sql("INSERT INTO public.made_anew VALUES (1, 'old'), (2, 'old')")
+        self.wait(
+            lambda: self.published(deployment, "source.table_published") > near_events
+            and target.value("SELECT to_regclass('public.made_anew') IS NOT NULL")
+            and target.value("SELECT count(*) FROM public.made_anew") == 2,
+            30,
+            "the new table does not arrive",
+        )
+        source.sql("ALTER TABLE public.big DROP CONSTRAINT big_pkey")
+        self.wait(
+            lambda: self.published(deployment, "source.table_unpublished") > 0,
+            30,
+            "the table without a key stays published",
+        )
+        source.sql("INSERT INTO public.big VALUES (-1, 0, 'nobody saw it')")
+        source.sql("DELETE FROM public.big WHERE id = 7")
+        source.sql("ALTER TABLE public.big ADD PRIMARY KEY (id)")
+        source.sql(
+            "BEGIN; DROP TABLE public.made_anew;"
+            "CREATE TABLE public.made_anew (id integer PRIMARY KEY, body text);"
+            "INSERT INTO public.made_anew VALUES (2, 'new'), (3, 'new'); COMMIT"
+        )
+        self.wait(
+            lambda: self.published(deployment, "copy.table_rejoined", 1) >= 2,
+            60,
+            "the tables are not copied again",
+        )
+        source.sql("UPDATE public.big SET n = n + 1 WHERE id = -1")
+        self.wait_joined(target)
+        self.wait_applied(deployment)
+        self.assertGreater(self.expect_equal(source, target), ROWS)
+        self.expect_quiet_logs(deployment, r" source\.table_", r" copy\.table_rejoined ")
+
+    def published(self, deployment, name, region=0):
+        said = deployment.farshore("events", region=deployment.regions[region])
+        return sum(name in line for line in said.splitlines())
+
 
 if __name__ == "__main__":
     preamble.main()

@@ -39,7 +39,9 @@ class PostgresCopySink final : public CopySink {
   Result<std::unique_ptr<Connection>> connect(const Uuid& stream);
   Result<void> make_shared(Connection& connection, const Survey& survey);
   Result<void> make_table(Connection& connection, const Uuid& stream, std::optional<Epoch> aside,
-                          const TableDefinition& table, Survey& survey, ExistingRows existing);
+                          const SourceTable& table, const TableDefinition& definition,
+                          Survey& survey, ExistingRows existing);
+  void tell_rejoined(const Uuid& stream, const Survey& survey, ExistingRows existing) const;
   Result<bool> parent_is_there(Connection& connection, const TableDefinition& table);
   Result<bool> is_made(Connection& connection, const LaterObject& object);
   Result<void> make_later(Connection& connection, const LaterObject& object);
@@ -90,15 +92,16 @@ Result<std::vector<std::string>> PostgresCopySink::missing(const Uuid& stream,
                       Connection::open(world_, connect_, world_.after(options_.connect_wait)));
   FARSHORE_TRY(make_own_tables(*connection, soon()));
   FARSHORE_TRY_ASSIGN(const Rows rows,
-                      connection->query("SELECT table_name FROM farshore.table_state WHERE stream "
+                      connection->query("SELECT table_name, coalesce(membership, '') "
+                                        "FROM farshore.table_state WHERE stream "
                                         "= $1::uuid AND (state = 'streaming' OR state = 'copied')"
                                         " AND aside_from IS NULL",
                                         {stream.text()}, soon()));
-  std::set<std::string, std::less<>> copied;
-  for (int row = 0; row < rows.count(); ++row) copied.emplace(rows.text(row, 0));
+  std::set<std::pair<std::string, std::string>> copied;
+  for (int row = 0; row < rows.count(); ++row) copied.emplace(rows.text(row, 0), rows.text(row, 1));
   std::vector<std::string> out;
   for (const SourceTable& table : tables)
-    if (!copied.contains(table.name)) out.push_back(table.name);
+    if (!copied.contains({table.name, table.membership})) out.push_back(table.name);
   return out;
 }
 
@@ -112,7 +115,7 @@ Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
   FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
   FARSHORE_TRY(make_own_tables(*connection, soon()));
   FARSHORE_TRY_ASSIGN(Survey survey,
-                      survey_target(*connection, stream, shared, definitions, existing,
+                      survey_target(*connection, stream, shared, tables, definitions, existing,
                                     world_.after(10 * options_.control_wait)));
   if (!survey.refusals.empty()) {
     std::string text;
@@ -123,11 +126,13 @@ Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
                      connection->server(), survey.refusals.size(), text);
   }
   FARSHORE_TRY(make_shared(*connection, survey));
+  tell_rejoined(stream, survey, existing);
   std::vector<TargetTable> out;
-  for (const TableDefinition& table : definitions) {
-    FARSHORE_TRY(make_table(*connection, stream, aside, table, survey, existing));
-    const KnownState& known = survey.states[table.quoted_name()];
-    out.push_back({.name = table.quoted_name(), .state = known.state, .rows_copied = known.rows});
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    FARSHORE_TRY(
+        make_table(*connection, stream, aside, tables[i], definitions[i], survey, existing));
+    const KnownState& known = survey.states[tables[i].name];
+    out.push_back({.name = tables[i].name, .state = known.state, .rows_copied = known.rows});
   }
   return out;
 }
@@ -157,13 +162,15 @@ Result<bool> PostgresCopySink::parent_is_there(Connection& connection,
 
 // The table, if it is missing, and its first state, in one transaction.
 Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& stream,
-                                          std::optional<Epoch> aside, const TableDefinition& table,
-                                          Survey& survey, ExistingRows existing) {
-  const std::string name = table.quoted_name();
+                                          std::optional<Epoch> aside, const SourceTable& table,
+                                          const TableDefinition& definition, Survey& survey,
+                                          ExistingRows existing) {
+  const std::string& name = table.name;
   FARSHORE_TRY(connection.query("BEGIN", soon()));
-  if (!survey.existing.contains({table.schema, table.name})) {
-    FARSHORE_TRY_ASSIGN(const bool as_partition, parent_is_there(connection, table));
-    for (const std::string& sql : create_table(table, as_partition, connection.server_version())) {
+  if (!survey.existing.contains({definition.schema, definition.name})) {
+    FARSHORE_TRY_ASSIGN(const bool as_partition, parent_is_there(connection, definition));
+    for (const std::string& sql :
+         create_table(definition, as_partition, connection.server_version())) {
       auto made = connection.query(sql, soon());
       if (made.ok()) continue;
       Error error = within(fmt::format("table {} cannot be made on the target", name),
@@ -182,14 +189,31 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
   const bool replace = known.replace || (holds_rows && existing == ExistingRows::replace);
   const bool waits = aside && known.state == TableState::pending;
   FARSHORE_TRY(connection.query(
-      "INSERT INTO farshore.table_state AS t (stream, table_name, state, replace, aside_from)"
-      " VALUES ($1::uuid, $2, $3, $4::bool, " +
+      "INSERT INTO farshore.table_state AS t"
+      " (stream, table_name, state, replace, membership, aside_from)"
+      " VALUES ($1::uuid, $2, $3, $4::bool, $5, " +
           (waits ? progress_of(stream, *aside) : "NULL") +
-          ") ON CONFLICT (stream, table_name) DO UPDATE SET replace = EXCLUDED.replace,"
+          ") ON CONFLICT (stream, table_name) DO UPDATE SET state = EXCLUDED.state,"
+          " replace = EXCLUDED.replace, membership = EXCLUDED.membership,"
           " aside_from = coalesce(t.aside_from, EXCLUDED.aside_from)",
-      {stream.text(), name, std::string(text_of(known.state)), replace ? "t" : "f"}, soon()));
+      {stream.text(), name, std::string(text_of(known.state)), replace ? "t" : "f",
+       table.membership},
+      soon()));
   FARSHORE_TRY(connection.query("COMMIT", soon()));
   return {};
+}
+
+void PostgresCopySink::tell_rejoined(const Uuid& stream, const Survey& survey,
+                                     ExistingRows existing) const {
+  for (const std::string& table : survey.rejoined)
+    tell(
+        stream, "copy.table_rejoined",
+        existing == ExistingRows::keep
+            ? fmt::format("table {0} was out of the stream for a while, and what changed meanwhile "
+                          "is missing here; `existing: keep` leaves its rows alone: to copy it "
+                          "again, `farshore stream resnapshot STREAM --table {0}`",
+                          table)
+            : fmt::format("table {} was out of the stream for a while: it is copied again", table));
 }
 
 Result<std::unique_ptr<TableWriter>> PostgresCopySink::begin(const Uuid& stream,

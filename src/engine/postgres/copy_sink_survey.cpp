@@ -84,15 +84,18 @@ Result<void> survey_shared(Connection& connection, const SharedDefinitions& shar
 
 Result<void> survey_states(Connection& connection, const Uuid& stream, Survey& survey,
                            Deadline deadline) {
-  FARSHORE_TRY_ASSIGN(const Rows rows,
-                      connection.query("SELECT table_name, state, replace, coalesce(rows, 0)"
-                                       " FROM farshore.table_state WHERE stream = $1::uuid",
-                                       {stream.text()}, deadline));
+  FARSHORE_TRY_ASSIGN(
+      const Rows rows,
+      connection.query(
+          "SELECT table_name, state, replace, coalesce(rows, 0),"
+          " coalesce(membership, '') FROM farshore.table_state WHERE stream = $1::uuid",
+          {stream.text()}, deadline));
   for (int row = 0; row < rows.count(); ++row)
     survey.states[std::string(rows.text(row, 0))] = {
         .state = table_state_of(rows.text(row, 1)),
         .replace = rows.text(row, 2) == "t",
-        .rows = std::strtoull(std::string(rows.text(row, 3)).c_str(), nullptr, 10)};
+        .rows = std::strtoull(std::string(rows.text(row, 3)).c_str(), nullptr, 10),
+        .membership = std::string(rows.text(row, 4))};
   return {};
 }
 
@@ -100,6 +103,21 @@ bool done(const Survey& survey, const std::string& table) {
   const auto known = survey.states.find(table);
   return known != survey.states.end() && (known->second.state == TableState::copied ||
                                           known->second.state == TableState::streaming);
+}
+
+// What changed while a table was out of the stream is missing here: it is copied again, unless its
+// rows are the operator's.
+void survey_memberships(const std::vector<SourceTable>& tables, ExistingRows existing,
+                        Survey& survey) {
+  for (const SourceTable& table : tables) {
+    if (!done(survey, table.name)) continue;
+    KnownState& known = survey.states[table.name];
+    if (known.membership == table.membership) continue;
+    survey.rejoined.push_back(table.name);
+    if (existing == ExistingRows::keep) continue;
+    known.state = TableState::pending;
+    known.replace = true;
+  }
 }
 
 Result<void> survey_rows(Connection& connection, const TableDefinition& table,
@@ -190,17 +208,19 @@ std::string_view text_of(TableState state) {
 
 Result<Survey> survey_target(Connection& connection, const Uuid& stream,
                              const SharedDefinitions& shared,
-                             const std::vector<TableDefinition>& tables, ExistingRows existing,
+                             const std::vector<SourceTable>& tables,
+                             const std::vector<TableDefinition>& definitions, ExistingRows existing,
                              Deadline deadline) {
   Survey survey;
   FARSHORE_TRY(survey_shared(connection, shared, survey, deadline));
   FARSHORE_TRY(survey_states(connection, stream, survey, deadline));
+  survey_memberships(tables, existing, survey);
   std::vector<TableName> names;
-  for (const TableDefinition& table : tables) names.push_back({table.schema, table.name});
+  for (const TableDefinition& table : definitions) names.push_back({table.schema, table.name});
   FARSHORE_TRY_ASSIGN(std::vector<TableDefinition> there, read_tables(connection, names, deadline));
   for (TableDefinition& table : there)
     survey.existing[{table.schema, table.name}] = std::move(table);
-  for (const TableDefinition& table : tables) {
+  for (const TableDefinition& table : definitions) {
     const auto found = survey.existing.find({table.schema, table.name});
     if (found == survey.existing.end()) continue;
     if (done(survey, table.quoted_name())) continue;

@@ -16,6 +16,7 @@ struct KnownState {
   TableState state = TableState::missing;
   bool replace = false;  // its rows may be removed before the copy
   std::uint64_t rows = 0;
+  std::string membership;  // SourceTable's, when it was copied
 };
 
 struct Survey {
@@ -24,14 +25,16 @@ struct Survey {
   std::map<TableName, TableDefinition> existing;  // tables of the list that are there
   std::map<std::string, KnownState> states;       // by SourceTable::name
   std::map<std::string, bool> holds_rows;         // of existing tables that are not copied yet
+  std::vector<std::string> rejoined;              // copied once, and then out of the stream
   std::vector<std::string> refusals;              // each with the lines to paste
 };
 
 // refusals: missing extensions and enum labels, differing columns, and rows where `existing`
-// refuses them.
+// refuses them. `definitions` are those of `tables`, in the same order.
 Result<Survey> survey_target(Connection& connection, const Uuid& stream,
                              const SharedDefinitions& shared,
-                             const std::vector<TableDefinition>& tables, ExistingRows existing,
+                             const std::vector<SourceTable>& tables,
+                             const std::vector<TableDefinition>& definitions, ExistingRows existing,
                              Deadline deadline);
 
 // Pure: why rows of `source` cannot be copied into the table that is there; empty: they can.

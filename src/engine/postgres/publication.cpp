@@ -98,7 +98,7 @@ Result<void> Publication::refresh(Connection& connection, Deadline deadline) {
   FARSHORE_TRY(alter(connection, "DROP", without(*before, choice.publish), deadline));
   FARSHORE_TRY_ASSIGN(const auto after, read_published(connection, options_.stream, deadline));
   choice.publish = after;
-  note_taken(tables, after);
+  note_taken(tables, *before, after);
   tell_choice(choice, *before);
   kept_out_ = std::exchange(kept_out_now_, {});
   return {};
@@ -113,12 +113,14 @@ Result<void> Publication::create(Connection& connection, Deadline deadline) {
   return {};
 }
 
+// A table that was dropped and made again between two refreshes is taken under its old name.
 void Publication::note_taken(const std::vector<CatalogTable>& tables,
+                             const std::set<TableName>& before,
                              const std::set<TableName>& published) {
   std::set<TableName> taken = published;
   for (const CatalogTable& table : tables)
     if (published.contains(table.root)) taken.insert(table.name);
-  if (!std::ranges::includes(taken_, taken)) ++joined_;
+  if (!std::ranges::includes(taken_, taken) || !std::ranges::includes(before, published)) ++joined_;
   taken_ = std::move(taken);
 }
 

@@ -35,7 +35,8 @@ class Publication {
                      Deadline deadline);
   void set_full(Connection& connection, TableChoice& choice, Deadline deadline);
   void tell_choice(const TableChoice& choice, const std::set<TableName>& before);
-  void note_taken(const std::vector<CatalogTable>& tables, const std::set<TableName>& published);
+  void note_taken(const std::vector<CatalogTable>& tables, const std::set<TableName>& before,
+                  const std::set<TableName>& published);
   // Once for each table and reason, and again when the reason was gone in between.
   void tell_kept_out(const TableName& table, Severity severity, const char* event,
                      const std::string& message);

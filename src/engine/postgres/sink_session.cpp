@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS farshore.progress (
   PRIMARY KEY (stream, epoch)) WITH (fillfactor = 10);
 CREATE TABLE IF NOT EXISTS farshore.table_state (
   stream uuid, table_name text, state text NOT NULL, snapshot text, snapshot_lsn pg_lsn,
-  rows bigint, replace boolean NOT NULL DEFAULT false, aside_from bigint,
+  rows bigint, replace boolean NOT NULL DEFAULT false, aside_from bigint, membership text,
   at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (stream, table_name));
 CREATE TABLE IF NOT EXISTS farshore.skipped (

@@ -17,18 +17,19 @@ constexpr Duration kPollEvery = 50ms;  // for transactions that must end first
 // above them, parents first. `under`: the listed table whose partition this one is.
 constexpr const char* kTablesSql = R"(
 WITH listed AS (
-  SELECT r.prrelid AS oid FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+  SELECT r.prrelid AS oid, r.oid AS member FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
    WHERE p.pubname = $1),
 every AS (
-  SELECT oid FROM listed
+  SELECT l.oid FROM listed l
   UNION SELECT t.relid FROM listed l, pg_partition_tree(l.oid) t
   UNION SELECT a.relid FROM listed l, pg_partition_ancestors(l.oid) a)
 SELECT n.nspname, c.relname,
        CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_table_size(c.oid) END, c.reltuples::bigint,
-       un.nspname, uc.relname
+       un.nspname, uc.relname, coalesce(m.member || '/' || m.oid, '')
   FROM every e
   JOIN pg_class c ON c.oid = e.oid AND c.relkind IN ('r', 'p')
   JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN listed m ON m.oid = e.oid
   LEFT JOIN LATERAL (SELECT a.relid FROM pg_partition_ancestors(e.oid) a JOIN listed l
                        ON l.oid = a.relid WHERE a.relid <> e.oid LIMIT 1) u ON true
   LEFT JOIN pg_class uc ON uc.oid = u.relid
@@ -37,6 +38,7 @@ SELECT n.nspname, c.relname,
 
 struct Listed {
   TableName name, under;
+  std::string member;  // its place in the publication: another one each time that it is listed anew
   std::uint64_t rows = 0, bytes = 0;
 };
 
@@ -92,6 +94,7 @@ Result<std::vector<Listed>> PostgresSnapshotSource::list(Connection& connection,
     Listed& table = out.emplace_back();
     table.name = {std::string(rows.text(i, 0)), std::string(rows.text(i, 1))};
     table.under = {std::string(rows.text(i, 4)), std::string(rows.text(i, 5))};
+    table.member = rows.text(i, 6);
     const std::int64_t bytes = number(i, 2);
     const std::int64_t tuples = number(i, 3);
     table.bytes = static_cast<std::uint64_t>(bytes);
@@ -115,6 +118,7 @@ Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
   struct Counted {
     TableDefinition definition;
     std::uint64_t rows, bytes;
+    std::string member;
   };
   std::vector<Counted> tops;
   std::map<TableName, std::size_t> place;
@@ -129,7 +133,7 @@ Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
       root.definition.partitions.push_back(std::move(found->second));
     } else {
       place[table.name] = tops.size();
-      tops.push_back({std::move(found->second), table.rows, table.bytes});
+      tops.push_back({std::move(found->second), table.rows, table.bytes, table.member});
     }
   }
   std::vector<SourceTable> out;
@@ -137,6 +141,7 @@ Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
     out.push_back({.name = top.definition.quoted_name(),
                    .rows = top.rows,
                    .bytes = top.bytes,
+                   .membership = std::move(top.member),
                    .definition = to_json(top.definition)});
   return out;
 }
