@@ -182,7 +182,8 @@ void add_inspect(std::vector<Command>& commands, const Hooks& hooks) {
         {.path = {"cert", "renew"},
          .summary = "Make new certificates for the regions whose keys are here",
          .details =
-             "With --region only that region's. A running agent takes the new one on SIGHUP.",
+             "With --region only that region's. A running agent shows the new one on each new "
+             "connection.",
          .examples = {"farshore cert renew --region us-east-1"},
          .run = run_cert_renew});
   if (hooks.journal_inspect)

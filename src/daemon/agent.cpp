@@ -14,6 +14,7 @@ namespace farshore::daemon {
 namespace {
 
 constexpr Duration kVerbWait = 60s;
+constexpr Duration kCertificateLook = 1min;
 
 std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
                       const std::string& site) {
@@ -100,7 +101,8 @@ Result<void> Agent::open() {
     if (log_) log_(event);
     event_log_->append(std::move(event));
   };
-  FARSHORE_TRY(check_certificate());
+  FARSHORE_TRY(identity::check_region_files(world_, region_.tls, region_.name));
+  FARSHORE_TRY(look_at_certificates());
   FARSHORE_TRY_ASSIGN(endpoint_, link::Endpoint::make(world_, region_.listen, sink_));
   FARSHORE_TRY(add_peers());
   add_streams();
@@ -117,7 +119,13 @@ Result<void> Agent::open() {
   FARSHORE_TRY_ASSIGN(server_, api::Server::start(world_, options, *this));
   sampler_thread_ = os::Thread("rates", [this](std::stop_token stop) {
     pipeline::Stopper stopper(world_);
-    while (stopper.wait(stop, 1s)) (void)view();
+    MonotonicTime look_at = world_.now() + kCertificateLook;
+    while (stopper.wait(stop, 1s)) {
+      (void)view();
+      if (world_.now() < look_at) continue;
+      look_at = world_.now() + kCertificateLook;
+      (void)look_at_certificates();
+    }
   });
   sink_({.severity = Severity::info,
          .name = "agent.started",
@@ -143,14 +151,22 @@ Agent::~Agent() {
   endpoint_.reset();
 }
 
-Result<void> Agent::check_certificate() {
-  FARSHORE_TRY(identity::check_region_files(world_, region_.tls, region_.name));
-  const std::string path = fmt::format("{}/{}.crt", region_.tls, region_.name);
-  FARSHORE_TRY_ASSIGN(const auto facts, identity::read_certificate(world_.files(), path));
-  certificate_expires_at_ = facts.not_after;
-  const std::string warning = identity::expiry_warning(facts, started_at_);
-  if (!warning.empty())
-    sink_({.severity = Severity::warning, .name = "certificate.expires", .message = warning});
+Result<void> Agent::look_at_certificates() {
+  for (const std::string& name : {region_.name, std::string("ca")}) {
+    FARSHORE_TRY_ASSIGN(
+        const auto facts,
+        identity::read_certificate(world_.files(), fmt::format("{}/{}.crt", region_.tls, name)));
+    std::string warning = identity::expiry_warning(facts, world_.clock().wall());
+    {
+      os::Lock lock(certificates_mutex_);
+      if (name == region_.name) certificate_expires_at_ = facts.not_after;
+      if (std::exchange(certificate_warnings_[name], warning) == warning) continue;
+    }
+    if (!warning.empty())
+      sink_({.severity = Severity::warning,
+             .name = "certificate.expires",
+             .message = std::move(warning)});
+  }
   return {};
 }
 

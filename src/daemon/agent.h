@@ -77,7 +77,7 @@ class Agent final : public api::Agent {
   Agent(os::World& world, config::Config config, const std::string& region, std::string version,
         EventSink log);
   Result<void> open();
-  Result<void> check_certificate();
+  Result<void> look_at_certificates();  // again each minute: they run out while the agent runs
   Result<void> add_peers();
   void add_streams();
   void add_source(const config::StreamConfig& stream);
@@ -104,7 +104,6 @@ class Agent final : public api::Agent {
   const EventSink log_;
   const WallTime started_at_;
   const MonotonicTime started_;
-  std::optional<WallTime> certificate_expires_at_;
   EventSink sink_;
 
   std::unique_ptr<os::FileLock> lock_;
@@ -122,6 +121,9 @@ class Agent final : public api::Agent {
   // so.
   mutable os::Mutex routes_mutex_;
   bool routes_ready_ = false;
+  os::Mutex certificates_mutex_;
+  std::optional<WallTime> certificate_expires_at_;           // this region's
+  std::map<std::string, std::string> certificate_warnings_;  // by file; said once a day
   os::Mutex samples_mutex_;
   std::map<std::string, std::vector<Sample>> samples_;
 };

@@ -260,8 +260,11 @@ api::AgentView Agent::view() {
                       .started_at = started_at_,
                       .uptime = world_.now() - started_,
                       .ready = true,
-                      .certificate_expires_at = certificate_expires_at_,
                       .events_lost = event_log_->health().lost};
+  {
+    os::Lock lock(certificates_mutex_);
+    view.certificate_expires_at = certificate_expires_at_;
+  }
   for (const auto& peer : peers_) view.peers.push_back(view_of(*peer));
   for (const auto& source : sources_) view.streams.push_back(view_of(*source));
   view_targets_here(view.streams);

@@ -1,6 +1,9 @@
 #!/usr/bin/python3
 """The agent as a process: one a region, clean stop, restarts, exit codes."""
 
+import pathlib
+import socket
+import ssl
 import time
 
 import preamble
@@ -70,6 +73,35 @@ class AgentTest(LabTest):
         deployment.wait_for_state("streaming", 20)
         self.wait_applied(deployment)
         self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment, r" link\.", r" stream\.retry ")
+
+    def certificate_in_use(self, deployment, region):
+        """The certificate that the agent of a region shows to the other one, as PEM."""
+        near, far = deployment.regions
+        tls = pathlib.Path(deployment.folder) / "tls"
+        context = ssl.create_default_context(cafile=tls / "ca.crt")
+        context.check_hostname = False
+        context.load_cert_chain(tls / f"{near.name}.crt", tls / f"{near.name}.key")
+        with socket.create_connection(("127.0.0.1", region.link_port), 5) as plain:
+            with context.wrap_socket(plain) as secured:
+                return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True))
+
+    def test_a_renewed_certificate_is_shown_on_each_new_connection(self):
+        deployment = self.start()
+        far = deployment.regions[1]
+        file = pathlib.Path(deployment.folder) / "tls" / f"{far.name}.crt"
+        old = file.read_text()
+        self.assertEqual(self.certificate_in_use(deployment, far), old)
+        writer = workload.MixedWriter(deployment.source).start()
+        deployment.farshore("cert", "renew", region=far)
+        self.assertNotEqual(file.read_text(), old)
+        self.assertEqual(self.certificate_in_use(deployment, far), file.read_text())
+        deployment.wan.cut()
+        time.sleep(1)
+        deployment.wan.heal()
+        self.assertGreater(writer.stop(), 0)
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, deployment.target)
         self.expect_quiet_logs(deployment, r" link\.", r" stream\.retry ")
 
     def test_exit_codes_tell_what_went_wrong(self):
