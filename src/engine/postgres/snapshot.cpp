@@ -17,7 +17,8 @@ constexpr Duration kPollEvery = 50ms;  // for transactions that must end first
 // above them, parents first. `under`: the listed table whose partition this one is.
 constexpr const char* kTablesSql = R"(
 WITH listed AS (
-  SELECT r.prrelid AS oid, r.oid AS member FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+  SELECT r.prrelid AS oid, r.oid AS member
+    FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
    WHERE p.pubname = $1),
 every AS (
   SELECT l.oid FROM listed l
