@@ -62,15 +62,15 @@ def stages(preset):
     tests = ROOT / "tests"
     return [
         Stage("lint", 2, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 8, ["tools/dev/build", preset]),
-        ctest("unit", 2, preset, "test", parallel=jobs),
-        ctest("fuzz", 1, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
-        ctest("tools", 1, preset, "tools", parallel=jobs),
-        ctest("scenario", 2, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
+        Stage("build", 13, ["tools/dev/build", preset]),
+        ctest("unit", 1.5, preset, "test", parallel=jobs),
+        ctest("fuzz", 0.5, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
+        ctest("tools", 0.5, preset, "tools", parallel=jobs),
+        ctest("scenario", 1.5, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 4, preset, "pgtest", parallel=jobs),
         ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 9, preset, "integration", parallel=jobs),
-        ctest("crash", 4, preset, "crash", needs=tests / "crash"),
+        ctest("integration", 6.5, preset, "integration", parallel=jobs),
+        ctest("crash", 3.5, preset, "crash", needs=tests / "crash"),
     ]
 
 
@@ -171,7 +171,7 @@ def judge(stage, status):
 
 def arguments(argv):
     parser = argparse.ArgumentParser(prog="./test", description=__doc__)
-    parser.add_argument("--preset", default="debug", help="build preset (debug)")
+    parser.add_argument("--preset", default="asan", help="build preset (asan)")
     parser.add_argument(
         "--stage", action="append", metavar="NAME", help="only this stage; may be repeated"
     )
