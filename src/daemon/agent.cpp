@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/guarded.h"
 #include "config/definition.h"
 #include "daemon/check.h"
 #include "identity/certificate.h"
@@ -121,7 +122,7 @@ Result<void> Agent::open() {
     pipeline::Stopper stopper(world_);
     MonotonicTime look_at = world_.now() + kCertificateLook;
     while (stopper.wait(stop, 1s)) {
-      (void)view();
+      guard([&] { (void)view(); });
       if (world_.now() < look_at) continue;
       look_at = world_.now() + kCertificateLook;
       (void)look_at_certificates();
@@ -131,6 +132,15 @@ Result<void> Agent::open() {
          .name = "agent.started",
          .message = fmt::format("farshore {} of region {}", version_, region_.name)});
   return {};
+}
+
+void Agent::guard(const std::function<void()>& work) {
+  const auto result = guarded([&]() -> Result<void> {
+    work();
+    return {};
+  });
+  if (!result.ok())
+    sink_({.severity = Severity::error, .name = "agent.fault", .message = result.error().what});
 }
 
 Agent::~Agent() {
@@ -194,8 +204,10 @@ Result<void> Agent::add_peers() {
              .keepalive_payload = [this] { return totals(); },
              .keepalive_received =
                  [keeper = peer.totals.get()](const Bytes& bytes) { keeper->received(bytes); }}));
-    peer.totals_thread = os::Thread(
-        "totals", [keeper = peer.totals.get()](std::stop_token stop) { keeper->run(stop); });
+    peer.totals_thread =
+        os::Thread("totals", [this, keeper = peer.totals.get()](std::stop_token stop) {
+          guard([&] { keeper->run(stop); });
+        });
   }
   return {};
 }
@@ -306,8 +318,10 @@ void Agent::add_heartbeats() {
     heartbeat->writer = *std::move(writer);
     heartbeat->loop = std::make_unique<pipeline::HeartbeatLoop>(world_, *heartbeat->writer,
                                                                 site.heartbeat, sink_, site.name);
-    heartbeat->thread = os::Thread(
-        "heartbeat", [loop = heartbeat->loop.get()](std::stop_token s) { loop->run(s); });
+    heartbeat->thread =
+        os::Thread("heartbeat", [this, loop = heartbeat->loop.get()](std::stop_token stop) {
+          guard([&] { loop->run(stop); });
+        });
     heartbeats_.push_back(std::move(heartbeat));
   }
 }

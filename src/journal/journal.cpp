@@ -55,6 +55,7 @@ class FileJournal : public Journal {
   Result<void> remove_consumer(const std::string& name) override;
   std::optional<ConsumerPlaces> consumer(const std::string& name) const override;
   std::vector<std::pair<std::string, ConsumerPlaces>> consumers() const override;
+  bool overtaken(const std::string& name) const override;
   Result<void> trim() override { return trim_log(*log_); }
   Result<void> repair(std::span<const PlacedRecord> records) override {
     return repair_log(*log_, records);
@@ -364,7 +365,13 @@ Result<void> FileJournal::set_consumer(const std::string& name, const ConsumerPl
                      "consumer '{}' would restart at {}, beyond the journal's end at {}", name,
                      places.restart, log_->written.place);
   ConsumerPlaces kept = places;
-  if (places.restart.value() == 0) kept.restart = log_->first();
+  if (places.restart.value() == 0) {
+    const auto known = log_->consumers.find(name);
+    if (known != log_->consumers.end() && known->second.overtaken)
+      return within(fmt::format("consumer '{}'", name),
+                    log_->overtaken_error(known->second.places.restart));
+    kept.restart = log_->first();
+  }
   if (kept.restart < log_->first())
     return within(fmt::format("consumer '{}'", name), log_->overtaken_error(kept.restart));
   const bool fresh = !log_->consumers.contains(name);
@@ -403,6 +410,12 @@ std::vector<std::pair<std::string, ConsumerPlaces>> FileJournal::consumers() con
   std::vector<std::pair<std::string, ConsumerPlaces>> all;
   for (const auto& [name, consumer] : log_->consumers) all.emplace_back(name, consumer.places);
   return all;
+}
+
+bool FileJournal::overtaken(const std::string& name) const {
+  const os::Lock lock(log_->mutex);
+  const auto found = log_->consumers.find(name);
+  return found != log_->consumers.end() && found->second.overtaken;
 }
 
 // --- status, end

@@ -141,11 +141,13 @@ class Journal {
 
   // --- consumers and retention
   // Durable within 1 s. A restart of 0 stands for the first retained record. overtaken: restart is
-  // no longer retained.
+  // no longer retained, or is 0 and the consumer was overtaken.
   virtual Result<void> set_consumer(const std::string& name, const ConsumerPlaces& places) = 0;
   virtual Result<void> remove_consumer(const std::string& name) = 0;
   virtual std::optional<ConsumerPlaces> consumer(const std::string& name) const = 0;
   virtual std::vector<std::pair<std::string, ConsumerPlaces>> consumers() const = 0;
+  // What it needed next was removed; until it sets a restart that is retained, or clear().
+  virtual bool overtaken(const std::string& name) const = 0;
   virtual Result<void> trim() = 0;  // removes what retention allows; also done in the background
 
   // --- repair: replaces damaged records by the same records from the other region, in rising

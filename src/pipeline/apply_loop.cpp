@@ -1,5 +1,6 @@
 #include "pipeline/apply_loop.h"
 
+#include "base/guarded.h"
 #include "change/record_codec.h"
 
 namespace farshore::pipeline {
@@ -12,6 +13,7 @@ constexpr Duration kRepairLook = 1s;    // for what the other region repairs
 constexpr std::size_t kUndurableMax =
     4096;  // restart places kept; beyond it the newest ones are merged
 const std::string kConsumer = "apply";
+constexpr const char* kCopyAnew = "copy all tables anew: `farshore stream resnapshot`";
 
 }  // namespace
 
@@ -44,7 +46,7 @@ void ApplyLoop::run(std::stop_token stop) {
     }
     ahead_.reset();
     next_.clear();
-    auto result = session(stop);
+    auto result = guarded([&] { return session(stop); });
     sink_.close();
     {
       os::Lock lock(mutex_);
@@ -53,10 +55,10 @@ void ApplyLoop::run(std::stop_token stop) {
       changed_.notify_all();
     }
     if (result.ok() || stop.stop_requested()) continue;
+    if (interrupted(result.error())) continue;
     if (const ErrorKind kind = result.error().kind;
         kind == ErrorKind::io || kind == ErrorKind::closed)
       return journal_failed_(result.error());
-    if (interrupted(result.error())) continue;
     rest(stop, result.error());
   }
 }
@@ -68,7 +70,8 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
     return;
   }
   if (error.retry == Retry::no) {
-    board_.fail(error, "repair the cause, then `farshore stream resume`");
+    const bool gone = error.kind == ErrorKind::overtaken;
+    board_.fail(error, gone ? kCopyAnew : "repair the cause, then `farshore stream resume`");
     stopper_.wait(stop, Duration::max());
     return;
   }
@@ -77,10 +80,17 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
   stopper_.wait(stop, pause);
 }
 
+Error ApplyLoop::overtaken_error() const {
+  return permanent(ErrorKind::overtaken,
+                   "the journal was full, and what this target had not applied yet was removed: "
+                   "the journal begins at {} now",
+                   journal_.status().first);
+}
+
 // By a verb, not by a fault: what was open in the target is applied again.
 bool ApplyLoop::interrupted(const Error& error) const {
   os::Lock lock(mutex_);
-  return error.kind == ErrorKind::timeout && told();
+  return (error.kind == ErrorKind::timeout || error.kind == ErrorKind::closed) && told();
 }
 
 bool ApplyLoop::damaged() const {
@@ -96,9 +106,13 @@ Duration ApplyLoop::show_waiting() {
     board_.set(State::copying, kHeldForCopy);
     return Duration::max();
   }
+  if (journal_.overtaken(kConsumer)) {
+    board_.fail(overtaken_error(), kCopyAnew);
+    return Duration::max();
+  }
   const std::string next = next_transaction();
   board_.set(State::paused, "by an operator" + (at ? ", at " + format_time(*at) : "") + next);
-  return next.empty() ? kLookAhead : Duration::max();
+  return kLookAhead;
 }
 
 // What `stream skip` would pass over; empty: nothing waits yet.
@@ -157,6 +171,7 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
 // was restored from a backup, and gets it again while the journal holds it. A target that joined a
 // trimmed stream has nothing and needs nothing of before: it was copied.
 Result<Sequence> ApplyLoop::restart_place(Sequence through) {
+  if (journal_.overtaken(kConsumer)) return overtaken_error();
   const auto places = journal_.consumer(kConsumer).value_or(journal::ConsumerPlaces{});
   const Sequence first = journal_.status().first.sequence;
   // In a later epoch the sink counts anew.
@@ -167,10 +182,8 @@ Result<Sequence> ApplyLoop::restart_place(Sequence through) {
       through == Sequence(0) && places.applied == Sequence(0) && places.restart >= first;
   if (first > through.next() && (went_back || !(began || joined)))
     return permanent(ErrorKind::overtaken,
-                     "the target holds everything through {}, the journal begins at {}: copy the "
-                     "tables anew with "
-                     "`farshore stream resnapshot`",
-                     through, first);
+                     "the target holds everything through {}, the journal begins at {}", through,
+                     first);
   if (went_back) {
     board_.report(Severity::warning, "stream.target_went_back",
                   fmt::format("the target held everything through {} and holds it through {} now: "

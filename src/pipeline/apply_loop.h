@@ -76,6 +76,7 @@ class ApplyLoop {
   Duration show_waiting();  // the state while paused or held; when to look again
   std::string next_transaction();
   bool damaged() const;
+  Error overtaken_error() const;
   bool interrupted(const Error& error) const;
   void rest(std::stop_token stop, const Error& error);
 

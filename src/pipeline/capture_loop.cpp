@@ -1,5 +1,7 @@
 #include "pipeline/capture_loop.h"
 
+#include "base/guarded.h"
+
 namespace farshore::pipeline {
 namespace {
 
@@ -23,7 +25,7 @@ CaptureLoop::CaptureLoop(os::World& world, Source& source, journal::Journal& jou
 void CaptureLoop::run(std::stop_token stop) {
   std::stop_callback interrupt(stop, [this] { source_.interrupt(); });
   while (!stop.stop_requested()) {
-    auto result = session(stop);
+    auto result = guarded([&] { return session(stop); });
     source_.stop();
     if (stop.stop_requested() || result.ok()) continue;
     const Error error = std::move(result).error();
@@ -105,12 +107,15 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
 }
 
 Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
-  bool accepted = false;
+  const bool expected = options_.expected_identity == identity.text;
+  bool accepted = options_.expected_identity.empty();
   {
     os::Lock lock(mutex_);
-    accepted = std::exchange(accept_identity_, false) || options_.expected_identity.empty();
+    accepted = accepted || accepted_identity_ == identity.text;
+    accepted_identity_.clear();
+    refused_identity_ = expected || accepted ? "" : identity.text;
   }
-  if (options_.expected_identity == identity.text) return {};
+  if (expected) return {};
   if (!accepted)
     return permanent(
         ErrorKind::conflict,
@@ -181,6 +186,14 @@ void CaptureLoop::note_written(std::span<const Record> records, Place last_place
 }
 
 void CaptureLoop::run_acknowledge(std::stop_token stop) {
+  const auto result = guarded([&]() -> Result<void> {
+    follow_durable(stop);
+    return {};
+  });
+  if (!result.ok()) callbacks_.journal_failed(result.error());
+}
+
+void CaptureLoop::follow_durable(std::stop_token stop) {
   Sequence seen;
   while (!stop.stop_requested()) {
     auto durable = journal_.wait_durable_beyond(seen, world_.after(kSourceWait));
@@ -210,7 +223,7 @@ void CaptureLoop::acknowledge_near_locked() {
 
 void CaptureLoop::accept_identity() {
   os::Lock lock(mutex_);
-  accept_identity_ = true;
+  if (!refused_identity_.empty()) accepted_identity_ = std::exchange(refused_identity_, {});
 }
 
 bool CaptureLoop::commits_wait() const {

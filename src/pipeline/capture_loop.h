@@ -51,8 +51,7 @@ class CaptureLoop {
 
   // The newest commit that all required far journals hold; any thread.
   void far_durable(const CommitPosition& commit);
-  void
-  accept_identity();  // an operator's resume: the next session's identity becomes the expected one
+  void accept_identity();  // an operator's resume: the identity that was refused is the one now
   // The source no longer holds a part of the log that we have not: capture has failed.
   bool log_gone() const;
   // That part is given up, since all tables are copied anew: the next session begins with what the
@@ -77,6 +76,7 @@ class CaptureLoop {
   Result<void> write(std::vector<Record> records, std::stop_token stop);
   Result<void> write_preamble(std::stop_token stop);
   SourceProgress note_progress();
+  void follow_durable(std::stop_token stop);
   void note_written(std::span<const Record> records, Place last_place);
   void acknowledge_near_locked();
 
@@ -98,7 +98,7 @@ class CaptureLoop {
   mutable os::Mutex mutex_;
   os::CondVar started_changed_;
   bool started_ = false;
-  bool accept_identity_ = false;
+  std::string refused_identity_, accepted_identity_;
   bool log_gone_ = false;
   bool gap_accepted_ = false;  // until a position of behind the gap is in the journal
   CommitPositions unsynced_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/guarded.h"
 #include "pipeline/bounded_cursor.h"
 
 namespace farshore::pipeline {
@@ -32,7 +33,7 @@ void CopyReceiver::serve_copy(link::Channel& channel, std::stop_token stop) {
     os::Lock lock(mutex_);
     copying_ = true;
   }
-  auto result = copy(channel, stop);
+  auto result = guarded([&] { return copy(channel, stop); });
   {
     os::Lock lock(mutex_);
     copying_ = false;
@@ -44,7 +45,7 @@ void CopyReceiver::serve_copy(link::Channel& channel, std::stop_token stop) {
 }
 
 void CopyReceiver::serve_table(link::Channel& channel, std::stop_token stop) {
-  auto result = receive_table(channel, stop);
+  auto result = guarded([&] { return receive_table(channel, stop); });
   if (!result.ok()) refuse(channel, result.error());
 }
 
@@ -158,9 +159,16 @@ Result<void> CopyReceiver::begin_anew() {
 }
 
 Result<void> CopyReceiver::resnapshot(const std::string& table) {
+  FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
+  if (leg.journal->overtaken("apply") || leg.journal->overtaken(kConsumer)) {
+    if (table.empty()) return begin_anew();
+    return permanent(
+        ErrorKind::conflict,
+        "this target lacks a part of the changes, which all its tables need: `farshore "
+        "stream resnapshot` without --table");
+  }
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
-  FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
   Result<void> done = hold(leg);
   if (done.ok()) done = keep_from_here(leg);
   if (done.ok()) done = copy_sink_.reset(leg.stream, leg.epoch, table);
@@ -193,6 +201,10 @@ Result<void> CopyReceiver::catch_up(const Leg& leg, std::stop_token stop) {
 }
 
 Result<void> CopyReceiver::apply_aside(const Leg& leg, Sequence last, std::stop_token stop) {
+  if (leg.journal->overtaken(kConsumer))
+    return permanent(ErrorKind::overtaken,
+                     "the journal was full, and changes of tables that are being copied were "
+                     "removed: copy all tables anew with `farshore stream resnapshot`");
   std::stop_callback interrupt(stop, [this] { aside_.interrupt(); });
   FARSHORE_TRY_ASSIGN(Sequence through, aside_.open(leg.stream, leg.epoch));
   const auto places = leg.journal->consumer(kConsumer);

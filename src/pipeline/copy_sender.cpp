@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "base/guarded.h"
 #include "os/thread.h"
 
 namespace farshore::pipeline {
@@ -101,7 +102,7 @@ Result<void> CopySender::copy_tables(const std::vector<SourceTable>& tables, boo
         if (next == tables.size() || !first_error.ok() || stop.stop_requested()) return;
         mine = next++;
       }
-      Result<void> copied = copy_table(tables[mine], mine, first, stop);
+      Result<void> copied = guarded([&] { return copy_table(tables[mine], mine, first, stop); });
       os::Lock lock(turn);
       if (!copied.ok() && first_error.ok())
         first_error = within("copy of " + tables[mine].name, std::move(copied).error());

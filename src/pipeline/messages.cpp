@@ -113,7 +113,7 @@ FARSHORE_FIELDS(Ack, m.durable, m.applied, m.durable_commit_time, m.applied_comm
 FARSHORE_FIELDS(Fetch, m.first, m.last)
 FARSHORE_FIELDS(Fetched, m.records)
 FARSHORE_FIELDS(Verb, m.name, m.argument)
-FARSHORE_FIELDS(VerbDone, m.error)
+FARSHORE_FIELDS(VerbDone, m.error, m.anew)
 FARSHORE_FIELDS(Prepare, m.stream, m.shared_definitions, m.tables, m.existing)
 FARSHORE_FIELDS(Prepared, m.tables)
 FARSHORE_FIELDS(CopyDone)

@@ -80,10 +80,12 @@ struct Verb {
   std::string argument;  // pause: time or empty; skip: place; resnapshot: table or empty
 };
 // A target that lacks a part of the log: all its tables are copied again, its journal is emptied,
-// and source and target begin a new session.
+// and source and target begin a new session. A target that was overtaken in its own journal does
+// the same when it hears `resnapshot`.
 inline constexpr const char* kBeginAnew = "begin-anew";
 struct VerbDone {
   std::string error;  // empty: done
+  bool anew = false;  // the target has begun anew: this channel ends
 };
 
 struct Prepare {

@@ -35,7 +35,7 @@ std::vector<Message> samples() {
       Fetch{Sequence(1), Sequence(2)},
       Fetched{{placed}},
       Verb{"pause", "now"},
-      VerbDone{"x"},
+      VerbDone{"x", true},
       Prepare{.shared_definitions = "s", .tables = {table}, .existing = ExistingRows::keep},
       Prepared{{{"public.t", TableState::copied, 10}}},
       CopyDone{},

@@ -1,5 +1,6 @@
 #include "pipeline/receive_loop.h"
 
+#include "base/guarded.h"
 #include "os/thread.h"
 #include "pipeline/ship_loop.h"
 
@@ -12,6 +13,7 @@ constexpr Duration kAppendWait = 1s;    // then the full journal is shown in the
 constexpr Duration kAckEvery = 1s;      // also when nothing has changed
 constexpr Duration kFollowWait = 50ms;  // how late an applied place or a verb's answer may be sent
 constexpr std::uint64_t kFetchBytes = 512_KiB;
+constexpr std::size_t kAnswersMax = 16;  // not yet sent: a source waits for one before it asks on
 
 }  // namespace
 
@@ -20,7 +22,7 @@ ReceiveLoop::ReceiveLoop(os::World& world, journal::Journal& journal, StateBoard
     : world_(world), journal_(journal), board_(board), callbacks_(std::move(callbacks)) {}
 
 void ReceiveLoop::serve(link::Channel& channel, std::stop_token stop) {
-  auto result = session(channel, stop);
+  auto result = guarded([&] { return session(channel, stop); });
   {
     os::Lock lock(mutex_);
     stats_.connected = false;
@@ -49,6 +51,7 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
     answers_.clear();
     asked_.reset();
     begun_ = false;
+    ended_ = false;
     stats_.connected = true;
   }
   channel.set_class(link::Class::waiting);  // acknowledgements only: commits may wait for them
@@ -67,7 +70,7 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
     if (!result.ok()) break;
     if (!acknowledger)
       acknowledger.emplace("acknowledge",
-                           [&](std::stop_token ack_stop) { acknowledge(channel, ack_stop); });
+                           [&](std::stop_token ack_stop) { serve_acks(channel, ack_stop); });
   }
   return result;
 }
@@ -79,10 +82,10 @@ Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::sto
   if (auto* start = std::get_if<Begin>(&message)) return begin(*start);
   if (auto* verb = std::get_if<Verb>(&message)) {
     const Result<void> done = callbacks_.verb(*verb);
-    os::Lock lock(mutex_);
-    if (verb->name == kBeginAnew) begun_ = false;
-    answers_.emplace_back(VerbDone{done.ok() ? "" : done.error().what});
-    return {};
+    const bool emptied = begun_ && journal_.status().written.sequence == Sequence(0);
+    const bool anew = done.ok() && (emptied || verb->name == kBeginAnew);
+    if (anew) begun_ = false;
+    return queue_answer(VerbDone{done.ok() ? "" : done.error().what, anew});
   }
   if (auto* fetch = std::get_if<Fetch>(&message)) {
     Fetched fetched;
@@ -92,12 +95,19 @@ Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::sto
     }
     std::erase_if(fetched.records,
                   [&](const PlacedRecord& r) { return r.place.sequence > fetch->last; });
-    os::Lock lock(mutex_);
-    answers_.emplace_back(std::move(fetched));
-    return {};
+    return queue_answer(std::move(fetched));
   }
   if (auto* fetched = std::get_if<Fetched>(&message)) return repair(*fetched);
   return permanent(ErrorKind::corrupt, "the source sent a message of type {}", message.index());
+}
+
+Result<void> ReceiveLoop::queue_answer(Message message) {
+  os::Lock lock(mutex_);
+  if (answers_.size() >= kAnswersMax)
+    return permanent(ErrorKind::corrupt, "the source asks on without waiting for {} answers",
+                     answers_.size());
+  answers_.push_back(std::move(message));
+  return {};
 }
 
 Result<void> ReceiveLoop::ask_for_damaged(link::Channel& channel) {
@@ -150,6 +160,8 @@ Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::s
     const bool full =
         written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
     if (!full || stop.stop_requested()) return std::move(written).error();
+    // The source comes back on another channel, which waits for this one to end.
+    if (ended()) return transient(ErrorKind::unavailable, "the channel ended");
     if (!shown) board_.report(Severity::warning, "journal.full", written.error().what);
     shown = true;
   }
@@ -164,6 +176,24 @@ Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::s
   return {};
 }
 
+void ReceiveLoop::serve_acks(link::Channel& channel, std::stop_token stop) {
+  const auto result = guarded([&]() -> Result<void> {
+    acknowledge(channel, stop);
+    return {};
+  });
+  {
+    os::Lock lock(mutex_);
+    ended_ = true;
+  }
+  if (!result.ok()) callbacks_.journal_failed(result.error());
+  channel.close();
+}
+
+bool ReceiveLoop::ended() const {
+  os::Lock lock(mutex_);
+  return ended_;
+}
+
 void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
   Sequence durable_sent, applied_sent;
   std::uint8_t state_sent = 0xff;
@@ -173,7 +203,7 @@ void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
     auto durable = journal_.wait_durable_beyond(durable_sent, world_.after(kFollowWait));
     if (!durable.ok()) {
       if (!stop.stop_requested()) callbacks_.journal_failed(durable.error());
-      return channel.close();
+      return;
     }
     const journal::Tail tail = journal_.tail();
     lag_.advance(tail.commit_time, world_.clock().wall());
@@ -184,11 +214,11 @@ void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
       stats_.durable = *durable;
       stats_.commit_time = tail.commit_time;
     }
-    if (!send_answers(channel).ok() || !ask_for_damaged(channel).ok()) return channel.close();
+    if (!send_answers(channel).ok() || !ask_for_damaged(channel).ok()) return;
     const bool news = ack.durable.sequence != durable_sent || ack.applied != applied_sent ||
                       ack.state != state_sent || ack.resumes != resumes_sent;
     if (!news && world_.now() - sent_at < kAckEvery) continue;
-    if (!channel.send(encode(ack), world_.after(kHelloWait)).ok()) return channel.close();
+    if (!channel.send(encode(ack), world_.after(kHelloWait)).ok()) return;
     durable_sent = ack.durable.sequence;
     applied_sent = ack.applied;
     state_sent = ack.state;

@@ -47,7 +47,10 @@ class ReceiveLoop {
   Result<void> begin(const Begin& begin);
   Result<void> take(link::Channel& channel, Message message, std::stop_token stop);
   Result<void> write(const std::vector<PlacedRecord>& records, std::stop_token stop);
+  void serve_acks(link::Channel& channel, std::stop_token stop);
   void acknowledge(link::Channel& channel, std::stop_token stop);
+  Result<void> queue_answer(Message message);
+  bool ended() const;
   Result<void> send_answers(link::Channel& channel);
   Result<void> ask_for_damaged(link::Channel& channel);
   Result<void> repair(const Fetched& fetched);
@@ -63,7 +66,8 @@ class ReceiveLoop {
   std::vector<Message>
       answers_;  // to be sent by the acknowledging thread, the channel's one sender
   ReceiveStats stats_;
-  bool begun_ = false;             // by a Begin; kBeginAnew ends it
+  bool ended_ = false;             // the session's channel takes no acknowledgements any more
+  bool begun_ = false;             // by a Begin; a verb by which the target begins anew ends it
   std::optional<Sequence> asked_;  // damage that the source's region was asked to repair
 };
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/guarded.h"
 #include "os/thread.h"
 #include "pipeline/resume_point.h"
 
@@ -14,6 +15,7 @@ constexpr Duration kSendWait =
     1h;  // back pressure of a slow target; a dead link closes the channel
 constexpr std::uint64_t kBatchBytes = 512_KiB;  // of payload per message
 constexpr std::uint64_t kFetchRecordsMax = 1000;
+constexpr std::size_t kFetchesMax = 16;  // of the target's, not yet answered
 
 }  // namespace
 
@@ -39,8 +41,8 @@ ShipLoop::ShipLoop(os::World& world, Dial dial, journal::Journal& journal, State
 
 void ShipLoop::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
-    auto result = session(stop);
-    if (stop.stop_requested()) return;
+    auto result = guarded([&] { return session(stop); });
+    if (stop.stop_requested()) break;
     if (take_anew()) continue;
     const Error error = result.ok() ? transient(ErrorKind::unavailable, "the channel ended")
                                     : std::move(result).error();
@@ -57,6 +59,7 @@ void ShipLoop::run(std::stop_token stop) {
     board_.retrying(error, world_.now() + pause);
     stopper_.wait(stop, pause);
   }
+  disconnected(permanent(ErrorKind::closed, "the agent is stopping"));
 }
 
 Result<void> ShipLoop::session(std::stop_token stop) {
@@ -74,6 +77,7 @@ Result<void> ShipLoop::session(std::stop_token stop) {
     anew_ = false;
     far_.connected = true;
     far_.heard_at = world_.now();
+    changed_.notify_all();
   }
   if (begin.ok())
     FARSHORE_TRY(start(*channel, welcome, *begin));
@@ -82,7 +86,7 @@ Result<void> ShipLoop::session(std::stop_token stop) {
                                            options_.stream_name, options_.site));
   Result<void> received;
   os::Thread receiver("ack-" + options_.site, [&](std::stop_token receiver_stop) {
-    auto result = receive(*channel, receiver_stop);
+    auto result = guarded([&] { return receive(*channel, receiver_stop); });
     {
       os::Lock lock(mutex_);
       received = std::move(result);
@@ -196,9 +200,12 @@ Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {
       return Error{refuse->kind, refuse->retry, refuse->what};
     else {
       os::Lock lock(mutex_);
-      if (auto* fetch = std::get_if<Fetch>(&message))
+      if (auto* fetch = std::get_if<Fetch>(&message)) {
+        if (fetches_.size() >= kFetchesMax)
+          return permanent(ErrorKind::corrupt, "the target asks on without waiting for {} answers",
+                           fetches_.size());
         fetches_.push_back(*fetch);
-      else if (auto* fetched = std::get_if<Fetched>(&message))
+      } else if (auto* fetched = std::get_if<Fetched>(&message))
         fetched_ = std::move(*fetched);
       else
         return permanent(ErrorKind::corrupt, "the target sent a message of type {}",
@@ -231,7 +238,7 @@ void ShipLoop::take(const Ack& ack) {
   (void)journal_.set_consumer(
       options_.site, {.applied = kept, .restart = kept.next(), .required = options_.required});
   const auto state = static_cast<State>(ack.state);
-  if (state <= State::failed && state != State::stopped) board_.set(state, ack.reason, ack.remedy);
+  if (state <= State::failed && state != State::stopped) board_.hear(state, ack.reason, ack.remedy);
 }
 
 Result<void> ShipLoop::send_verbs(link::Channel& channel) {
@@ -329,6 +336,11 @@ bool ShipLoop::overtaken() const {
   return overtaken_;
 }
 
+bool ShipLoop::wait_connected(Deadline deadline) {
+  os::Lock lock(mutex_);
+  return changed_.wait(lock, deadline, [&] { return far_.connected; });
+}
+
 bool ShipLoop::take_anew() {
   os::Lock lock(mutex_);
   return std::exchange(anew_, false);
@@ -340,7 +352,7 @@ void ShipLoop::finish_verb(const VerbDone& done) {
     if (!pending->sent || pending->done) continue;
     pending->done = true;
     pending->error = done.error;
-    anew_ = anew_ || (done.error.empty() && pending->verb.name == kBeginAnew);
+    anew_ = anew_ || done.anew;
     break;  // answers come in the order of the questions
   }
   changed_.notify_all();

@@ -63,6 +63,7 @@ class ShipLoop {
 
   // The target lacks what is no longer held here: it must begin anew.
   bool overtaken() const;
+  bool wait_connected(Deadline deadline);
   FarStatus status() const;
   Lag durability(WallTime now) const { return durability_.read(now); }
   Lag apply(WallTime now) const { return apply_.read(now); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/guarded.h"
 #include "os/thread.h"
 
 namespace farshore::pipeline {
@@ -9,7 +10,8 @@ namespace {
 
 constexpr Duration kAskWait = 10s;
 constexpr Duration kAskEvery = 500ms;
-constexpr Duration kPatience = 10s;  // for a region that has not been reached yet
+constexpr Duration kPatience = 10s;      // for a region that has not been reached yet
+constexpr Duration kReconnectWait = 5s;  // of a leg that had failed, before it hears a verb
 constexpr Duration kVerbWait = 60s;
 // Retention keeps the preamble before the oldest place that is needed: one in each segment lets it
 // work by segments.
@@ -76,7 +78,7 @@ SourceStream::~SourceStream() = default;
 void SourceStream::run(std::stop_token stop) {
   Backoff backoff(world_, kReopenMin, kReopenMax);
   while (!stop.stop_requested()) {
-    auto result = run_once(stop);
+    auto result = guarded([&] { return run_once(stop); });
     if (stop.stop_requested() || result.ok()) break;
     const Error& error = result.error();
     if (error.retry == Retry::no && error.kind != ErrorKind::io &&
@@ -295,7 +297,7 @@ void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
       leg.copy_wanted_changed.wait(stop, Duration::max());
       continue;
     }
-    auto copied = leg.copy->run_once(stop);
+    auto copied = guarded([&] { return leg.copy->run_once(stop); });
     if (stop.stop_requested()) return;
     if (copied.ok()) {
       backoff.reset();
@@ -356,17 +358,18 @@ Result<void> SourceStream::resume(const std::string& site) {
   stopper_.poke();
   auto running = this->running();
   if (!running) return {};
-  running->capture->accept_identity();
+  if (site.empty()) running->capture->accept_identity();
   running->capture->poke();
-  Result<void> result;
+  Result<void> first_error;
   for (auto& leg : running->legs) {
     if (!site.empty() && leg->target.site != site) continue;
     leg->ship->poke();
     leg->copy_wanted_changed.poke();
-    if (leg->ship->status().connected)
-      result = leg->ship->verb({"resume", ""}, world_.after(kVerbWait));
+    (void)leg->ship->wait_connected(world_.after(kReconnectWait));
+    auto resumed = leg->ship->verb({"resume", ""}, world_.after(kVerbWait));
+    if (!resumed.ok() && first_error.ok()) first_error = std::move(resumed);
   }
-  return result;
+  return first_error;
 }
 
 Result<void> SourceStream::forward(const std::string& site, const Verb& verb) {

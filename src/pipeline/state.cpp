@@ -40,6 +40,7 @@ void StateBoard::set(State state, std::string reason, std::string remedy) {
     leg_.state = state;
     leg_.reason = reason;
     leg_.remedy = remedy;
+    failed_here_ = false;
     if (state == State::failed || state == State::paused) leg_.retry_at.reset();
   }
   if (!changed) return;
@@ -54,6 +55,16 @@ void StateBoard::set(State state, std::string reason, std::string remedy) {
 
 void StateBoard::fail(const Error& error, std::string remedy) {
   set(State::failed, error.what, std::move(remedy));
+  os::Lock lock(mutex_);
+  failed_here_ = true;
+}
+
+void StateBoard::hear(State state, std::string reason, std::string remedy) {
+  {
+    os::Lock lock(mutex_);
+    if (failed_here_) return;
+  }
+  set(state, std::move(reason), std::move(remedy));
 }
 
 void StateBoard::retrying(const Error& error, MonotonicTime at) {
@@ -70,6 +81,7 @@ void StateBoard::retrying(const Error& error, MonotonicTime at) {
 
 void StateBoard::worked() {
   os::Lock lock(mutex_);
+  failed_here_ = false;
   leg_.retries = 0;
   leg_.retry_at.reset();
   leg_.last_error.clear();

@@ -4,7 +4,8 @@
 //   starting -> copying -> streaming <-> paused
 //       |          |           |  \--> degraded (works, but something an operator asked for does
 //       not hold) |          |           |  \--> config-differs (data goes on; moving verbs refuse)
-//       +----------+-----------+----> failed(reason, remedy): only an operator's verb leaves it
+//       +----------+-----------+----> failed(reason, remedy): an operator's verb leaves it, or
+//                                     that what was missing has come
 //   any -> draining -> stopped
 #pragma once
 
@@ -50,9 +51,11 @@ class StateBoard {
 
   void set(State state, std::string reason = {}, std::string remedy = {});
   void fail(const Error& error, std::string remedy);
+  // What the leg's other end says of itself. A failure of this end stays until it has worked().
+  void hear(State state, std::string reason, std::string remedy);
   // Keeps the state; shows the error and when it is tried again. An event at the first of a row.
   void retrying(const Error& error, MonotonicTime at);
-  void worked();  // forgets the retries
+  void worked();  // forgets the retries, and that this end had failed
   void report(Severity severity, const std::string& name, const std::string& message);
 
   LegState get() const;
@@ -64,6 +67,7 @@ class StateBoard {
   const std::string stream_, target_;
   mutable os::Mutex mutex_;
   LegState leg_;
+  bool failed_here_ = false;
 };
 
 }  // namespace farshore::pipeline

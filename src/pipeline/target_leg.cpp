@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "base/guarded.h"
 #include "os/thread.h"
 
 namespace farshore::pipeline {
@@ -48,7 +49,7 @@ TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside,
 void TargetLeg::run(std::stop_token stop) {
   Backoff backoff(world_, kReopenMin, kReopenMax);
   while (!stop.stop_requested()) {
-    auto result = run_once(stop);
+    auto result = guarded([&] { return run_once(stop); });
     if (stop.stop_requested() || result.ok()) break;
     const Error& error = result.error();
     if (error.kind == ErrorKind::corrupt || error.kind == ErrorKind::conflict) {
@@ -141,7 +142,13 @@ void TargetLeg::start_apply(Running& running) {
   if (file_->paused) running.apply->pause(std::nullopt);
   running.loop = running.apply.get();
   running.apply_thread =
-      os::Thread("apply", [apply = running.apply.get()](std::stop_token s) { apply->run(s); });
+      os::Thread("apply", [this, apply = running.apply.get()](std::stop_token stop) {
+        const auto result = guarded([&]() -> Result<void> {
+          apply->run(stop);
+          return {};
+        });
+        if (!result.ok()) fatal(result.error());
+      });
 }
 
 std::shared_ptr<TargetLeg::Running> TargetLeg::running() const {
@@ -325,6 +332,18 @@ Result<void> TargetLeg::resume() {
   if (auto running = this->running(); running && running->loop != nullptr)
     running->loop.load()->resume();
   return {};
+}
+
+Result<void> TargetLeg::resnapshot(const std::string& table) {
+  auto running = this->running();
+  if (!running || !running->journal->overtaken("apply")) return copies_.resnapshot(table);
+  // The journal is emptied: no channel may be served meanwhile.
+  {
+    os::Lock lock(running->current_mutex);
+    if (running->current_ship != nullptr) running->current_ship->close();
+  }
+  os::Lock turn(running->ship_mutex);
+  return copies_.resnapshot(table);
 }
 
 Result<void> TargetLeg::skip(Place place, Deadline deadline) {

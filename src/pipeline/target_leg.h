@@ -59,7 +59,7 @@ class TargetLeg {
   Result<void> pause(std::optional<WallTime> at);
   Result<void> resume();
   Result<void> skip(Place place, Deadline deadline);
-  Result<void> resnapshot(const std::string& table) { return copies_.resnapshot(table); }
+  Result<void> resnapshot(const std::string& table);
   Result<void> verb(const Verb& verb);  // one of the above, as the source's side sends it
 
   TargetStatus status() const;

@@ -2,6 +2,8 @@
 """The near journal is full: capture holds, the server's keepalives are answered, the application
 goes on; with space again all goes on."""
 
+import time
+
 import preamble
 from lab import workload
 from lab.full import FullTest
@@ -49,6 +51,32 @@ class HoldTest(FullTest):
         deployment.wait_for_capture("streaming", 30)
         self.finish(deployment, writer)
         self.assertEqual(self.walsender(deployment), walsender)
+        self.expect_quiet_logs(deployment)
+
+    def test_a_full_far_journal_does_not_keep_the_source_from_coming_back(self):
+        deployment = self.start(
+            journal={"max": "16MiB", "segment": "1MiB", "keep": "0s", "free_min": "0B"}
+        )
+        far = deployment.regions[1]
+        self.wait_applied(deployment)
+        deployment.farshore("stream", "pause", "app", region=far)
+        self.write_bulk(deployment.source, 30)
+        self.wait(
+            lambda: "journal.full " in deployment.far.process.output(), 30, "not full"
+        )
+        deployment.wan.cut()
+        time.sleep(3)
+        deployment.wan.heal()
+
+        def connected_again():
+            log = deployment.near.process.output()
+            leg = deployment.source_view()["targets"][0]
+            return log.count("link.connected") == 2 and leg["state"] == "paused" and leg
+
+        self.wait(connected_again, 20, "the source does not come back")
+        deployment.farshore("stream", "resume", "app", "--to", "app-r2")
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, deployment.target)
         self.expect_quiet_logs(deployment)
 
 

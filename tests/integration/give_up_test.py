@@ -78,6 +78,39 @@ class GiveUpTest(FullTest):
         self.expect_equal(deployment.source, slow.postgres)
         self.expect_quiet_logs(deployment)
 
+    def test_a_paused_target_that_was_overtaken_says_so_and_is_copied_anew(self):
+        self.expected_in_log += (
+            r" journal\.consumer_overtaken ",
+            r" stream\.state .* failed",
+            r" journal\.cleared ",
+        )
+        deployment = self.start(
+            to=[{"site": "app-r2", "required": False}],
+            journal={"max": "16MiB", "segment": "1MiB", "keep": "0s", "when_full": "drop"},
+        )
+        far = deployment.regions[1]
+        self.write_bulk(deployment.source, 2)
+        self.wait_applied(deployment)
+        deployment.farshore("stream", "pause", "app", region=far)
+        self.write_bulk(deployment.source, 24)
+        leg = deployment.wait_for_state("failed", 60, target_index=1)
+        self.assertIn("resnapshot", leg["remedy"])
+        deployment.farshore("stream", "resume", "app", region=far)
+        deployment.far.restart_after_kill()
+        leg = deployment.wait_for_state("failed", 60, target_index=1)
+        self.assertIn("resnapshot", leg["remedy"])
+        self.assertEqual(deployment.target.value("SELECT count(*) FROM public.bulk"), 2000)
+        refused = deployment.run_farshore(
+            "stream", "resnapshot", "app", "--table", "public.bulk", "--yes", region=far
+        )
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        deployment.farshore("stream", "resnapshot", "app", "--yes", region=far)
+        deployment.wait_for_state("streaming", 60)
+        self.write_bulk(deployment.source, 1)
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, deployment.target)
+        self.expect_quiet_logs(deployment)
+
 
 if __name__ == "__main__":
     preamble.main()
