@@ -302,7 +302,8 @@ void Combinations::check_pair(const StreamConfig& a, const StreamConfig& b) {
   const bool meet =
       std::any_of(a.to.begin(), a.to.end(), [&](auto& target) { return goes_to(b, target.site); });
   const bool oppose = goes_to(a, b.from) && goes_to(b, a.from);
-  if (!meet && !oppose) return;
+  const bool follow = goes_to(a, b.from) != goes_to(b, a.from);
+  if (!meet && !oppose && !follow) return;
   const std::string tables = common_tables(a, b);
   if (tables.empty()) return;
   if (meet)
@@ -315,6 +316,15 @@ void Combinations::check_pair(const StreamConfig& a, const StreamConfig& b) {
              "may take the same tables as stream '{}', the other way: {} meet; a row that is "
              "changed on both sides at once stops the stream",
              a.name, tables));
+  if (follow) {
+    const StreamConfig& first = goes_to(a, b.from) ? a : b;
+    const StreamConfig& second = goes_to(a, b.from) ? b : a;
+    error(
+        path + ".tables",
+        fmt::format("{} would end at site '{}': stream '{}' brings them there, and '{}' passes on "
+                    "only what is written there; give '{}' the targets of '{}' instead",
+                    tables, second.from, first.name, second.name, first.name, second.name));
+  }
 }
 
 void Combinations::warn_of_idle_sites() {

@@ -115,7 +115,7 @@ class Field:
             folder,
             ports,
             [("r1", self.source), ("r2", self.target)],
-            stream={"tables": [{"match": "public.*", "identity": "full"}]},
+            stream={"tables": [{"match": "*.*", "identity": "full"}]},
             environment=disk.environment() if disk else None,
             **options,
         )

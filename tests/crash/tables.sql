@@ -107,3 +107,11 @@ BEGIN
   UPDATE t19 SET body = 'm' WHERE t19.id BETWEEN crash_large.id * 100000 + 1 AND crash_large.id * 100000 + 10;
   DELETE FROM t19 WHERE t19.id > crash_large.id * 100000 + 10 AND t19.id <= crash_large.id * 100000 + size;
 END $$;
+
+-- Some in a schema of another name.
+CREATE SCHEMA "lager.nord";
+ALTER TABLE t13 SET SCHEMA "lager.nord";
+ALTER TABLE t19 SET SCHEMA "lager.nord";
+DO $path$ BEGIN
+  EXECUTE format('ALTER DATABASE %I SET search_path = public, "lager.nord"', current_database());
+END $path$;

@@ -164,7 +164,8 @@ class TablesTest(LabTest):
         source.sql("CREATE ROLE application")
         for (table,) in source.sql(
             "SELECT oid::regclass::text FROM pg_class"
-            " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+            " WHERE relnamespace IN ('public'::regnamespace, '\"Lager Nord\"'::regnamespace)"
+            " AND relkind IN ('r', 'p')"
         ):
             source.sql(f"ALTER TABLE {table} OWNER TO application")
         deployment = self.deploy(source, target, start=False, user="farshore")

@@ -19,14 +19,15 @@ class TableComparison:
         return self.differences == 0
 
 
-def tables(server, schemas=("public",)):
-    """Quoted names of all ordinary and partitioned tables; partitions come with their root."""
+def tables(server):
+    """Quoted names of all ordinary and partitioned tables of users; partitions come with their
+    root."""
     rows = server.sql(
-        """SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c
+        """SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
            JOIN pg_namespace n ON n.oid = c.relnamespace
-           WHERE n.nspname = ANY(%s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-             AND c.relpersistence = 'p' ORDER BY 1""",
-        (list(schemas),),
+           WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'farshore')
+             AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+             AND c.relpersistence = 'p' ORDER BY 1"""
     )
     return [row[0] for row in rows]
 

@@ -95,7 +95,7 @@ class Deployment:
         self.dial_port = {}  # (from, to) -> the WAN's port
         self._make_wans(wan_program, ports, rtt, rate)
         to = [region.site for region in self.regions[1:]]
-        plain = {"from": self.regions[0].site, "to": to, "tables": [{"match": "public.*"}]}
+        plain = {"from": self.regions[0].site, "to": to, "tables": [{"match": "*.*"}]}
         self.streams = streams or {"app": {**plain, **(stream or {})}}
         self.agents = {}
         self.small_disks = {}  # region -> bytes of the file system that holds its data folder

@@ -30,6 +30,8 @@ CREATE TABLE public.mixed_parts_0 PARTITION OF public.mixed_parts
 CREATE TABLE public.mixed_parts_1 PARTITION OF public.mixed_parts
   FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 CREATE TABLE public.mixed_small (id integer PRIMARY KEY, body text);
+CREATE SCHEMA "Lager Nord";
+CREATE TABLE "Lager Nord"."Teile" (id bigint PRIMARY KEY, body text);
 """
 
 NUMBERS = ("NaN", "Infinity", "-Infinity", "0", "-0.5", "12345678901234567890.123456789", "1e-30")
@@ -169,6 +171,7 @@ class MixedWriter:
             "INSERT INTO public.mixed_parts VALUES (%s, %s, %s)",
             (number, self.random.randint(0, 9), "part"),
         )
+        cursor.execute('INSERT INTO "Lager Nord"."Teile" VALUES (%s, %s)', (number, "whole"))
         self.ids.append(number)
 
     def _update(self, cursor):

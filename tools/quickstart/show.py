@@ -26,7 +26,7 @@ RTT = "80ms"
 CUT_SECONDS = 5
 REGIONS = ("us-east-1", "eu-west-1")
 BUILD = ROOT / "build/release"
-TABLES = [{"match": "public.pgbench_history", "identity": "full"}, {"match": "public.*"}]
+TABLES = [{"match": "public.pgbench_history", "identity": "full"}, {"match": "*.*"}]
 
 
 def say(text=""):
