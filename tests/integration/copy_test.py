@@ -157,8 +157,8 @@ class CopyTest(LabTest):
         journal = deployment.status()["streams"][0]["journal"]
         return journal["first_place"] and int(journal["first_place"].split(":")[1]) > 1
 
-    def test_a_commit_that_hangs_in_a_synchronous_wait_while_the_copy_is_taken(self):
-        source, target = self.source_with_rows(1000), self.postgres("target")
+    def hang_a_commit(self, source):
+        """A row that is committed, decoded and not visible, until the standby's name is taken back."""
         source.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         source.sql("SELECT pg_reload_conf()")
 
@@ -172,13 +172,51 @@ class CopyTest(LabTest):
         hanging.start()
         time.sleep(1)
         self.assertIsNone(source.value("SELECT 1 FROM public.big WHERE id = 777777"))
-        deployment = self.deploy(source, target, wait=False)
-        time.sleep(3)
+        return hanging
+
+    def let_it_go(self, source, hanging):
         source.sql("ALTER SYSTEM RESET synchronous_standby_names")
         source.sql("SELECT pg_reload_conf()")
         hanging.join(20)
         self.assertFalse(hanging.is_alive())
+
+    def test_a_commit_that_hangs_in_a_synchronous_wait_while_the_first_copy_is_taken(self):
+        source, target = self.source_with_rows(1000), self.postgres("target")
+        hanging = self.hang_a_commit(source)
+        deployment = self.deploy(source, target, wait=False)
+        time.sleep(3)
+        self.let_it_go(source, hanging)
         deployment.wait_for_state("streaming", 60)
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.assertEqual(target.value("SELECT body FROM public.big WHERE id = 777777"), "hangs")
+        self.expect_quiet_logs(deployment)
+
+    def test_a_commit_that_hangs_while_a_table_is_copied_again_beside_the_slot(self):
+        source, target = self.source_with_rows(1000), self.postgres("target")
+        deployment = self.deploy(source, target)
+        hanging = self.hang_a_commit(source)
+        self.wait(
+            lambda: target.value("SELECT 1 FROM public.big WHERE id = 777777"),
+            20,
+            "the commit was not decoded while it hangs",
+        )
+        words = ("stream", "resnapshot", "app", "--table", "public.big", "--yes")
+        deployment.farshore(*words)
+        self.wait(
+            lambda: "copy.waits" in deployment.near.process.output(),
+            30,
+            "the copy does not wait for the transaction that hangs",
+        )
+        self.let_it_go(source, hanging)
+        self.wait(
+            lambda: target.value(
+                "SELECT 1 FROM farshore.table_state WHERE table_name = 'public.big'"
+                " AND state IN ('copied', 'streaming') AND aside_from IS NULL"
+            ),
+            30,
+            "the table does not join the others",
+        )
         self.wait_applied(deployment)
         self.expect_equal(source, target)
         self.assertEqual(target.value("SELECT body FROM public.big WHERE id = 777777"), "hangs")
