@@ -89,4 +89,24 @@ Result<void> rebuild(os::World& world, journal::Journal& journal, const std::str
   return start_behind(journal, ahead.welcome, ahead.welcome);
 }
 
+bool lacks_its_end(const journal::Journal& journal) {
+  const auto consumers = journal.consumers();
+  const Sequence end = journal.status().written.sequence;
+  return std::any_of(consumers.begin(), consumers.end(),
+                     [&](const auto& consumer) { return consumer.second.applied > end; });
+}
+
+Result<void> restore_end(os::World& world, journal::Journal& journal,
+                         const std::string& stream_name, const std::vector<Held>& held) {
+  const Held* ahead = furthest_ahead(held);
+  const Place end = journal.status().written;
+  if (ahead == nullptr || ahead->welcome.durable.sequence <= end.sequence) return {};
+  FARSHORE_TRY_ASSIGN(const bool filled, fill(world, journal, stream_name, *ahead));
+  if (filled) return {};
+  return permanent(ErrorKind::conflict,
+                   "the near journal lost what came after {}, and {} no longer holds all of it: "
+                   "move its folder away, and it is continued from the far one",
+                   end, ahead->site);
+}
+
 }  // namespace farshore::pipeline

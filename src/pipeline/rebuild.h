@@ -1,6 +1,6 @@
-// Rebuild: what a near journal gets back that was lost with its disk (design 4.4). It begins where
-// the target ends that is furthest behind, and takes what lies between from the one that is
-// furthest ahead; capture then goes on behind that.
+// Rebuild: what a near journal gets back that was lost with its disk (design 4.4), or at its end.
+// It begins where the target ends that is furthest behind, and takes what lies between from the one
+// that is furthest ahead; capture then goes on behind that.
 #pragma once
 
 #include <string>
@@ -27,5 +27,12 @@ const Held* furthest_ahead(const std::vector<Held>& held);
 // to be cleared.
 Result<void> rebuild(os::World& world, journal::Journal& journal, const std::string& stream_name,
                      const std::vector<Held>& held);
+
+// A consumer has passed the end of `journal`: its disk lost records that it had confirmed, or they
+// were damaged and cut.
+bool lacks_its_end(const journal::Journal& journal);
+// What `held` has behind that end is taken from there, before capture writes anything.
+Result<void> restore_end(os::World& world, journal::Journal& journal,
+                         const std::string& stream_name, const std::vector<Held>& held);
 
 }  // namespace farshore::pipeline

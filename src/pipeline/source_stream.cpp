@@ -104,8 +104,7 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
   if (os::read_file(world_.files(), options_.folder + kRebuilding).ok())
     FARSHORE_TRY(journal->clear());  // a crash came between
   std::vector<Held> held;
-  FARSHORE_TRY_ASSIGN(const StreamFile file,
-                      identify(journal->status().written.sequence == Sequence(0), held, stop));
+  FARSHORE_TRY_ASSIGN(const StreamFile file, identify(*journal, held, stop));
   FARSHORE_TRY(prepare_journal(*journal, held));
   FARSHORE_TRY_ASSIGN(SourceParts parts, make_parts_(file.stream));
   auto running = start(std::move(journal), std::move(parts), file);
@@ -142,12 +141,13 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
 }
 
 // A journal that is empty has either never been begun, or was lost with its disk: only the targets
-// know (design 4.4). `held`: what they hold, when the journal is empty.
-Result<StreamFile> SourceStream::identify(bool journal_is_empty, std::vector<Held>& held,
+// know (design 4.4). `held`: what they hold, when the journal is empty or lacks its end.
+Result<StreamFile> SourceStream::identify(const journal::Journal& journal, std::vector<Held>& held,
                                           std::stop_token stop) {
+  const bool journal_is_empty = journal.status().written.sequence == Sequence(0);
   const std::string path = options_.folder + "/stream.file";
   FARSHORE_TRY_ASSIGN(std::optional<StreamFile> file, load_stream_file(world_.files(), path));
-  if (!file || journal_is_empty) {
+  if (!file || journal_is_empty || lacks_its_end(journal)) {
     FARSHORE_TRY_ASSIGN(held, ask_targets(stop));
     const Held* ahead = furthest_ahead(held);
     if (!file) {
@@ -206,7 +206,10 @@ Result<Welcome> SourceStream::ask_target(const Target& target) {
 
 Result<void> SourceStream::prepare_journal(journal::Journal& journal,
                                            const std::vector<Held>& held) {
-  if (journal.status().written.sequence > Sequence(0)) return {};
+  if (journal.status().written.sequence > Sequence(0)) {
+    if (lacks_its_end(journal)) return restore_end(world_, journal, options_.name, held);
+    return {};
+  }
   if (!held.empty()) {
     const std::string mark = options_.folder + kRebuilding;
     FARSHORE_TRY(os::replace_file(world_.files(), mark, {}));

@@ -86,7 +86,8 @@ class SourceStream {
   struct Running;
 
   Result<void> run_once(std::stop_token stop);
-  Result<StreamFile> identify(bool journal_is_empty, std::vector<Held>& held, std::stop_token stop);
+  Result<StreamFile> identify(const journal::Journal& journal, std::vector<Held>& held,
+                              std::stop_token stop);
   Result<std::vector<Held>> ask_targets(std::stop_token stop);
   Result<Welcome> ask_target(const Target& target);
   Result<void> prepare_journal(journal::Journal& journal, const std::vector<Held>& held);

@@ -156,6 +156,24 @@ class DamageTest(LabTest):
     def far_segments(self, deployment):
         return deployment.journal_files(deployment.regions[1], "app-r2")
 
+    def test_the_damaged_end_of_the_near_journal_comes_back_from_the_far_one(self):
+        self.expected_in_log += (r" journal\.tail_cut ",)
+        deployment = self.start()
+        deployment.near.stop()
+        path = self.near_file(deployment, -1)
+        with open(path, "r+b") as file:
+            file.seek(path.stat().st_size - 12)
+            byte = file.read(1)[0]
+            file.seek(-1, 1)
+            file.write(bytes([byte ^ 0x10]))
+        deployment.source.sql("INSERT INTO public.bulk VALUES (-1, 'while the agent was away')")
+        deployment.near.start()
+        deployment.wait_for_capture("streaming", 30)
+        self.wait_applied(deployment)
+        self.assertIn("had already passed", deployment.near.process.output())
+        self.expect_equal(deployment.source, deployment.target)
+        self.expect_quiet_logs(deployment)
+
 
 if __name__ == "__main__":
     preamble.main()
