@@ -107,6 +107,7 @@ inline CaptureView sample_capture() {
           .position = "0/16B3748",
           .retained_bytes = 12_MiB,
           .behind_bytes = 0,
+          .hours_to_wal_max = 7.5,
           .open_transactions = 3,
           .heartbeat_at = parse_time("2026-11-24T16:17:11.900Z").value(),
           .rates = {.records = 1040, .transactions = 1020, .changes = 4080, .bytes = 812000},

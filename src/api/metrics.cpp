@@ -205,6 +205,14 @@ void write_sources(MetricsText& out, const AgentView& agent) {
   each_capture(agent, [&](const StreamView& stream, const CaptureView& capture) {
     out.sample_if_known({{"stream", stream.name}}, capture.behind_bytes);
   });
+  out.family("farshore_source_limit_forecast_seconds", gauge,
+             "Until the log that the source keeps for us reaches a limit, at the present rate.");
+  each_capture(agent, [&](const StreamView& stream, const CaptureView& capture) {
+    out.sample_if_known({{"stream", stream.name}, {"limit", "retain_max"}},
+                        hours_as_seconds(capture.hours_to_retain_max));
+    out.sample_if_known({{"stream", stream.name}, {"limit", "wal_max"}},
+                        hours_as_seconds(capture.hours_to_wal_max));
+  });
   out.family("farshore_source_open_transactions", gauge,
              "Transactions in the journal that have not ended yet.");
   each_capture(agent, [&](const StreamView& stream, const CaptureView& capture) {

@@ -65,6 +65,8 @@ Json json_of(const CaptureView& capture) {
   json["position"] = text_or_null(capture.position);
   json["retained_bytes"] = number(capture.retained_bytes);
   json["behind_bytes"] = number(capture.behind_bytes);
+  json["hours_to_retain_max"] = number(capture.hours_to_retain_max);
+  json["hours_to_wal_max"] = number(capture.hours_to_wal_max);
   json["open_transactions"] = number(capture.open_transactions);
   json["heartbeat_at"] = time_text(capture.heartbeat_at);
   json["per_second"] = json_of(capture.rates);

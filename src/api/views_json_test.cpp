@@ -39,6 +39,8 @@ constexpr const char* kHealthyStream = R"({
     "position": "0/16B3748",
     "retained_bytes": 12582912,
     "behind_bytes": 0,
+    "hours_to_retain_max": null,
+    "hours_to_wal_max": 7.5,
     "open_transactions": 3,
     "heartbeat_at": "2026-11-24T16:17:11.900Z",
     "per_second": {

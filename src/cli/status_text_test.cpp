@@ -61,6 +61,7 @@ orders   copying   postgres f81d4fae-7dec-11d0-a765-00a0c91e6bf6
   capture  orders-us (us-east-1)           streaming
            lag 12ms (transit 9ms), at 0/16B3748
            source keeps 12MiB for us, 0B not yet received
+           slot given up (source.wal_max) in 7h30m at this rate
            1k transactions/s, 4.1k rows/s, 3 transactions open
   journal  here                            good
            1.2GiB of 50GiB, 1:1 to 1:991260

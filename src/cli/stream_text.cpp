@@ -43,6 +43,13 @@ std::string with_region(const std::string& site, const std::string& region) {
   return region.empty() ? site : site + " (" + region + ")";
 }
 
+std::string forecast(const Json& of, const char* field, const char* what) {
+  const auto hours = number_at(of, field);
+  if (!hours || *hours < 0 || *hours >= 24 * 365) return "";
+  return fact(fmt::format("{} in {} at this rate", what,
+                          format_duration(Duration(std::int64_t(*hours * 3.6e12)))));
+}
+
 std::string capture_text(const Json& stream, const Terminal& terminal) {
   const Json& capture = at(stream, "capture");
   const std::string name = with_region(text_at(stream, "from"), text_at(stream, "from_region"));
@@ -55,6 +62,8 @@ std::string capture_text(const Json& stream, const Terminal& terminal) {
   text += fact(fmt::format("source keeps {} for us, {} not yet received",
                            bytes_text(number_at(capture, "retained_bytes")),
                            bytes_text(number_at(capture, "behind_bytes"))));
+  text += forecast(capture, "hours_to_retain_max", "released early (source.retain_max)");
+  text += forecast(capture, "hours_to_wal_max", "slot given up (source.wal_max)");
   text += fact(fmt::format("{}, {} transactions open", rates(capture),
                            count_text(number_at(capture, "open_transactions"))));
   return text;
@@ -68,15 +77,8 @@ std::string journal_text(const Json& stream, const Terminal& terminal) {
                            bytes_text(number_at(journal, "bytes_max")),
                            or_unknown(text_at(journal, "first_place")),
                            or_unknown(text_at(journal, "durable_place"))));
-  const auto forecast = [&](const char* field, const char* what) {
-    const auto hours = number_at(journal, field);
-    if (hours && *hours >= 0 && *hours < 24 * 365)
-      text += fact(fmt::format("{} in {} at this rate", what,
-                               format_duration(Duration(std::int64_t(*hours * 3.6e12)))));
-  };
-  forecast("hours_to_bytes_max", "at its limit");
-  forecast("hours_to_disk_full", "disk full");
-  return text;
+  return text + forecast(journal, "hours_to_bytes_max", "at its limit") +
+         forecast(journal, "hours_to_disk_full", "disk full");
 }
 
 std::string stage(const Json& target, const std::string& name, const std::string& lag,

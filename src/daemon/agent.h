@@ -95,6 +95,8 @@ class Agent final : public api::Agent {
   api::StreamView view_of(const SourceEntry& entry);
   void view_targets_here(std::vector<api::StreamView>& streams);
   api::LinkView view_of(const Peer& peer);
+  void forecast_source(const std::string& stream, const config::SourceLimits& limits,
+                       api::CaptureView& capture);
   api::RatesView rates(const std::string& key, const pipeline::Amount& now);
 
   os::World& world_;

@@ -56,6 +56,14 @@ const char* health_text(journal::Health health) {
   return "unknown";
 }
 
+// None while there is much room yet, or it does not grow.
+std::optional<double> hours_until(std::uint64_t bytes, std::uint64_t limit,
+                                  const std::optional<double>& per_second) {
+  constexpr std::uint64_t kMuchRoom = 20;  // a twentieth is taken
+  if (limit == 0 || bytes < limit / kMuchRoom || !per_second || *per_second <= 0) return {};
+  return static_cast<double>(limit - std::min(limit, bytes)) / *per_second / 3600;
+}
+
 api::JournalView journal_view(const journal::Status& status, const journal::Options& options) {
   api::JournalView view{.health = health_text(status.health),
                         .reason = status.reason,
@@ -148,6 +156,7 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
       .heartbeat_at = known(captured.commit_time),
       .rates = rates(entry.config->name, {captured.transactions, captured.changes, captured.bytes}),
       .totals = totals_view(captured.transactions, captured.changes, captured.bytes)};
+  forecast_source(entry.config->name, entry.config->source, *view.capture);
   view.journal = journal_view(status.journal, entry.config->journal);
   for (const pipeline::SourceTargetStatus& target : status.targets) {
     const pipeline::Ack& ack = target.far.ack;
@@ -181,6 +190,19 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
     view.targets.push_back(std::move(leg));
   }
   return view;
+}
+
+// What the near journal has and the far ones lack counts towards retain_max, all of it towards
+// wal_max (design 4.4, 4.5).
+void Agent::forecast_source(const std::string& stream, const config::SourceLimits& limits,
+                            api::CaptureView& capture) {
+  if (!capture.retained_bytes || !capture.behind_bytes) return;
+  const std::uint64_t kept = *capture.retained_bytes;
+  const std::uint64_t captured = kept - std::min(kept, *capture.behind_bytes);
+  capture.hours_to_retain_max = hours_until(
+      captured, limits.retain_max, rates(stream + "/captured log", {0, 0, captured}).bytes);
+  capture.hours_to_wal_max =
+      hours_until(kept, limits.wal_max, rates(stream + "/kept log", {0, 0, kept}).bytes);
 }
 
 // Streams that begin in another region, as this end sees them.

@@ -22,6 +22,12 @@ class GiveUpTest(FullTest):
         writer = workload.MixedWriter(deployment.source, pause=0.01).start()
         self.wait_applied(deployment)
         deployment.wan.cut()
+        self.write_bulk(deployment.source, 4)
+        self.wait(
+            lambda: deployment.source_view()["capture"]["hours_to_wal_max"] is not None,
+            20,
+            "no forecast of wal_max while its log piles up",
+        )
         self.write_bulk(deployment.source, 60)
         capture = deployment.wait_for_capture("failed", 30, "wal_max")
         self.assertIn("resnapshot", capture["remedy"])
