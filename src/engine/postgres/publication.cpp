@@ -12,11 +12,12 @@ constexpr const char* kLockTimeout = "SET lock_timeout = '500ms'";
 
 constexpr const char* kCatalogSql = R"(
 SELECT n.nspname, c.relname, c.relkind, rn.nspname, rc.relname, c.relpersistence = 'u',
-       c.relreplident = 'f' OR EXISTS (
+       c.relreplident = 'f' AND c.relkind = 'r' OR EXISTS (
          SELECT FROM pg_index i
           WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
             AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
-                                    WHEN 'i' THEN i.indisreplident ELSE false END)
+                                    WHEN 'i' THEN i.indisreplident AND c.relkind = 'r'
+                                    ELSE false END)
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_class rc ON c.relispartition AND rc.oid = pg_partition_root(c.oid)

@@ -125,6 +125,28 @@ TEST_P(PublicationOnServer, APartitionedTableIsPublishedWholeOrPartByPart) {
       "INSERT INTO whole VALUES (1), (11); UPDATE whole SET id = id + 1");
 }
 
+TEST_P(PublicationOnServer, APartitionMadeLaterUnderARootWithAnotherIdentityCanBeUpdated) {
+  database_.run(
+      "CREATE TABLE whole_rows (a int, b int) PARTITION BY LIST (a);"
+      "ALTER TABLE whole_rows REPLICA IDENTITY FULL;"
+      "CREATE TABLE whole_rows_1 PARTITION OF whole_rows FOR VALUES IN (1);"
+      "ALTER TABLE whole_rows_1 REPLICA IDENTITY FULL;"
+      "CREATE TABLE by_index (a int NOT NULL, b int) PARTITION BY LIST (a);"
+      "CREATE UNIQUE INDEX by_index_key ON by_index (a);"
+      "ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_key;"
+      "CREATE TABLE by_index_1 PARTITION OF by_index FOR VALUES IN (1);"
+      "ALTER TABLE by_index_1 REPLICA IDENTITY USING INDEX by_index_1_a_idx");
+  TestStream stream(database_);
+  stream.start();
+  EXPECT_THAT(published(stream), UnorderedElementsAre("public.whole_rows_1", "public.by_index_1"));
+  for (const char* root : {"whole_rows", "by_index"})
+    database_.run(
+        fmt::format("CREATE TABLE {0}_2 PARTITION OF {0} FOR VALUES IN (2);"
+                    "INSERT INTO {0} VALUES (1, 0), (2, 0); UPDATE {0} SET b = 1;"
+                    "DELETE FROM {0}",
+                    root));
+}
+
 TEST_P(PublicationOnServer, InheritanceDoesNotPublishChildren) {
   database_.run(
       "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent)");

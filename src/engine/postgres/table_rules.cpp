@@ -40,7 +40,7 @@ class Chooser {
     }
   }
 
-  // The root's own key is what later partitions inherit.
+  // The root's own primary key is what later partitions inherit.
   bool can_be_whole(const CatalogTable& root) {
     return root.has_identity &&
            std::ranges::all_of(parts_[root.name], [](const CatalogTable* part) {

@@ -21,7 +21,9 @@ struct CatalogTable {
   char kind = 'r';  // r table, p partitioned table
   TableName root;   // of a partition: the topmost table; else empty
   bool unlogged = false;
-  bool has_identity = false;  // primary key, replica identity index, or FULL; valid and immediate
+  // Primary key, replica identity index, or FULL; valid and immediate. Of a partitioned table only
+  // a primary key counts: partitions made later inherit that, and no other identity.
+  bool has_identity = false;
 };
 
 struct TableChoice {
