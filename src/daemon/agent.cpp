@@ -16,6 +16,8 @@ namespace {
 
 constexpr Duration kVerbWait = 60s;
 constexpr Duration kCertificateLook = 1min;
+constexpr std::size_t kTotalsAtOnce =
+    200;  // streams that one keepalive tells of; then the next ones
 
 std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
                       const std::string& site) {
@@ -332,7 +334,10 @@ Bytes Agent::totals() const {
     os::Lock lock(routes_mutex_);
     if (!routes_ready_) return pipeline::encode_totals(totals);
   }
-  for (const auto& source : sources_) {
+  const std::size_t count = std::min(kTotalsAtOnce, sources_.size());
+  const std::size_t first = totals_next_.fetch_add(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& source = sources_[(first + i) % sources_.size()];
     const pipeline::SourceStatus status = source->stream->status();
     if (status.stream.is_nil()) continue;
     totals.push_back({.stream = status.stream,

@@ -3,6 +3,7 @@
 // its destructor.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -127,6 +128,7 @@ class Agent final : public api::Agent {
   os::Mutex certificates_mutex_;
   std::optional<WallTime> certificate_expires_at_;           // this region's
   std::map<std::string, std::string> certificate_warnings_;  // by file; said once a day
+  mutable std::atomic<std::size_t> totals_next_{0};  // the source that the next keepalive begins at
   os::Mutex samples_mutex_;
   std::map<std::string, std::vector<Sample>> samples_;
 };
