@@ -1,6 +1,6 @@
-// The bytes of a record: what the running hash is taken over, what a journal stores and a link
-// ships. Twins: encode_record and decode_record. Format: docs/formats/record.md, version
-// kRecordVersion.
+// The bytes of a record: what the running hash is taken over and what a journal stores; a link
+// ships blocks of them. Twins: encode_record and decode_record. Format: docs/formats/record.md,
+// version kRecordVersion.
 #pragma once
 
 #include "base/result.h"

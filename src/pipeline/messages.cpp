@@ -1,6 +1,6 @@
 #include "pipeline/messages.h"
 
-#include "change/record_codec.h"
+#include "change/record_block.h"
 
 namespace farshore::pipeline {
 namespace {
@@ -29,10 +29,10 @@ class Saver {
     field(static_cast<std::int64_t>(time.time_since_epoch().count()));
   }
   void field(const Position& position) { field(position.bytes); }
-  void field(const Record& record) {
-    Bytes bytes;
-    encode_record(record, bytes);
-    field(bytes);
+  void field(const std::vector<PlacedRecord>& records) {
+    Bytes block;
+    encode_block(records, block);
+    field(block);
   }
   template <class T>
   void field(const std::vector<T>& list);
@@ -64,11 +64,12 @@ class Loader {
   }
   void field(WallTime& time) { time = WallTime(Duration(in_.number<std::int64_t>())); }
   void field(Position& position) { field(position.bytes); }
-  void field(Record& record) {
-    if (auto decoded = decode_record(in_.string32()); decoded.ok())
-      record = *std::move(decoded);
-    else
-      bad_ = true;
+  void field(std::vector<PlacedRecord>& records) {
+    auto decoded = decode_block(in_.string32());
+    if (decoded.ok())
+      records = *std::move(decoded);
+    else if (!in_.failed())
+      why_ = std::move(decoded).error();
   }
   template <class T>
   void field(std::vector<T>& list);
@@ -76,11 +77,17 @@ class Loader {
     requires std::is_class_v<T>
   void field(T& value);
 
-  bool good() const { return !bad_ && in_.finished(); }
+  Result<void> finished(std::size_t index) const {
+    if (why_) return *why_;
+    if (bad_ || !in_.finished())
+      return permanent(ErrorKind::corrupt, "a message of type {} that does not parse", index);
+    return {};
+  }
 
  private:
   ByteReader in_;
   bool bad_ = false;
+  std::optional<Error> why_;
 };
 
 template <class A, class... F>
@@ -99,7 +106,6 @@ void all(A& archive, F&... fields) {
 
 FARSHORE_FIELDS(Place, m.epoch, m.sequence)
 FARSHORE_FIELDS(journal::EpochEntry, m.epoch, m.first, m.identity)
-FARSHORE_FIELDS(PlacedRecord, m.place, m.hash, m.record)
 FARSHORE_FIELDS(SourceTable, m.name, m.rows, m.bytes, m.membership, m.definition)
 FARSHORE_FIELDS(TargetTable, m.name, m.state, m.rows_copied)
 FARSHORE_FIELDS(Hello, m.stream, m.name, m.epoch, m.definition)
@@ -161,8 +167,7 @@ Result<Message> decode_as(std::size_t index, ByteView body) {
     std::variant_alternative_t<I, Message> message;
     Loader loader(body);
     loader.field(message);
-    if (!loader.good())
-      return permanent(ErrorKind::corrupt, "a message of type {} that does not parse", index);
+    FARSHORE_TRY(loader.finished(index));
     return Message(std::move(message));
   }
 }

@@ -1,7 +1,9 @@
 #include "pipeline/messages.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include "base/checksum.h"
+#include "change/record_codec.h"
 #include "os/real/real_world.h"
 #include "os/thread.h"
 #include "pipeline/backlog_meter.h"
@@ -16,6 +18,10 @@ namespace {
 std::vector<Message> samples() {
   const PlacedRecord placed{
       {Epoch(1), Sequence(7)}, 99, {.kind = RecordKind::data, .xid = 5, .payload = "abc"}};
+  PlacedRecord next{{Epoch(1), Sequence(8)}, 0, {.kind = RecordKind::heartbeat}};
+  Bytes encoded;
+  encode_record(next.record, encoded);
+  next.hash = chain_hash(placed.hash, encoded);
   const SourceTable table{"public.t", 10, 1000, "{}"};
   return {
       Hello{.stream = Uuid::from_random(1, 2),
@@ -30,7 +36,7 @@ std::vector<Message> samples() {
               .copied = true},
       Refuse{ErrorKind::conflict, Retry::yes, "no"},
       Begin{.next = {Epoch(1), Sequence(10)}, .hash_before = 77, .history = {}},
-      Records{{placed, placed}},
+      Records{{placed, next}},
       Ack{.durable = {Epoch(1), Sequence(9)}, .applied = Sequence(8), .state = 2, .reason = "r"},
       Fetch{Sequence(1), Sequence(2)},
       Fetched{{placed}},
@@ -80,6 +86,12 @@ TEST(Messages, AListThatClaimsMoreThanThereIsIsRefused) {
   Bytes bytes = encode(Records{});
   bytes[2] = bytes[3] = '\xff';
   EXPECT_FALSE(decode(bytes).ok());
+}
+
+TEST(Messages, RecordsThatContradictTheirHashAreNamed) {
+  auto records = std::get<Records>(samples()[4]);
+  records.records.back().hash ^= 1;
+  EXPECT_THAT(decode(encode(records)).error().what, testing::HasSubstr("records 1:7 to 1:8"));
 }
 
 TEST(Totals, AreReadAsTheyWereWrittenAndDamageIsSeen) {
