@@ -105,7 +105,7 @@ void Regions::run_far(os::World& world, std::shared_ptr<FarAgent> self) {
   auto link = (*endpoint)->add_peer(
       link_options(world, kFar, kNear),
       {.opened =
-           [&leg](std::string name, link::Class, std::unique_ptr<link::Channel> c) {
+           [&leg](const std::string& name, link::Class, std::unique_ptr<link::Channel> c) {
              leg.accept(name.substr(0, name.find('/')), std::move(c));
            },
        .keepalive_payload = [] { return Bytes(); },
