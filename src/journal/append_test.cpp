@@ -45,6 +45,18 @@ TEST_F(JournalAppend, NothingIsDurableBeforeItIsSynced) {
   EXPECT_EQ(*journal->wait_durable(place.sequence, soon()), place);
 }
 
+TEST_F(JournalAppend, AWaitThatIsNotReachedInTimeIsATimeoutAndNoLowerPlace) {
+  open();
+  commit(data_record(1, "a"));
+  world.disk.set({.sync_takes = 600ms});
+  const Place place = append(data_record(2, "b"));
+  const auto waited = journal->wait_durable(place.sequence, now());
+  ASSERT_FALSE(waited.ok());
+  EXPECT_EQ(waited.error().kind, ErrorKind::timeout);
+  EXPECT_EQ(waited.error().retry, Retry::yes);
+  EXPECT_EQ(*journal->wait_durable(place.sequence, soon()), place);
+}
+
 TEST_F(JournalAppend, IsSyncedSoonThoughNobodyWaits) {
   open();
   append(data_record(1, "a"));

@@ -166,10 +166,7 @@ Result<std::span<const PlacedRecord>> FileJournal::pass_known(std::span<const Pl
   const PlacedRecord& last = records[known - 1];
   if (last.place.sequence < first)
     return records.subspan(known);  // trimmed: was checked when it came
-  FARSHORE_TRY_ASSIGN(const Place durable, wait_durable(last.place.sequence, deadline));
-  if (durable.sequence < last.place.sequence)
-    return transient(ErrorKind::timeout, "journal {}: record {} is not durable yet", log_->folder,
-                     last.place);
+  FARSHORE_TRY(wait_durable(last.place.sequence, deadline));
   FARSHORE_TRY_ASSIGN(const std::uint64_t hash, hash_at(last.place.sequence));
   const os::Lock lock(log_->mutex);
   if (hash != last.hash || log_->history.epoch_at(last.place.sequence) != last.place.epoch)
@@ -227,8 +224,11 @@ Result<Place> FileJournal::wait_durable(Sequence sequence, Deadline deadline) {
   while (in_time && log_->durable.place.sequence < sequence && (open = check_open()).ok())
     in_time = wait_for_batch(lock, sequence, deadline);
   --log_->waiters;
-  if (log_->durable.place.sequence < sequence && !open) return std::move(open).error();
-  return log_->durable.place;
+  if (log_->durable.place.sequence >= sequence) return log_->durable.place;
+  if (!open) return std::move(open).error();
+  return transient(ErrorKind::timeout,
+                   "journal {}: sequence {} is not durable yet, what is ends at {}", log_->folder,
+                   sequence, log_->durable.place);
 }
 
 // Flushes the next batch, or waits for the end of the batch that holds `sequence`.

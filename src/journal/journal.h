@@ -94,7 +94,8 @@ class Journal {
   // and hash) are passed over.
   virtual Result<Place> append_shipped(std::span<const PlacedRecord> records,
                                        Deadline deadline) = 0;
-  // Asks for a sync and waits until everything up to `sequence` is durable.
+  // Asks for a sync and waits until everything up to `sequence` is durable; the newest durable
+  // place, never below it. timeout: it is not durable at the deadline.
   virtual Result<Place> wait_durable(Sequence sequence, Deadline deadline) = 0;
   // Waits until something beyond `after` is durable; the newest durable place (unchanged when the
   // deadline passed).

@@ -201,8 +201,11 @@ Result<Welcome> TargetLeg::welcome(const Hello& hello) {
   if (!running) return transient(ErrorKind::unavailable, "the leg is stopping");
   journal::Journal& journal = *running->journal;
   if (!hello.stream.is_nil()) FARSHORE_TRY(adopt(hello));
-  if (const Sequence written = journal.status().written.sequence; written > Sequence(0))
-    FARSHORE_TRY(journal.wait_durable(written, world_.after(kSettleWait)));
+  if (const Sequence written = journal.status().written.sequence; written > Sequence(0)) {
+    // What is not durable in time (a full disk) is asked for again: it counts as not held.
+    const auto settled = journal.wait_durable(written, world_.after(kSettleWait));
+    if (!settled && settled.error().kind != ErrorKind::timeout) return settled.error();
+  }
   const journal::Status status = journal.status();
   const journal::Tail tail = journal.tail();
   Welcome welcome{.durable = status.durable,
