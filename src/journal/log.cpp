@@ -17,7 +17,6 @@ Result<SegmentIndex> rebuild_index(os::Files& files, const Segment& segment,
                                    const ScanBounds& bounds) {
   FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, segment.path, segment.header.epoch));
   FARSHORE_TRY_ASSIGN(auto scan, scan_segment(reader, segment.header, bounds));
-  if (scan.index.empty()) scan.index.add(segment.header.first, segment.header.bytes());
   return std::move(scan.index);
 }
 

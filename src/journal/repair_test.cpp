@@ -114,6 +114,20 @@ TEST_F(JournalRepair, RepairsDamageFoundWhenOpening) {
   EXPECT_EQ(read_all().size(), good.size());
 }
 
+TEST_F(JournalRepair, RepairsTheFirstTwoRecordsOfTheNewestSegment) {
+  std::uint64_t first = 0;
+  ASSERT_EQ(std::sscanf(segment_paths().back().c_str(), "/journal/%lu-", &first), 1);
+  damage({first, first + 1});
+  reopen();
+  EXPECT_EQ(journal->status().damaged_first, Sequence(first));
+  EXPECT_EQ(journal->status().damaged_last, Sequence(first + 1));
+  ASSERT_TRUE(journal->repair(good_ones(first, first)).ok());
+  EXPECT_EQ((*journal->reader(Sequence(first)))->next(1, soon())->size(), 1U);
+  ASSERT_TRUE(journal->repair(good_ones(first + 1, first + 1)).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(read_all().size(), good.size());
+}
+
 TEST_F(JournalRepair, TheScrubFindsDamageThatNobodyReadsAndSaysHowFarItIs) {
   damage({300, 1200});
   options.scrub_interval = 1s;

@@ -16,6 +16,7 @@ class Scanner {
     scan_.newest = header.created;
     scan_.preamble = {header.preamble_before, header.follows_preamble};
     scan_.tail = header.tail_before;
+    scan_.index.add(header.first, header.bytes());  // also when that frame is damaged
     reader_.seek(header.bytes(), header.first, header.hash_before);
   }
 
