@@ -164,6 +164,18 @@ TEST_F(JournalAppend, CloseMakesDurableWhatWasAppendedAndWakesAllWaiters) {
   EXPECT_EQ(reader->next(1, soon()).error().kind, ErrorKind::closed);
 }
 
+TEST_F(JournalAppend, NothingIsTakenOnceANewerEpochIsPromised) {
+  open();
+  commit_many(3);
+  ASSERT_TRUE(journal->promise(Epoch(2)).ok());
+  const Record record = data_record(9, "stale");
+  const auto place = journal->append(std::span(&record, 1), soon());
+  ASSERT_FALSE(place.ok());
+  EXPECT_EQ(place.error().kind, ErrorKind::conflict);
+  ASSERT_TRUE(journal->begin_epoch({Epoch(2), Sequence(4), "db2"}).ok());
+  EXPECT_EQ(append(record), (Place{Epoch(2), Sequence(4)}));
+}
+
 TEST_F(JournalAppend, IsHeldByOneAtATime) {
   open();
   const auto second = Journal::open(world, kFolder, options, sink());
@@ -245,6 +257,33 @@ TEST_F(JournalShipped, RefusesEverythingBelowThePromisedEpochUntilTheEpochBegins
   PlacedRecord next = shipped[30];
   next.place.epoch = Epoch(2);
   EXPECT_EQ(*far_->append_shipped(std::span(&next, 1), soon()), (Place{Epoch(2), Sequence(31)}));
+}
+
+// Whoever asks for the promise then asks what is durable: nothing may be added to that.
+TEST_F(JournalShipped, WhatWaitsForRoomWhenANewerEpochIsPromisedIsNotTaken) {
+  options.buffered_bytes_max = 1;
+  far_.reset();
+  far_ = *Journal::open(far_world, kFolder, options, sink());
+  far_world.disk.set({.sync_takes = 500ms});
+  ASSERT_TRUE(far_->append_shipped(part(0, 20), soon()).ok());  // in the buffer
+  Result<Place> second = Place{};
+  os::Thread waiting("shipped",
+                     [&](std::stop_token) { second = far_->append_shipped(part(20, 5), soon()); });
+  EXPECT_FALSE(eventually([&] { return far_->status().written.sequence > Sequence(20); }, 10));
+  ASSERT_TRUE(far_->promise(Epoch(2)).ok());
+  const Status promised = far_->status();
+  waiting.join();
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().kind, ErrorKind::conflict);
+  EXPECT_EQ(promised.durable.sequence, Sequence(20));
+  EXPECT_EQ(far_->status().written.sequence, Sequence(20));
+}
+
+TEST_F(JournalShipped, WhatWasTakenBeforeAPromiseIsDurableWhenItIsGiven) {
+  far_world.disk.set({.sync_takes = 300ms});
+  ASSERT_TRUE(far_->append_shipped(part(0, 20), soon()).ok());
+  ASSERT_TRUE(far_->promise(Epoch(2)).ok());
+  EXPECT_EQ(far_->status().durable.sequence, Sequence(20));
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ Result<void> replace_history(Log& log, EpochHistory history) {
   FARSHORE_TRY(save_history(log.world.files(), log.folder, history));
   const os::Lock lock(log.mutex);
   log.history = std::move(history);
+  log.room_changed.notify_all();
   return {};
 }
 
@@ -116,7 +117,9 @@ Result<void> begin_epoch(Log& log, const EpochEntry& entry) {
   return {};
 }
 
-Result<void> promise(Log& log, Epoch epoch) {
+namespace {
+
+Result<void> save_promise(Log& log, Epoch epoch) {
   const os::Lock admin(log.admin);
   EpochHistory history = history_of(log);
   if (epoch < history.promised)
@@ -126,6 +129,16 @@ Result<void> promise(Log& log, Epoch epoch) {
   if (epoch == history.promised) return {};
   history.promised = epoch;
   return replace_history(log, std::move(history));
+}
+
+}  // namespace
+
+// An append that waits for room gives up once the promise is there. What was taken before it is
+// made durable, so that nothing is acknowledged later that who asked did not see.
+Result<void> promise(Log& log, Epoch epoch) {
+  FARSHORE_TRY(save_promise(log, epoch));
+  const os::Lock appending(log.appending);
+  return drain(log);
 }
 
 Result<void> start_at(Log& log, Place next, std::uint64_t hash_before,

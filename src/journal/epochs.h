@@ -1,5 +1,6 @@
 // Epochs: what changes a journal's history or where it begins: begin_epoch, promise, start_at,
-// clear. Each takes Log::appending and Log::admin and waits until nothing is pending.
+// clear. Each takes Log::appending and Log::admin (promise: one after the other) and waits until
+// nothing is pending.
 #pragma once
 
 #include "journal/log.h"

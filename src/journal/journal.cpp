@@ -69,6 +69,7 @@ class FileJournal : public Journal {
   bool wait_for_batch(os::Lock& lock, Sequence sequence, Deadline deadline);
   Result<void> commit(AppendPlan& plan, Deadline deadline);
   bool has_room(std::uint64_t bytes) const;  // caller holds the log's lock
+  bool stale() const;                        // caller holds the log's lock
   Error no_room_error() const;
   Result<std::span<const PlacedRecord>> pass_known(std::span<const PlacedRecord> records,
                                                    Deadline deadline);
@@ -120,6 +121,11 @@ bool FileJournal::has_room(std::uint64_t bytes) const {
   return log_->full.empty() && log_->total_bytes + bytes <= log_->options.bytes_max && buffer_has;
 }
 
+// A newer epoch was promised than the one that records bear.
+bool FileJournal::stale() const {
+  return log_->history.current() < log_->history.promised;
+}
+
 Error FileJournal::no_room_error() const {
   const bool full = !log_->full.empty();
   if (!full && log_->total_bytes < log_->options.bytes_max && !log_->write_blocked)
@@ -139,9 +145,13 @@ Result<void> FileJournal::commit(AppendPlan& plan, Deadline deadline) {
     trim_soon();
   }
   const bool room = log_->room_changed.wait(lock, deadline, [&] {
-    return log_->failure || log_->phase != Phase::open || has_room(plan.bytes());
+    return log_->failure || log_->phase != Phase::open || stale() || has_room(plan.bytes());
   });
   FARSHORE_TRY(check_open());
+  if (stale())
+    return permanent(ErrorKind::conflict,
+                     "journal {} promised to accept nothing below epoch {}: {} is stale",
+                     log_->folder, log_->history.promised, log_->history.current());
   if (!room) return no_room_error();
   plan.commit();
   if (log_->syncer_idle || log_->followers > 0 || log_->pending_bytes >= kPartBytes)
@@ -183,10 +193,6 @@ Result<void> FileJournal::plan_shipped(AppendPlan& plan,
     const os::Lock lock(log_->mutex);
     history = log_->history;
   }
-  if (history.current() < history.promised)
-    return permanent(ErrorKind::conflict,
-                     "journal {} promised to accept nothing below epoch {}: {} is stale",
-                     log_->folder, history.promised, records.front().place);
   for (const PlacedRecord& placed : records) {
     const Sequence expected = plan.end().place.sequence.next();
     if (placed.place.sequence != expected)

@@ -87,7 +87,8 @@ class Journal {
 
   // --- writing, near side: all of `records` or none. Assigns the next sequences in the current
   // epoch. Buffered: durable only after wait_durable. Waits while full under `hold` (disk_full at
-  // the deadline). Returns the place of the last record.
+  // the deadline). Returns the place of the last record. conflict: our epoch is below the promised
+  // one.
   virtual Result<Place> append(std::span<const Record> records, Deadline deadline) = 0;
   // --- writing, far side: records as shipped. conflict: epoch below the promised one, a gap, or a
   // hash that does not continue ours (nothing is written). Records that we already have (same place
@@ -121,7 +122,9 @@ class Journal {
   // --- epochs (design 4.1)
   virtual std::vector<EpochEntry> history() const = 0;
   virtual Epoch promised() const = 0;
-  // Durable before it returns. conflict when below what was promised.
+  // Durable before it returns, as is all that was taken until then; nothing is taken after it until
+  // an epoch at least as new has begun. conflict when below what was promised; disk_full: ask
+  // again.
   virtual Result<void> promise(Epoch epoch) = 0;
   // From the next append on records bear `epoch`. `first` is where it begins: our durable end + 1,
   // or below it, when our tail lost against another region's: then that tail is closed and set
