@@ -164,6 +164,19 @@ TEST_F(JournalAppend, CloseMakesDurableWhatWasAppendedAndWakesAllWaiters) {
   EXPECT_EQ(reader->next(1, soon()).error().kind, ErrorKind::closed);
 }
 
+TEST_F(JournalAppend, OnceClosedItMayBeOpenedAnewBeforeItIsGone) {
+  open();
+  commit_many(3);
+  world.disk.set({.syncs_until_failure = 0, .failing_path = ".segment"});
+  append(data_record(9, "x"));
+  EXPECT_TRUE(eventually([&] { return journal->status().health == Health::failed; }));
+  world.disk.set({});
+  const std::shared_ptr<Journal> held = std::move(journal);
+  held->close();
+  open();
+  EXPECT_GE(journal->status().durable.sequence, Sequence(3));
+}
+
 TEST_F(JournalAppend, NothingIsTakenOnceANewerEpochIsPromised) {
   open();
   commit_many(3);

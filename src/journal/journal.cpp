@@ -77,7 +77,7 @@ class FileJournal : public Journal {
   void trim_soon();  // caller holds the log's lock
 
   const LogPtr log_;
-  const std::unique_ptr<os::FileLock> lock_;
+  std::unique_ptr<os::FileLock> lock_;  // until close()
   // Last, and ended by close(): they use the log.
   std::optional<Syncer> syncer_;
   std::optional<Upkeep> upkeep_;
@@ -479,8 +479,15 @@ void FileJournal::close() {
   if (const auto saved = save_changed_consumers(*log_); !saved)
     log_->emit(Severity::warning, "journal.upkeep_failed",
                fmt::format("journal {}: {}", log_->folder, saved.error().what));
-  const os::Lock lock(log_->mutex);
-  log_->phase = Phase::closed;
+  {
+    // Whoever still changes files ends first; the folder may be opened anew then.
+    const os::Lock appending(log_->appending);
+    const os::Lock admin(log_->admin);
+    os::Lock lock(log_->mutex);
+    while (log_->flushing) log_->durable_changed.wait(lock);
+    log_->phase = Phase::closed;
+  }
+  lock_.reset();
 }
 
 }  // namespace

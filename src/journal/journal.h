@@ -160,7 +160,8 @@ class Journal {
   virtual Result<void> repair(std::span<const PlacedRecord> records) = 0;
 
   virtual Status status() const = 0;
-  virtual void close() = 0;  // wakes all waiters with `closed`
+  // Wakes all waiters with `closed`; the folder may then be opened anew.
+  virtual void close() = 0;
 };
 
 }  // namespace farshore::journal
