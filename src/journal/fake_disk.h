@@ -29,7 +29,10 @@ class MemoryDisk : public os::Files {
     int syncs_until_failure = -1;   // 0: the next sync fails
     std::string failing_path;       // only files whose path contains this
     Duration sync_takes{};
+    // Called at the start of "open", "rename" and "remove" with the (new) path, no lock held.
+    std::function<void(std::string_view, const std::string&)> seen = {};
   };
+  static constexpr std::uint64_t kSector = 4096;
   struct Counts {
     std::uint64_t syncs = 0, writes = 0, bytes_read = 0;
   };
@@ -70,6 +73,11 @@ class MemoryDisk : public os::Files {
     const os::Lock lock(mutex_);
     return current_.at(path)->content;
   }
+  // These sectors of the file cannot be read, nor written in part.
+  void spoil(const std::string& path, std::set<std::uint64_t> sectors) {
+    const os::Lock lock(mutex_);
+    current_.at(path)->bad = std::move(sectors);
+  }
   // As damage on the platter: also in what is synced.
   void change(const std::string& path, const std::function<void(Bytes&)>& edit) {
     const os::Lock lock(mutex_);
@@ -87,6 +95,7 @@ class MemoryDisk : public os::Files {
   }
 
   Result<std::unique_ptr<os::File>> open(const std::string& path, os::OpenMode mode) override {
+    show("open", path);
     const os::Lock lock(mutex_);
     auto found = current_.find(path);
     if (found == current_.end()) {
@@ -105,6 +114,7 @@ class MemoryDisk : public os::Files {
   }
   Result<void> create_folder(const std::string&) override { return {}; }
   Result<void> rename(const std::string& from, const std::string& to) override {
+    show("rename", to);
     const os::Lock lock(mutex_);
     const auto found = current_.find(from);
     if (found == current_.end())
@@ -114,6 +124,7 @@ class MemoryDisk : public os::Files {
     return {};
   }
   Result<void> remove(const std::string& path) override {
+    show("remove", path);
     const os::Lock lock(mutex_);
     if (current_.erase(path) == 0)
       return permanent(ErrorKind::not_found, "'{}' does not exist", path);
@@ -141,6 +152,7 @@ class MemoryDisk : public os::Files {
   struct Inode {
     Bytes content, synced;
     std::set<std::size_t> dirty;  // blocks of content that the disk has not got
+    std::set<std::uint64_t> bad;  // sectors
   };
   using InodePtr = std::shared_ptr<Inode>;
 
@@ -151,6 +163,7 @@ class MemoryDisk : public os::Files {
     Result<std::size_t> read_at(std::uint64_t offset, char* into, std::size_t count) override {
       const os::Lock lock(disk_.mutex_);
       const Bytes& content = inode_->content;
+      if (touches_bad(offset, count, false)) return bad("reading");
       if (offset >= content.size()) return std::size_t{0};
       const std::size_t got = std::min<std::size_t>(count, content.size() - offset);
       content.copy(into, got, offset);
@@ -160,6 +173,7 @@ class MemoryDisk : public os::Files {
     Result<void> write_at(std::uint64_t offset, ByteView bytes) override {
       const os::Lock lock(disk_.mutex_);
       ++disk_.counts_.writes;
+      if (touches_bad(offset, bytes.size(), true)) return bad("writing");
       if (disk_.is_due(disk_.faults_.writes_until_failure, path_)) {
         put(offset, bytes.substr(0, bytes.size() / 2));
         return permanent(ErrorKind::io, "writing '{}' failed", path_);
@@ -212,6 +226,20 @@ class MemoryDisk : public os::Files {
     }
 
    private:
+    Error bad(std::string_view doing) const {
+      return permanent(ErrorKind::io, "{} '{}': Input/output error", doing, path_);
+    }
+    // A sector that is written whole is good again: the disk gives it another place.
+    bool touches_bad(std::uint64_t offset, std::uint64_t count, bool writes) {
+      for (auto at = inode_->bad.begin(); at != inode_->bad.end();) {
+        const std::uint64_t begin = *at * kSector, end = begin + kSector;
+        const bool touches = offset < end && begin < offset + count;
+        const bool whole = offset <= begin && end <= offset + count;
+        if (touches && !(writes && whole)) return true;
+        at = touches ? inode_->bad.erase(at) : std::next(at);
+      }
+      return false;
+    }
     void put(std::uint64_t offset, ByteView bytes) {
       Bytes& content = inode_->content;
       if (bytes.empty()) return;
@@ -252,7 +280,16 @@ class MemoryDisk : public os::Files {
     for (const std::size_t block : inode.dirty)
       if (random() % 2 == 0) copy_block(inode, copy->synced, block);
     copy->content = copy->synced;
+    copy->bad = inode.bad;
     return copy;
+  }
+  void show(std::string_view what, const std::string& path) {
+    std::function<void(std::string_view, const std::string&)> seen;
+    {
+      const os::Lock lock(mutex_);
+      seen = faults_.seen;
+    }
+    if (seen) seen(what, path);
   }
   std::uint64_t used_bytes() const {
     std::uint64_t used = 0;

@@ -141,6 +141,14 @@ Result<IndexEntry> Log::index_entry(const SegmentPtr& segment, Sequence sequence
   return segment->index.find(sequence);
 }
 
+Sequence Log::kept_for(Sequence restart) const {
+  const SegmentPtr segment = segment_of(restart);
+  if (segment == nullptr) return restart;
+  Sequence run = segment->indexed ? segment->index.preamble_at_or_before(restart) : Sequence{};
+  if (run.value() == 0) run = segment->header.preamble_before;
+  return run.value() == 0 ? restart : run;
+}
+
 Result<Sequence> Log::preamble_before(Sequence restart) {
   SegmentPtr segment;
   {
@@ -150,9 +158,7 @@ Result<Sequence> Log::preamble_before(Sequence restart) {
   if (segment == nullptr) return restart;
   FARSHORE_TRY(load_index(segment));
   const os::Lock lock(mutex);
-  Sequence run = segment->index.preamble_at_or_before(restart);
-  if (run.value() == 0) run = segment->header.preamble_before;
-  return run.value() == 0 ? restart : run;
+  return kept_for(restart);
 }
 
 }  // namespace farshore::journal

@@ -125,6 +125,9 @@ struct Log {
     return segments.empty() ? written.place.sequence.next() : segments.front()->header.first;
   }
   Sequence next_sequence() const { return written.place.sequence.next(); }
+  // Where retention must keep from for a consumer that restarts there: the newest run of preambles
+  // at or before it, as far as the loaded indexes know; never behind that.
+  Sequence kept_for(Sequence restart) const;
   SegmentPtr segment_of(
       Sequence sequence) const;  // nullptr: before the first; behind the end: the newest
   Bytes take_buffer();           // empty, with memory of an earlier one when there is any

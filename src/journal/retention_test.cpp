@@ -273,6 +273,44 @@ TEST_F(JournalRetention, DropOvertakesTheOptionalOneWithAClearErrorAndNeverAGap)
   ASSERT_TRUE(journal->set_consumer("slow", at(510)).ok());
 }
 
+// Between the decision and the removal the disk works, and consumers come and go.
+TEST_F(JournalRetention, AConsumerAcceptedWhileTrimmingIsNotTrimmedPast) {
+  open();
+  ASSERT_TRUE(journal->set_consumer("eu", {}).ok());
+  commit_many(2000);
+  ASSERT_TRUE(journal->set_consumer("eu", at(1900)).ok());
+  world.disk.set({.seen = [&](std::string_view what, const std::string& path) {
+    if (what != "rename" || path != kFolder + "/consumers") return;
+    EXPECT_TRUE(journal->set_consumer("late", {}).ok());
+  }});
+  trim();
+  world.disk.set({});
+  ASSERT_TRUE(journal->consumer("late"));
+  EXPECT_LE(first(), journal->consumer("late")->restart);
+  EXPECT_TRUE(journal->cursor(journal->consumer("late")->restart, Sequence(0)).ok());
+}
+
+TEST_F(JournalRetention, AConsumerThatWasRemovedIsNotBroughtBackAsOvertaken) {
+  options.when_full = WhenFull::drop;
+  open();
+  ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
+  commit_many(2000);
+  options.bytes_max = 128_KiB;
+  reopen();  // the indexes are read again
+  std::optional<os::Thread> remover;
+  world.disk.set({.seen = [&](std::string_view what, const std::string& path) {
+    if (remover || what != "open" || !path.ends_with(".index")) return;
+    remover.emplace("remover", [&](std::stop_token) { (void)journal->remove_consumer("slow"); });
+    EXPECT_TRUE(eventually([&] { return !journal->consumer("slow"); }));
+  }});
+  trim();
+  ASSERT_TRUE(remover);
+  remover->join();
+  world.disk.set({});
+  EXPECT_FALSE(journal->consumer("slow"));
+  EXPECT_EQ(count_events("journal.consumer_overtaken"), 0U);
+}
+
 TEST_F(JournalRetention, DropHoldsForARequiredConsumer) {
   options.bytes_max = 256_KiB;
   options.when_full = WhenFull::drop;

@@ -1,5 +1,7 @@
 #include "journal/upkeep.h"
 
+#include <algorithm>
+
 #include "journal/append_rate.h"
 #include "journal/retention.h"
 #include "journal/segment_writer.h"
@@ -57,7 +59,10 @@ Result<void> overtake(Log& log, const std::vector<std::string>& names, Sequence 
     std::string message;
     {
       const os::Lock lock(log.mutex);
-      Consumer& consumer = log.consumers[name];
+      const auto found = log.consumers.find(name);
+      if (found == log.consumers.end()) continue;
+      Consumer& consumer = found->second;
+      if (log.kept_for(consumer.places.restart) >= first_kept) continue;  // it has gone on
       consumer.overtaken = true;
       log.consumers_changed = true;
       message = fmt::format(
@@ -73,6 +78,14 @@ Result<void> overtake(Log& log, const std::vector<std::string>& names, Sequence 
   return save_consumers_now(log);
 }
 
+// Caller holds the log's lock. A consumer may have come, or gone back, since the decision.
+bool is_needed(const Log& log, const Segment& segment) {
+  return std::any_of(log.consumers.begin(), log.consumers.end(), [&](const auto& entry) {
+    const Consumer& consumer = entry.second;
+    return !consumer.overtaken && log.kept_for(consumer.places.restart) <= segment.last;
+  });
+}
+
 // One by one and each durable: a crash must not leave a hole among the segments.
 Result<void> remove_oldest(Log& log, std::size_t count) {
   for (; count > 0; --count) {
@@ -80,6 +93,7 @@ Result<void> remove_oldest(Log& log, std::size_t count) {
     {
       const os::Lock lock(log.mutex);
       const SegmentPtr oldest = log.segments.front();
+      if (is_needed(log, *oldest)) return {};
       path = oldest->path;
       log.total_bytes -= oldest->planned_end;
       std::erase_if(log.damages, [&](const Damage& damage) { return damage.path == path; });
