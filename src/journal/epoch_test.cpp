@@ -116,6 +116,36 @@ TEST_F(JournalEpoch, ATailThatLostIsSetAsideWholeAndTheLogGoesOnBeforeIt) {
       << *shown;
 }
 
+TEST_F(JournalEpoch, WhileATailIsSetAsideTheEndHasItsHashAndItsTail) {
+  open();
+  commit_many(100);
+  const auto before = read_all();
+  int looks = 0;
+  world.disk.set({.seen = [&](std::string_view, const std::string&) {
+    const Status status = journal->status();
+    if (status.durable.sequence != Sequence(50)) return;
+    ++looks;
+    EXPECT_EQ(status.hash, before[49].hash);
+    EXPECT_EQ(*journal->hash_at(Sequence(50)), before[49].hash);
+    EXPECT_EQ(journal->tail().position, before[49].record.position);
+  }});
+  ASSERT_TRUE(journal->begin_epoch(entry(2, 51)).ok());
+  world.disk.set({});
+  EXPECT_GT(looks, 0);
+}
+
+TEST_F(JournalEpoch, ACutBehindADamagedRecordIsRefusedAndTheJournalGoesOn) {
+  open();
+  commit_many(100);
+  const Bytes content = world.disk.read(segment_paths().at(0));
+  world.disk.change(segment_paths().at(0),
+                    [&](Bytes& bytes) { bytes[content.find("00000050")] = '#'; });
+  EXPECT_EQ(journal->begin_epoch(entry(2, 51)).error().kind, ErrorKind::corrupt);
+  EXPECT_EQ(commit(data_record(1, "goes on")), (Place{Epoch(1), Sequence(101)}));
+  reopen();
+  EXPECT_EQ(journal->status().durable, (Place{Epoch(1), Sequence(101)}));
+}
+
 TEST_F(JournalEpoch, AReaderBeforeTheCutReadsOnIntoTheNewEpoch) {
   open();
   commit_many(100);

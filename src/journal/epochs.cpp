@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "journal/flush.h"
-#include "journal/recovery.h"
+#include "journal/salvage.h"
 #include "journal/segment_writer.h"
 
 namespace farshore::journal {
@@ -41,11 +41,12 @@ Result<void> replace_history(Log& log, EpochHistory history) {
 
 // Where the log ends is moved back before a file changes, so that readers meet the cut and not a
 // shrunken file.
-void announce_cut(Log& log, const EpochHistory& history, Sequence cut) {
+void announce_cut(Log& log, const EpochHistory& history, Sequence cut, const Edge& edge) {
   const os::Lock lock(log.mutex);
   log.cuts.push_back(cut);
   log.history = history;
-  log.written = log.durable = {Place{history.epoch_at(cut.previous()), cut.previous()}, 0, {}};
+  log.written =
+      log.durable = {Place{history.epoch_at(cut.previous()), cut.previous()}, edge.hash, edge.tail};
   for (auto& [name, consumer] : log.consumers) {
     ConsumerPlaces& places = consumer.places;
     if (places.applied >= cut || places.restart > cut) log.consumers_changed = true;
@@ -66,6 +67,18 @@ Result<void> save_consumers_of(Log& log) {
   return save_consumers(log.world.files(), log.folder, table);
 }
 
+// Caller holds Log::appending and Log::admin, and nothing is pending: the files stay as they are.
+Result<Edge> edge_of(Log& log, Sequence cut) {
+  FoundSegment found;
+  {
+    const os::Lock lock(log.mutex);
+    const SegmentPtr segment = log.segment_of(cut);
+    if (segment == nullptr) return log.overtaken_error(cut);
+    found = {segment->header, segment->path, segment->durable_end};
+  }
+  return find_edge(log.world.files(), found, cut);
+}
+
 Result<void> cut_tail(Log& log, EpochHistory history, const EpochEntry& entry, const LogEnd& end) {
   {
     const os::Lock lock(log.mutex);
@@ -73,10 +86,11 @@ Result<void> cut_tail(Log& log, EpochHistory history, const EpochEntry& entry, c
       return within(fmt::format("epoch {} begins at sequence {}", entry.epoch, entry.first),
                     log.overtaken_error(entry.first));
   }
+  FARSHORE_TRY_ASSIGN(const Edge edge, edge_of(log, entry.first));
   history.cut = entry.first;
   history.set_aside.push_back({end.place.epoch, entry.first, end.place.sequence, entry.epoch});
   FARSHORE_TRY(save_history(log.world.files(), log.folder, history));
-  announce_cut(log, history, entry.first);
+  announce_cut(log, history, entry.first, edge);
   auto done = save_consumers_of(log);
   if (done) done = recover(log);  // finishes the cut
   if (!done) {
@@ -207,7 +221,7 @@ Result<void> clear(Log& log) {
   const os::Lock appending(log.appending);
   const os::Lock admin(log.admin);
   FARSHORE_TRY(drain(log));
-  announce_cut(log, history_of(log), Sequence(1));
+  announce_cut(log, history_of(log), Sequence(1), {});
   if (auto removed = remove_all(log); !removed) {
     log.fail(removed.error());
     return removed;

@@ -1,18 +1,8 @@
 #include "journal/salvage.h"
 
-#include "journal/recovery.h"
 #include "journal/segment_writer.h"
 
 namespace farshore::journal {
-namespace {
-
-// The state of the log just before a sequence, and where that sequence's frame lies.
-struct Edge {
-  std::uint64_t offset = 0;
-  std::uint64_t hash = 0;
-  PreambleRun preamble;
-  Tail tail;
-};
 
 Result<Edge> find_edge(os::Files& files, const FoundSegment& segment, Sequence cut) {
   Edge edge{.offset = segment.header.bytes(),
@@ -41,6 +31,8 @@ Result<Edge> find_edge(os::Files& files, const FoundSegment& segment, Sequence c
                      segment.path, Place{segment.header.epoch, cut.previous()});
   return edge;
 }
+
+namespace {
 
 SegmentHeader header_at(Sequence first, Epoch epoch, const Edge& edge, WallTime created) {
   return {epoch, first, edge.hash, created, edge.preamble.first, edge.preamble.running, edge.tail};
