@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/postgres/membership.h"
 #include "engine/postgres/quoting.h"
 
 namespace farshore::postgres {
@@ -99,7 +100,9 @@ Result<void> Publication::refresh(Connection& connection, Deadline deadline) {
   FARSHORE_TRY(alter(connection, "DROP", without(*before, choice.publish), deadline));
   FARSHORE_TRY_ASSIGN(const auto after, read_published(connection, options_.stream, deadline));
   choice.publish = after;
-  note_taken(tables, *before, after);
+  FARSHORE_TRY_ASSIGN(auto taken,
+                      read_memberships(connection, slot_name(options_.stream), deadline));
+  note_taken(std::move(taken));
   tell_choice(choice, *before);
   kept_out_ = std::exchange(kept_out_now_, {});
   return {};
@@ -114,14 +117,11 @@ Result<void> Publication::create(Connection& connection, Deadline deadline) {
   return {};
 }
 
-// A table that was dropped and made again between two refreshes is taken under its old name.
-void Publication::note_taken(const std::vector<CatalogTable>& tables,
-                             const std::set<TableName>& before,
-                             const std::set<TableName>& published) {
-  std::set<TableName> taken = published;
-  for (const CatalogTable& table : tables)
-    if (published.contains(table.root)) taken.insert(table.name);
-  if (!std::ranges::includes(taken_, taken) || !std::ranges::includes(before, published)) ++joined_;
+// By membership, not by name: between two refreshes a table may be dropped and made again, or
+// another one renamed over it.
+void Publication::note_taken(std::map<TableName, std::string> taken) {
+  const bool same = std::ranges::includes(taken_, taken);
+  if (!same) ++joined_;
   taken_ = std::move(taken);
 }
 

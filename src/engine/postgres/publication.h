@@ -25,7 +25,8 @@ class Publication {
   // Differences to the refresh before are events: source.table_published, source.table_unpublished,
   // source.table_keyless, source.table_unlogged, source.table_refused.
   Result<void> refresh(Connection& connection, Deadline deadline);
-  // How often tables, or partitions below a listed one, were found that it did not take before.
+  // How often tables, or partitions below a listed one, were found that it did not take before
+  // under that name.
   std::uint64_t joined() const { return joined_; }
   static Result<void> drop(Connection& connection, const Uuid& stream, Deadline deadline);
 
@@ -35,8 +36,7 @@ class Publication {
                      Deadline deadline);
   void set_full(Connection& connection, TableChoice& choice, Deadline deadline);
   void tell_choice(const TableChoice& choice, const std::set<TableName>& before);
-  void note_taken(const std::vector<CatalogTable>& tables, const std::set<TableName>& before,
-                  const std::set<TableName>& published);
+  void note_taken(std::map<TableName, std::string> taken);
   // Once for each table and reason, and again when the reason was gone in between.
   void tell_kept_out(const TableName& table, Severity severity, const char* event,
                      const std::string& message);
@@ -46,7 +46,7 @@ class Publication {
   const std::string name_;                     // quoted
   std::map<TableName, std::string> kept_out_;  // last event of each
   std::map<TableName, std::string> kept_out_now_;
-  std::set<TableName> taken_;  // with partitions
+  std::map<TableName, std::string> taken_;  // with partitions: memberships
   std::uint64_t joined_ = 0;
 };
 

@@ -147,6 +147,37 @@ TEST_P(PublicationOnServer, APartitionMadeLaterUnderARootWithAnotherIdentityCanB
                     root));
 }
 
+// Each of these leaves the set of names as it was.
+TEST_P(PublicationOnServer, AnotherTableUnderAKnownNameHasJoined) {
+  database_.run(
+      "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE a_new (id int PRIMARY KEY);"
+      "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE q (id int PRIMARY KEY);"
+      "CREATE TABLE m (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9)");
+  TestStream stream(database_);
+  Publication publication(stream.options);
+  TestSession ours(database_.conninfo());
+  const auto joins = [&](const std::string& sql) {
+    const std::uint64_t before = publication.joined();
+    if (!sql.empty()) database_.run(sql);
+    auto refreshed = publication.refresh(ours.connection(), soon());
+    EXPECT_TRUE(refreshed.ok()) << (refreshed.ok() ? "" : refreshed.error().what);
+    return publication.joined() != before;
+  };
+  EXPECT_TRUE(joins(""));
+  EXPECT_FALSE(joins(""));
+  EXPECT_FALSE(joins("INSERT INTO a VALUES (1); TRUNCATE a; ALTER TABLE a ADD COLUMN b int"));
+  EXPECT_TRUE(joins("BEGIN; DROP TABLE a; ALTER TABLE a_new RENAME TO a; COMMIT"));
+  EXPECT_FALSE(joins(""));
+  EXPECT_TRUE(
+      joins("BEGIN; ALTER TABLE p RENAME TO x; ALTER TABLE q RENAME TO p; ALTER TABLE x RENAME TO "
+            "q; COMMIT"));
+  EXPECT_TRUE(
+      joins("BEGIN; DROP TABLE m1; CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9); "
+            "COMMIT"));
+  EXPECT_FALSE(joins("DROP TABLE q"));
+}
+
 TEST_P(PublicationOnServer, InheritanceDoesNotPublishChildren) {
   database_.run(
       "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child () INHERITS (parent)");

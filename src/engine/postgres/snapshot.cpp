@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "engine/postgres/membership.h"
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/slot.h"
 #include "engine/postgres/table_rows.h"
@@ -13,33 +14,21 @@ constexpr Duration kCatalogWait = 60s;
 constexpr Duration kQuestionWait = 15s;
 constexpr Duration kPollEvery = 50ms;  // for transactions that must end first
 
-// The tables that the publication lists, all partitions below them, and all partitioned tables
-// above them, parents first. `under`: the listed table whose partition this one is.
+// Parents first.
 constexpr const char* kTablesSql = R"(
-WITH listed AS (
-  SELECT r.prrelid AS oid, r.oid AS member
-    FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
-   WHERE p.pubname = $1),
-every AS (
-  SELECT l.oid FROM listed l
-  UNION SELECT t.relid FROM listed l, pg_partition_tree(l.oid) t
-  UNION SELECT a.relid FROM listed l, pg_partition_ancestors(l.oid) a)
 SELECT n.nspname, c.relname,
        CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_table_size(c.oid) END, c.reltuples::bigint,
-       un.nspname, uc.relname, coalesce(m.member || '/' || m.oid, '')
-  FROM every e
-  JOIN pg_class c ON c.oid = e.oid AND c.relkind IN ('r', 'p')
+       un.nspname, uc.relname, m.membership
+  FROM members m
+  JOIN pg_class c ON c.oid = m.oid AND c.relkind IN ('r', 'p')
   JOIN pg_namespace n ON n.oid = c.relnamespace
-  LEFT JOIN listed m ON m.oid = e.oid
-  LEFT JOIN LATERAL (SELECT a.relid FROM pg_partition_ancestors(e.oid) a JOIN listed l
-                       ON l.oid = a.relid WHERE a.relid <> e.oid LIMIT 1) u ON true
-  LEFT JOIN pg_class uc ON uc.oid = u.relid
+  LEFT JOIN pg_class uc ON uc.oid = m.under
   LEFT JOIN pg_namespace un ON un.oid = uc.relnamespace
- ORDER BY (SELECT count(*) FROM pg_partition_ancestors(e.oid)), n.nspname, c.relname)";
+ ORDER BY (SELECT count(*) FROM pg_partition_ancestors(m.oid)), n.nspname, c.relname)";
 
 struct Listed {
   TableName name, under;
-  std::string member;  // its place in the publication: another one each time that it is listed anew
+  std::string member;
   std::uint64_t rows = 0, bytes = 0;
 };
 
@@ -84,8 +73,8 @@ Result<bool> PostgresSnapshotSource::through_roots(Connection& connection, Deadl
 
 Result<std::vector<Listed>> PostgresSnapshotSource::list(Connection& connection,
                                                          Deadline deadline) {
-  FARSHORE_TRY_ASSIGN(const Rows rows,
-                      connection.query(kTablesSql, {slot_name(options_.stream)}, deadline));
+  FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(std::string(kMembersSql) + kTablesSql,
+                                                        {slot_name(options_.stream)}, deadline));
   auto number = [&](int row, int column) {
     return std::strtoll(std::string(rows.text(row, column)).c_str(), nullptr, 10);
   };

@@ -1,0 +1,66 @@
+#include "engine/postgres/membership.h"
+
+#include <charconv>
+
+namespace farshore::postgres {
+namespace {
+
+constexpr char kKept = '=';
+
+}  // namespace
+
+const char* const kMembersSql = R"(
+WITH listed AS (
+  SELECT r.prrelid AS oid, r.oid AS member
+    FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
+   WHERE p.pubname = $1),
+every AS (
+  SELECT l.oid FROM listed l
+  UNION SELECT t.relid FROM listed l, pg_partition_tree(l.oid) t
+  UNION SELECT a.relid FROM listed l, pg_partition_ancestors(l.oid) a),
+members AS (
+  SELECT e.oid, u.oid AS under,
+         coalesce(coalesce(m.member, u.member) || '/' || e.oid, '') AS membership
+    FROM every e
+    LEFT JOIN listed m ON m.oid = e.oid
+    LEFT JOIN LATERAL (SELECT l.oid, l.member
+                         FROM pg_partition_ancestors(e.oid) a JOIN listed l ON l.oid = a.relid
+                        WHERE a.relid <> e.oid ORDER BY l.member LIMIT 1) u ON true)
+)";
+
+Result<std::map<TableName, std::string>> read_memberships(Connection& connection,
+                                                          const std::string& publication,
+                                                          Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(
+      const Rows rows,
+      connection.query(std::string(kMembersSql) +
+                           "SELECT n.nspname, c.relname, m.membership FROM members m "
+                           "JOIN pg_class c ON c.oid = m.oid "
+                           "JOIN pg_namespace n ON n.oid = c.relnamespace "
+                           "WHERE m.membership <> ''",
+                       {publication}, deadline));
+  std::map<TableName, std::string> out;
+  for (int i = 0; i < rows.count(); ++i)
+    out[{std::string(rows.text(i, 0)), std::string(rows.text(i, 1))}] = rows.text(i, 2);
+  return out;
+}
+
+StoredMembership StoredMembership::from(std::string_view stored) {
+  const bool kept = stored.starts_with(kKept);
+  return {std::string(stored.substr(kept ? 1 : 0)), kept};
+}
+
+std::string StoredMembership::stored() const {
+  return kept ? kKept + text : text;
+}
+
+std::uint32_t StoredMembership::oid() const {
+  std::uint32_t member = 0, oid = 0;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, member);
+  if (kept || first.ec != std::errc() || first.ptr == end || *first.ptr != '/') return 0;
+  const auto second = std::from_chars(first.ptr + 1, end, oid);
+  return second.ec == std::errc() && second.ptr == end ? oid : 0;
+}
+
+}  // namespace farshore::postgres
