@@ -151,6 +151,55 @@ class AsideTest(LabTest):
         self.assertGreater(self.expect_equal(source, target), ROWS)
         self.expect_quiet_logs(deployment, r" source\.table_", r" copy\.table_rejoined ")
 
+    def test_another_table_under_a_known_name_is_copied_and_nothing_fails_meanwhile(self):
+        deployment = self.start()
+        source, target = deployment.source, deployment.target
+        names = ("a", "a_new", "p", "q")
+        for name in names:
+            source.sql(f"CREATE TABLE public.{name} (id integer PRIMARY KEY, body text)")
+            source.sql(
+                f"INSERT INTO public.{name} SELECT i, '{name}' FROM generate_series(1, 100) i"
+            )
+        self.wait(
+            lambda: all(
+                target.value(f"SELECT to_regclass('public.{name}') IS NOT NULL")
+                and target.value(f"SELECT count(*) FROM public.{name}") == 100
+                for name in names
+            ),
+            60,
+            "the new tables do not arrive",
+        )
+        source.sql("DELETE FROM public.a_new WHERE id > 50")
+        source.sql("INSERT INTO public.p VALUES (101, 'only in the first p')")
+        self.wait_applied(deployment)
+        copied = self.copies(deployment)
+        # Its rows are looked up at once, long before the source looks for new tables.
+        source.sql(
+            "BEGIN; DROP TABLE public.a; ALTER TABLE public.a_new RENAME TO a;"
+            "ALTER TABLE public.p RENAME TO x; ALTER TABLE public.q RENAME TO p;"
+            "ALTER TABLE public.x RENAME TO q; COMMIT"
+        )
+        source.sql("INSERT INTO public.a VALUES (60, 'after')")
+        source.sql("UPDATE public.q SET body = 'after' WHERE id = 101")
+        source.sql("UPDATE public.p SET body = 'after' WHERE id = 1")
+        self.wait(lambda: self.copies(deployment) >= copied + 3, 60, "they are not copied again")
+        self.wait(lambda: self.all_joined(target), 60, "the tables do not join the others")
+        self.wait_applied(deployment)
+        self.assertGreater(self.expect_equal(source, target), ROWS)
+        self.assertEqual(self.published(deployment, "stream.failed", 1), 0)
+        self.expect_quiet_logs(deployment, r" source\.table_", r" copy\.table_rejoined ")
+
+    def copies(self, deployment):
+        return self.published(deployment, "copy.table", 1) - self.published(
+            deployment, "copy.table_", 1
+        )
+
+    def all_joined(self, target):
+        return 0 == target.value(
+            "SELECT count(*) FROM farshore.table_state"
+            " WHERE aside_from IS NOT NULL OR state NOT IN ('copied', 'streaming')"
+        )
+
     def published(self, deployment, name, region=0):
         said = deployment.farshore("events", region=deployment.regions[region])
         return sum(name in line for line in said.splitlines())

@@ -98,7 +98,8 @@ Result<std::vector<std::string>> PostgresCopySink::missing(const Uuid& stream,
                                         " AND aside_from IS NULL",
                                         {stream.text()}, soon()));
   std::set<std::pair<std::string, std::string>> copied;
-  for (int row = 0; row < rows.count(); ++row) copied.emplace(rows.text(row, 0), rows.text(row, 1));
+  for (int row = 0; row < rows.count(); ++row)
+    copied.emplace(rows.text(row, 0), StoredMembership::from(rows.text(row, 1)).text);
   std::vector<std::string> out;
   for (const SourceTable& table : tables)
     if (!copied.contains({table.name, table.membership})) out.push_back(table.name);
@@ -183,9 +184,12 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
   KnownState& known = survey.states[name];
   const bool holds_rows = survey.holds_rows[name];
   if (known.state == TableState::missing) {
-    const bool kept = holds_rows && existing == ExistingRows::keep;
-    known.state = kept ? TableState::streaming : TableState::pending;
+    known.membership.kept = holds_rows && existing == ExistingRows::keep;
+    known.state = known.membership.kept ? TableState::streaming : TableState::pending;
   }
+  known.membership.kept &=
+      known.state == TableState::streaming || known.state == TableState::copied;
+  known.membership.text = table.membership;
   const bool replace = known.replace || (holds_rows && existing == ExistingRows::replace);
   const bool waits = aside && known.state == TableState::pending;
   FARSHORE_TRY(connection.query(
@@ -197,7 +201,7 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
           " replace = EXCLUDED.replace, membership = EXCLUDED.membership,"
           " aside_from = coalesce(t.aside_from, EXCLUDED.aside_from)",
       {stream.text(), name, std::string(text_of(known.state)), replace ? "t" : "f",
-       table.membership},
+       known.membership.stored()},
       soon()));
   FARSHORE_TRY(connection.query("COMMIT", soon()));
   return {};

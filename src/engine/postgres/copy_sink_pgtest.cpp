@@ -417,6 +417,108 @@ TEST_P(CopySinkOn, ATableThatIsAddedWaitsForItsCopy) {
   pair.expect_same_tables();
 }
 
+TEST_P(CopySinkOn, ChangesOfAnotherTableUnderAKnownNameWaitForItsCopy) {
+  pair.on_source(
+      "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE a_new (id int PRIMARY KEY, v "
+      "text);"
+      "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE q (id int PRIMARY KEY, v text);"
+      "CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY);"
+      "INSERT INTO a VALUES (1, 'old'), (2, 'old'); INSERT INTO a_new VALUES (2, 'new');"
+      "INSERT INTO p VALUES (1, 'p'); INSERT INTO q VALUES (2, 'q'); INSERT INTO b VALUES (1, "
+      "'b')");
+  publish("a, a_new, p, q, b, u");
+  copy_all();
+  pair.on_source("UPDATE a SET v = 'older' WHERE id = 1; UPDATE b SET v = 'older'");
+  pair.captured_and_applied({.unknown_waits = true});
+  pair.on_source("INSERT INTO u VALUES (1)");
+  pair.on_source("BEGIN; DROP TABLE a; ALTER TABLE a_new RENAME TO a; COMMIT");
+  pair.on_source(
+      "BEGIN; ALTER TABLE p RENAME TO x; ALTER TABLE q RENAME TO p; ALTER TABLE x RENAME TO q; "
+      "COMMIT");
+  pair.on_source("DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY, v text)");
+  for (const std::string& publication : {std::string("p"), slot_name(pair.stream)})
+    pair.on_source("ALTER PUBLICATION " + publication + " ADD TABLE b");
+  pair.on_source(
+      "BEGIN; UPDATE a SET v = 'newer' WHERE id = 2; INSERT INTO a VALUES (3, 'n'); COMMIT");
+  pair.on_source("UPDATE p SET v = 'pq' WHERE id = 2; DELETE FROM q WHERE id = 1");
+  pair.on_source("INSERT INTO b VALUES (2, 'new')");
+  pair.on_source("UPDATE b SET v = 'newer'");
+  pair.capture();
+  for (int time = 0; time < 2; ++time) {  // as often as the agent is started
+    auto held = pair.apply_all({.unknown_waits = true});
+    ASSERT_FALSE(held.ok());
+    EXPECT_EQ(held.error().retry, Retry::yes) << held.error().what;
+    EXPECT_THAT(held.error().what, HasSubstr("table public.a is another one at the source"));
+  }
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM u"), "1");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM a WHERE v LIKE 'old%'"), "2");
+  EXPECT_THAT(*copies->missing(pair.stream, *snapshots->tables()),
+              testing::UnorderedElementsAre("public.a", "public.b", "public.p", "public.q"));
+  aside = Epoch(1);
+  copy_all();
+  pair.on_source("INSERT INTO a VALUES (4, 'n'); DELETE FROM p; INSERT INTO q VALUES (5, 'q')");
+  pair.captured_and_applied({.unknown_waits = true});
+  auto applied = pair.apply_all({.aside = true});
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.on_source("INSERT INTO b VALUES (7, 'n'); UPDATE a SET v = 'z'; TRUNCATE q");
+  pair.captured_and_applied({.unknown_waits = true});
+  pair.expect_same_tables();
+}
+
+TEST_P(CopySinkOn, APartitionThatWasMadeAgainWaitsForItsCopy) {
+  pair.on_source(
+      "CREATE TABLE m (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+      "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9);"
+      "CREATE TABLE m2 PARTITION OF m FOR VALUES FROM (10) TO (19);"
+      "INSERT INTO m VALUES (1, 'old'), (2, 'old'), (11, 'old')");
+  publish("m");
+  copy_all();
+  pair.on_source("UPDATE m SET v = 'older'");
+  pair.captured_and_applied({.unknown_waits = true});
+  pair.on_source("DROP TABLE m1; CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9)");
+  pair.on_source("INSERT INTO m VALUES (3, 'new')");
+  pair.capture();
+  auto held = pair.apply_all({.unknown_waits = true});
+  ASSERT_FALSE(held.ok());
+  EXPECT_THAT(held.error().what, HasSubstr("table public.m1 is another one"));
+  aside = Epoch(1);
+  copy_all();
+  pair.captured_and_applied({.unknown_waits = true});
+  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.expect_same_tables();
+}
+
+TEST_P(CopySinkOn, NothingWaitsForATableThatIsNotCopiedAgain) {
+  pair.on_source(
+      "CREATE TABLE kept (id int PRIMARY KEY, v text); CREATE TABLE unknown (id int PRIMARY KEY);"
+      "CREATE TABLE m (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9)");
+  pair.on_source("INSERT INTO kept VALUES (1, 'copied')");
+  publish("kept, unknown, m WITH (publish_via_partition_root = true)");
+  copy_all(ExistingRows::keep);
+  pair.on_source("UPDATE kept SET v = 'of the old table'");
+  pair.on_source("BEGIN; DROP TABLE kept; CREATE TABLE kept (id int PRIMARY KEY, v text); COMMIT");
+  for (const std::string& publication : {std::string("p"), slot_name(pair.stream)})
+    pair.on_source("ALTER PUBLICATION " + publication + " ADD TABLE kept");
+  pair.on_source("INSERT INTO kept VALUES (2, 'new'); INSERT INTO unknown VALUES (1)");
+  pair.on_source("INSERT INTO m VALUES (1)");
+  pair.on_source("DROP TABLE m1; CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9)");
+  pair.on_source("INSERT INTO m VALUES (2)");
+  aside = Epoch(1);
+  for (int time = 0; time < 2; ++time) {
+    auto states = prepare(ExistingRows::keep);  // before the changes of the old table arrive
+    ASSERT_TRUE(states.ok()) << states.error().what;
+  }
+  EXPECT_THAT(*copies->missing(pair.stream, tables), testing::IsEmpty());
+  pair.on_target("UPDATE farshore.table_state SET membership = NULL WHERE table_name ~ 'unknown'");
+  pair.captured_and_applied({.unknown_waits = true});
+  EXPECT_EQ(pair.target_text("SELECT string_agg(v, ',' ORDER BY id) FROM kept"),
+            "of the old table,new");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM m"), "2");
+}
+
 TEST_P(CopySinkOn, BeginningAnewCopiesAllAgainAndForgetsWhatWasApplied) {
   pair.on_source(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE m (id int PRIMARY KEY, v text) "

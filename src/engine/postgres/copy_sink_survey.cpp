@@ -95,7 +95,7 @@ Result<void> survey_states(Connection& connection, const Uuid& stream, Survey& s
         .state = table_state_of(rows.text(row, 1)),
         .replace = rows.text(row, 2) == "t",
         .rows = std::strtoull(std::string(rows.text(row, 3)).c_str(), nullptr, 10),
-        .membership = std::string(rows.text(row, 4))};
+        .membership = StoredMembership::from(rows.text(row, 4))};
   return {};
 }
 
@@ -112,9 +112,10 @@ void survey_memberships(const std::vector<SourceTable>& tables, ExistingRows exi
   for (const SourceTable& table : tables) {
     if (!done(survey, table.name)) continue;
     KnownState& known = survey.states[table.name];
-    if (known.membership == table.membership) continue;
+    if (known.membership.text == table.membership) continue;
     survey.rejoined.push_back(table.name);
-    if (existing == ExistingRows::keep) continue;
+    known.membership.kept = existing == ExistingRows::keep;
+    if (known.membership.kept) continue;
     known.state = TableState::pending;
     known.replace = true;
   }

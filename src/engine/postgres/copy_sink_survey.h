@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/postgres/catalog.h"
+#include "engine/postgres/membership.h"
 #include "sink/copy_sink.h"
 
 namespace farshore::postgres {
@@ -16,7 +17,7 @@ struct KnownState {
   TableState state = TableState::missing;
   bool replace = false;  // its rows may be removed before the copy
   std::uint64_t rows = 0;
-  std::string membership;  // SourceTable's, when it was copied
+  StoredMembership membership;  // SourceTable's, when it was copied
 };
 
 struct Survey {

@@ -248,7 +248,7 @@ void RelationMap::forget_all() {
 
 void RelationMap::forget_targets() {
   for (auto& [oid, entry] : relations_)
-    if (entry) entry->mapped = nullptr, entry->gate = kGateUnknown;
+    if (entry) entry->mapped = nullptr, entry->gate = {};
 }
 
 void RelationMap::keep_group() {

@@ -67,14 +67,20 @@ Error missing_table(const SourceRelation& source, const TypeText& type_text);
 // Of a type that is the source's own; empty for a built-in one, whose text every server knows.
 std::string own_type_text(const SourceColumn& column, const SourceTypes& types);
 
+// The table's copy state (TableGates).
+struct GateKey {
+  bool known = false;
+  int gate = 0;
+  bool other_table = false;  // than the one that was copied
+};
+
 class RelationMap {
  public:
   struct Entry {
     SourceRelation source;
     std::shared_ptr<const MappedRelation> mapped;  // null: not looked up yet
-    int gate = kGateUnknown;                       // the sink's: index of the table's copy state
+    GateKey gate;                                  // the sink's
   };
-  static constexpr int kGateUnknown = -2;
 
   bool learn(const Relation& relation);  // true: it said something else of this relation before
   void learn(const Type& type);

@@ -154,7 +154,7 @@ Result<void> PostgresSink::truncate(const Truncate& message, Mode mode) {
 
 Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uint32_t oid) {
   FARSHORE_TRY_ASSIGN(RelationMap::Entry * entry, relations_.find(oid));
-  if (entry->gate == RelationMap::kGateUnknown) entry->gate = gates_.find(entry->source.quoted());
+  if (!entry->gate.known) entry->gate = gates_.find(entry->source.quoted(), oid);
   switch (gates_.ask(entry->gate, item_.xid, item_.place.sequence)) {
     case GateAnswer::drop:
       return std::shared_ptr<const MappedRelation>();
@@ -164,6 +164,14 @@ Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uin
                        "source has dropped it, pass over transaction {} at {} with `farshore "
                        "stream skip`",
                        entry->source.quoted(), item_.xid, item_.place);
+    case GateAnswer::other_table:
+      return transient(
+          ErrorKind::conflict,
+          "table {0} is another one at the source than when it was copied (it was made "
+          "again, or renamed): its changes and all behind them wait until it is copied "
+          "again; if that does not begin within a minute, `farshore stream resnapshot "
+          "STREAM --table {0}`",
+          entry->source.quoted());
     case GateAnswer::apply:
       break;
   }

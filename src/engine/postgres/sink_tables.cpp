@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "engine/postgres/membership.h"
 #include "engine/postgres/quoting.h"
 
 namespace farshore::postgres {
@@ -30,12 +31,14 @@ Result<void> TableGates::load(Pipeline& pipeline, const Uuid& stream, const Sink
   unknown_ = options.aside ? kDrop : options.unknown_waits ? kHold : kOpen;
   FARSHORE_TRY_ASSIGN(
       const Answer answer,
-      pipeline.query(fmt::format("SELECT table_name, state, aside_from, snapshot, snapshot_lsn"
+      pipeline.query(fmt::format("SELECT table_name, state, aside_from, snapshot, snapshot_lsn,"
+                                 " coalesce(membership, '')"
                                  " FROM farshore.table_state WHERE stream = '{}'",
                                  stream.text())));
   for (int row = 0; row < PQntuples(answer.get()); ++row) {
-    FARSHORE_TRY_ASSIGN(by_name_[PQgetvalue(answer.get(), row, 0)],
-                        gate_of(answer, row, options.aside));
+    FARSHORE_TRY_ASSIGN(const int gate, gate_of(answer, row, options.aside));
+    by_name_[PQgetvalue(answer.get(), row, 0)] = {
+        gate, StoredMembership::from(PQgetvalue(answer.get(), row, 5)).oid()};
   }
   return {};
 }
@@ -57,18 +60,22 @@ Result<int> TableGates::gate_of(const Answer& answer, int row, bool aside) {
   return static_cast<int>(gates_.size()) - 1;
 }
 
-int TableGates::find(const std::string& table) const {
+GateKey TableGates::find(const std::string& table, std::uint32_t oid) const {
   const auto found = by_name_.find(table);
-  return found == by_name_.end() ? unknown_ : found->second;
+  if (found == by_name_.end()) return {.known = true, .gate = unknown_};
+  const Named& named = found->second;
+  return {.known = true, .gate = named.gate, .other_table = named.oid != 0 && named.oid != oid};
 }
 
-GateAnswer TableGates::ask(int gate, std::uint64_t xid, Sequence at) const {
-  if (gate == kOpen) return GateAnswer::apply;
-  if (gate == kDrop) return GateAnswer::drop;
-  if (gate == kHold) return GateAnswer::hold;
-  const Gate& table = gates_[static_cast<std::size_t>(gate)];
+GateAnswer TableGates::ask(GateKey key, std::uint64_t xid, Sequence at) const {
+  const GateAnswer apply = key.other_table ? GateAnswer::other_table : GateAnswer::apply;
+  if (key.gate == kOpen) return apply;
+  if (key.gate == kDrop) return GateAnswer::drop;
+  if (key.gate == kHold) return GateAnswer::hold;
+  const Gate& table = gates_[static_cast<std::size_t>(key.gate)];
   if (at <= table.from) return GateAnswer::drop;
-  return table.copied && table.visible.shows(xid) ? GateAnswer::drop : GateAnswer::apply;
+  // What was done to the table of that name before is in the snapshot, too.
+  return table.copied && table.visible.shows(xid) ? GateAnswer::drop : apply;
 }
 
 void TableGates::reach(Lsn commit) {

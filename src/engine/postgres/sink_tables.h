@@ -7,6 +7,9 @@
 //   streaming         applied; a table comes here with the first transaction committed after its
 //                     snapshot was taken
 //
+// A membership (membership.h) says which table at the source was copied: changes of another one of
+// the same name wait.
+//
 // Changes of a table that is set aside (aside_from is its progress) are dropped by the stream's
 // sink; the sink of those tables drops all others.
 //
@@ -21,6 +24,7 @@
 #include "base/uuid.h"
 #include "change/place.h"
 #include "engine/postgres/lsn.h"
+#include "engine/postgres/relation_map.h"
 #include "engine/postgres/sink_options.h"
 #include "engine/postgres/sink_pipeline.h"
 #include "engine/postgres/sink_visibility.h"
@@ -34,17 +38,17 @@ struct CopyMark {
 };
 Result<CopyMark> copy_mark_from(std::string_view json);  // corrupt
 
-enum class GateAnswer : std::uint8_t { apply, drop, hold };
+// other_table: it would be applied, but is of another table of that name than the one that was
+// copied. It waits, too: the table is going to be copied again.
+enum class GateAnswer : std::uint8_t { apply, drop, hold, other_table };
 
 class TableGates {
  public:
-  static constexpr int kOpen = -1, kDrop = -3, kHold = -4;
-
   Result<void> load(Pipeline& pipeline, const Uuid& stream, const SinkOptions& options);
-  // The gate of a table, by its name as SourceTable gives it, or one of the constants.
-  int find(const std::string& table) const;
+  // By a table's name as SourceTable gives it, and its oid at the source.
+  GateKey find(const std::string& table, std::uint32_t oid) const;
   // `at`: where the transaction ends.
-  GateAnswer ask(int gate, std::uint64_t xid, Sequence at) const;
+  GateAnswer ask(GateKey key, std::uint64_t xid, Sequence at) const;
 
   // A transaction that committed at `commit` is about to be applied: tables whose snapshot lies
   // before it go on as streaming, which write_joined says in the same target transaction.
@@ -60,11 +64,16 @@ class TableGates {
     Lsn lsn;
     Sequence from;  // what lies before it was applied before the table was set aside
   };
+  struct Named {
+    int gate = kOpen;
+    std::uint32_t oid = 0;  // of the source's table that was copied; 0: not known
+  };
+  static constexpr int kOpen = -1, kDrop = -3, kHold = -4;  // beside indexes of gates_
   Result<int> gate_of(const Answer& answer, int row, bool aside);
 
   Uuid stream_;
   std::vector<Gate> gates_;
-  std::unordered_map<std::string, int> by_name_;
+  std::unordered_map<std::string, Named> by_name_;
   int unknown_ = kOpen;  // gate of a table that has no row
   std::vector<std::string> joined_;
   std::size_t copied_ = 0;
