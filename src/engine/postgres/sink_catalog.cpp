@@ -33,7 +33,16 @@ constexpr const char* kColumnsQuery =
     " b.typname = 'varchar' OR EXISTS (SELECT FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m"
     "   ON m.oid = o.opcmethod WHERE m.amname = 'btree' AND o.opcdefault AND o.opcintype = b.oid),"
     " a.attnotnull, a.atthasdef OR a.attidentity <> '', a.attidentity = 'a', a.attgenerated <> '', "
-    "a.attnum"
+    "a.attnum,"
+    " coalesce((SELECT pg_catalog.format('OPERATOR(%I.%s)', s.nspname, p.oprname)"
+    "   FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod"
+    "   JOIN pg_catalog.pg_amop e ON e.amopfamily = o.opcfamily AND e.amoplefttype = o.opcintype"
+    "    AND e.amoprighttype = o.opcintype AND e.amopstrategy = CASE m.amname WHEN 'btree' THEN 3 "
+    "ELSE 1 END"
+    "   JOIN pg_catalog.pg_operator p ON p.oid = e.amopopr"
+    "   JOIN pg_catalog.pg_namespace s ON s.oid = p.oprnamespace"
+    "   WHERE m.amname IN ('btree', 'hash') AND o.opcdefault AND o.opcintype = b.oid"
+    "    AND s.nspname <> 'pg_catalog' ORDER BY m.amname LIMIT 1), '=')"
     " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid"
     " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
     " JOIN chain b ON b.start = a.atttypid AND b.typtype <> 'd'"
@@ -74,6 +83,7 @@ TargetColumn column_of(const Answer& answer, int row) {
           .base_type = number(answer, row, 10),
           .set_as_text = flag(answer, row, 11),
           .has_equality = flag(answer, row, 12),
+          .equals = text(answer, row, 18),
           .not_null = flag(answer, row, 13),
           .has_default = flag(answer, row, 14),
           .identity_always = flag(answer, row, 15),

@@ -25,6 +25,8 @@ struct TargetColumn {
   std::uint32_t base_type = 0;
   bool set_as_text = false;   // arrays and composites, which unnest would take apart
   bool has_equality = false;  // its type has a btree operator class of its own
+  // As SQL that names its type's own equality, whatever the search_path: "=", or "OPERATOR(s.=)".
+  std::string equals = "=";
   bool not_null = false;
   bool has_default = false;  // or is an identity column
   bool identity_always = false;

@@ -146,6 +146,46 @@ TEST_P(SinkValues, EachTypeIsAKey) {
   EXPECT_EQ(pair.target_text("SELECT count(*) FROM k1"), "2");
 }
 
+// Their `=` lies outside of pg_catalog, where the sink's search_path does not look.
+TEST_P(SinkValues, TypesOfExtensionsAreKeysAndValues) {
+  TestPair pair(shared_server(GetParam().source), shared_server(GetParam().target));
+  const std::string there =
+      "SELECT count(*) FROM pg_available_extensions WHERE name IN ('citext', 'ltree')";
+  if (pair.source_text(there) != "2" || pair.target_text(there) != "2")
+    GTEST_SKIP() << "this server has no citext or ltree";
+  pair.both(
+      "CREATE SCHEMA \"E x\"; CREATE EXTENSION citext SCHEMA \"E x\"; CREATE EXTENSION ltree;"
+      "CREATE DOMAIN mail AS \"E x\".citext CHECK (value <> '');"
+      "CREATE TABLE c (k \"E x\".citext PRIMARY KEY, v text);"
+      "CREATE TABLE d (k mail PRIMARY KEY, v text);"
+      "CREATE TABLE l (k ltree PRIMARY KEY, v text);"
+      "CREATE TABLE f (n int, l ltree, c \"E x\".citext, a ltree[]);"
+      "ALTER TABLE f REPLICA IDENTITY FULL");
+  pair.start();
+  pair.on_source("SET search_path = public, \"E x\"");
+  pair.on_source(
+      "INSERT INTO c SELECT 'Key' || g, 'v' FROM generate_series(1, 9) g;"
+      "INSERT INTO d SELECT 'Key' || g, 'v' FROM generate_series(1, 9) g;"
+      "INSERT INTO l SELECT ('Top.k' || g)::ltree, 'v' FROM generate_series(1, 9) g;"
+      "INSERT INTO f SELECT g % 3, 'Top.a', 'A', '{Top.b}' FROM generate_series(1, 9) g;"
+      "INSERT INTO f VALUES (1, NULL, 'a', NULL)");
+  pair.on_source(
+      "UPDATE c SET v = 'w' WHERE k <> 'key3'; UPDATE d SET v = 'w' WHERE k <> 'key3';"
+      "UPDATE l SET v = 'w' WHERE k <> 'Top.k3'; UPDATE c SET k = 'KEY5' WHERE k = 'key5';"
+      "DELETE FROM c WHERE k IN ('key1', 'key2', 'key4'); DELETE FROM d WHERE k IN ('key1', "
+      "'key2', 'key4'); DELETE FROM l WHERE k IN ('Top.k1', 'Top.k2', 'Top.k4')");
+  pair.on_source("UPDATE f SET l = 'Top.c', n = n + 1 WHERE c = 'a'; DELETE FROM f WHERE n = 2");
+  pair.on_source("DELETE FROM c WHERE k = 'key6'; INSERT INTO c VALUES ('KEY6', 'again')");
+  pair.capture();
+  for (const bool sets : {true, false}) {
+    pair.stream = Uuid::from_random(4, sets);
+    pair.on_target("TRUNCATE c, d, l, f");
+    auto applied = pair.apply_all({.set_based = sets});
+    ASSERT_TRUE(applied.ok()) << applied.error().what;
+    pair.expect_same_tables();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, SinkValues, testing::ValuesIn(all_pairs()), [](const auto& info) {
   const auto version = [](const std::string& bin) {
     return bin.find("15") != std::string::npos ? "pg15" : "pg18";

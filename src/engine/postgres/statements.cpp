@@ -80,16 +80,17 @@ std::string unnested(Parameters& parameters, ColumnList first, ColumnList second
 std::string key_condition(const TargetRelation& table, ColumnList key, Parameters& parameters) {
   std::string out;
   for (const std::size_t c : key)
-    out += fmt::format("{}{} = {}", out.empty() ? "" : " AND ",
-                       quote_identifier(table.columns[c].name), parameters.row(c));
+    out += fmt::format("{}{} {} {}", out.empty() ? "" : " AND ",
+                       quote_identifier(table.columns[c].name), table.columns[c].equals,
+                       parameters.row(c));
   return out;
 }
 
 std::string key_join(const TargetRelation& table, ColumnList key, std::size_t first) {
   std::string out;
   for (std::size_t i = 0; i < key.size(); ++i)
-    out += fmt::format("{}t.{} = {}", i == 0 ? "" : " AND ",
-                       quote_identifier(table.columns[key[i]].name),
+    out += fmt::format("{}t.{} {} {}", i == 0 ? "" : " AND ",
+                       quote_identifier(table.columns[key[i]].name), table.columns[key[i]].equals,
                        element(table, key[i], first + i));
   return out;
 }
@@ -109,7 +110,7 @@ std::string whole_row_condition(const TargetRelation& table, ColumnList old,
       continue;
     }
     const std::string value = parameters.row(old[i]);
-    if (c.has_equality) out += fmt::format("{} = {} AND ", name, value);
+    if (c.has_equality) out += fmt::format("{} {} {} AND ", name, c.equals, value);
     out += fmt::format("{}::text COLLATE \"C\" = {}::text COLLATE \"C\"", name, value);
   }
   return out.empty() ? "true" : out;
