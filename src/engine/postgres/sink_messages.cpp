@@ -138,8 +138,10 @@ Result<void> PostgresSink::change(const RowChange& what, std::uint32_t relation,
 Result<void> PostgresSink::truncate(const Truncate& message, Mode mode) {
   std::vector<std::shared_ptr<const MappedRelation>> relations;
   std::vector<const TargetRelation*> tables;
+  bool all = true;
   for (const std::uint32_t oid : message.relations) {
     FARSHORE_TRY_ASSIGN(auto relation, relation_of(oid));
+    all &= relation != nullptr;
     if (!relation) continue;
     tables.push_back(&relation->target);
     relations.push_back(std::move(relation));
@@ -147,9 +149,17 @@ Result<void> PostgresSink::truncate(const Truncate& message, Mode mode) {
   if (tables.empty()) return {};
   FARSHORE_TRY(session_->begin());
   if (mode == Mode::sets) FARSHORE_TRY(sets_->flush());
-  return session_->pipeline().run(
-      truncate_statement(tables, message.restart_identity),
-      std::make_shared<RowTrace>(RowTrace{.op = RowOp::truncate, .relation = relations.front()}));
+  if (all)
+    return session_->pipeline().run(
+        truncate_statement(tables, message.restart_identity),
+        std::make_shared<RowTrace>(RowTrace{.op = RowOp::truncate, .relation = relations.front()}));
+  // The one that is left out (it is being copied, or its copy shows this already) may refer to the
+  // others, and TRUNCATE of less than all of them would be refused for good.
+  for (const auto& relation : relations)
+    for (const std::string& sql : empty_statements(relation->target, message.restart_identity))
+      FARSHORE_TRY(session_->pipeline().run(
+          sql, std::make_shared<RowTrace>(RowTrace{.op = RowOp::truncate, .relation = relation})));
+  return {};
 }
 
 Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uint32_t oid) {

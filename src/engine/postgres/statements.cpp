@@ -258,6 +258,19 @@ std::string truncate_statement(std::span<const TargetRelation* const> tables,
   return fmt::format("TRUNCATE {}{}", names, restart_identity ? " RESTART IDENTITY" : "");
 }
 
+std::vector<std::string> empty_statements(const TargetRelation& table, bool restart_identity) {
+  std::vector<std::string> out{"DELETE FROM " + only(table)};
+  if (restart_identity)
+    out.push_back(fmt::format(
+        "DO $farshore$ DECLARE s pg_catalog.regclass; BEGIN FOR s IN SELECT d.objid FROM "
+        "pg_catalog.pg_depend d JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
+        " WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = d.classid"
+        " AND d.refobjid = {} AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')"
+        " LOOP EXECUTE pg_catalog.format('ALTER SEQUENCE %s RESTART', s); END LOOP; END $farshore$",
+        table.oid));
+  return out;
+}
+
 void append_array_element(std::string& out, std::string_view value) {
   out += '"';
   std::size_t from = 0;

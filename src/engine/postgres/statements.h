@@ -47,6 +47,8 @@ StatementText select_row(const TargetRelation& table, ColumnList columns, Column
 std::string copy_statement(const TargetRelation& table, ColumnList written);
 std::string truncate_statement(std::span<const TargetRelation* const> tables,
                                bool restart_identity);
+// The same of one table that others may refer to.
+std::vector<std::string> empty_statements(const TargetRelation& table, bool restart_identity);
 
 // --- Values of set-based statements and of COPY, appended to `out`.
 void append_array_element(std::string& out, std::string_view value);  // quoted, for {"a","b",NULL}
