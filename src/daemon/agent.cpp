@@ -25,18 +25,6 @@ std::string folder_of(const config::RegionConfig& region, const config::StreamCo
                      site.empty() ? "source" : "to-" + site);
 }
 
-ExistingRows existing_of(config::Existing existing) {
-  switch (existing) {
-    case config::Existing::refuse:
-      return ExistingRows::refuse;
-    case config::Existing::keep:
-      return ExistingRows::keep;
-    case config::Existing::replace:
-      return ExistingRows::replace;
-  }
-  return ExistingRows::refuse;
-}
-
 // The source's region owns them; our own file speaks until it has (design 4.11), and for a target
 // that it does not name.
 pipeline::TargetTerms terms_of(const config::StreamConfig& stream,

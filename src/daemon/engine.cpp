@@ -56,12 +56,13 @@ postgres::SourceOptions source_options(const config::Config& config,
           }};
 }
 
-// The stream's identity as this region's own file knows it; nil when it has not begun here.
+// The stream's identity as the site's own region knows it; nil when it has not begun there, or that
+// is another machine.
 Uuid known_identity(os::World& world, const config::Config& config,
-                    const config::StreamConfig& stream) {
-  const config::SiteConfig& from = *config.site(stream.from);
-  const std::string path = fmt::format("{}/streams/{}/source/stream.file",
-                                       config.region(from.region)->data, stream.name);
+                    const config::StreamConfig& stream, const config::SiteConfig& site) {
+  const std::string end = stream.from == site.name ? "source" : "to-" + site.name;
+  const std::string path = fmt::format("{}/streams/{}/{}/stream.file",
+                                       config.region(site.region)->data, stream.name, end);
   auto file = pipeline::load_stream_file(world.files(), path);
   return file.ok() && *file ? (*file)->stream : Uuid{};
 }
@@ -110,31 +111,25 @@ Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& 
                                         const config::StreamConfig* stream) {
   if (site.engine != "postgres") return unknown_engine(site);
   postgres::SiteOptions options{.name = site.name, .connect = connect_of(site, "farshore_check")};
-  if (stream != nullptr && stream->from == site.name) {
-    if (const Uuid id = known_identity(world, config, *stream); !id.is_nil()) {
-      options.slot = postgres::slot_name(id);
-      options.application_name = postgres::application_name(id);
-    }
-    const auto rules = std::make_shared<std::vector<postgres::TableRule>>(rules_of(*stream));
-    auto rule_of = [rules](const std::string& table) {
-      const auto dot = table.find('.');
-      return postgres::matching_rule(
-          *rules, {.schema = table.substr(0, dot), .name = table.substr(dot + 1)});
-    };
-    options.takes = [rule_of](const std::string& table) {
-      const postgres::TableRule* rule = rule_of(table);
-      return rule != nullptr && !rule->exclude;
-    };
-    options.excludes = [rule_of](const std::string& table) {
-      const postgres::TableRule* rule = rule_of(table);
-      return rule != nullptr && rule->exclude;
-    };
-    options.takes_without_key = [rule_of](const std::string& table) {
-      const postgres::TableRule* rule = rule_of(table);
-      return rule != nullptr && rule->identity_full;
-    };
+  if (stream != nullptr) {
+    options.stream = known_identity(world, config, *stream, site);
+    if (stream->from == site.name) options.rules = rules_of(*stream);
+    for (const config::TargetConfig& target : stream->to)
+      if (target.site == site.name) options.existing = existing_of(target.existing);
   }
   return postgres::make_site(world, std::move(options));
+}
+
+ExistingRows existing_of(config::Existing existing) {
+  switch (existing) {
+    case config::Existing::refuse:
+      return ExistingRows::refuse;
+    case config::Existing::keep:
+      return ExistingRows::keep;
+    case config::Existing::replace:
+      return ExistingRows::replace;
+  }
+  return ExistingRows::refuse;
 }
 
 Result<void> forget_source(os::World& world, const config::Config& config,

@@ -32,6 +32,7 @@ Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world,
 Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& config,
                                         const config::SiteConfig& site,
                                         const config::StreamConfig* stream);
+ExistingRows existing_of(config::Existing existing);
 // Drops what the stream holds at its source (slot, publication) or target (origin, state); safe to
 // call again.
 Result<void> forget_source(os::World& world, const config::Config& config,

@@ -40,6 +40,12 @@ struct Site : Port {
   virtual std::vector<Finding> check(SiteRole role) = 0;
   virtual Result<std::string> grants(
       SiteRole role) = 0;  // SQL for least privilege on this server's version
+  // At a source: the tables that the stream takes as they are now, in the engine's own text, for
+  // compare() at its targets. Also before the stream has begun.
+  virtual Result<std::string> describe() = 0;
+  // At a target: where its tables differ from such a description. Errors: the server cannot be
+  // reached or asked; corrupt: not a description of this engine.
+  virtual Result<std::vector<Finding>> compare(const std::string& description) = 0;
 };
 
 }  // namespace farshore

@@ -420,6 +420,15 @@ Result<SharedDefinitions> read_shared_found(Connection& connection,
 
 }  // namespace
 
+std::string values_sql(const std::vector<TableName>& names) {
+  std::string out;
+  for (const TableName& name : names)
+    out += fmt::format("{}({}, {})", out.empty() ? "(VALUES " : ", ", quote_literal(name.schema),
+                       quote_literal(name.name));
+  if (out.empty()) out = "(SELECT NULL, NULL WHERE false";
+  return out + ") AS w(schema, name)";
+}
+
 Result<std::vector<TableDefinition>> read_tables(Connection& connection,
                                                  const std::vector<TableName>& tables,
                                                  Deadline deadline) {

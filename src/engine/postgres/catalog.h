@@ -112,6 +112,9 @@ struct TableName {
   friend auto operator<=>(const TableName&, const TableName&) = default;
 };
 
+// "(VALUES ('public', 't'), …) AS w(schema, name)", to be joined with catalogs; of none: no rows.
+std::string values_sql(const std::vector<TableName>& names);
+
 // In the order of `tables`; one that is not there is left out. Any connection; leaves search_path
 // as it was.
 Result<std::vector<TableDefinition>> read_tables(Connection& connection,

@@ -121,7 +121,7 @@ Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
   if (!survey.refusals.empty()) {
     std::string text;
     for (std::size_t i = 0; i < std::min(survey.refusals.size(), kRefusalsMax); ++i)
-      text += "\n  " + survey.refusals[i];
+      text += "\n  " + survey.refusals[i].text();
     return permanent(ErrorKind::rejected,
                      "{}: nothing was changed; {} of the stream's objects do not fit:{}",
                      connection->server(), survey.refusals.size(), text);

@@ -5,91 +5,88 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "engine/postgres/ddl.h"
 #include "engine/postgres/quoting.h"
 
 namespace farshore::postgres {
 namespace {
 
-constexpr std::string_view kVarchar = "character varying";
+using Names = std::set<std::string>;
 
-// "character varying(20)" -> 20; unlimited: -1; another type: nullopt.
-std::optional<long> varchar_length(std::string_view type) {
-  if (type == kVarchar) return -1;
-  if (!type.starts_with(kVarchar) || type.size() <= kVarchar.size() + 2 ||
-      type[kVarchar.size()] != '(' || type.back() != ')')
-    return std::nullopt;
-  return std::strtol(std::string(type.substr(kVarchar.size() + 1)).c_str(), nullptr, 10);
+// The first columns of all rows, quoted and joined by dots.
+Result<Names> names(Connection& connection, const std::string& sql, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(sql, deadline));
+  Names out;
+  for (int row = 0; row < rows.count(); ++row) {
+    std::string name;
+    for (int column = 0; column < rows.columns(); ++column)
+      name += (column == 0 ? "" : ".") + quote_identifier(rows.text(row, column));
+    out.insert(std::move(name));
+  }
+  return out;
 }
 
-bool holds(const std::string& source, const std::string& target) {
-  if (source == target) return true;
-  const auto from = varchar_length(source), to = varchar_length(target);
-  return from && to && (*to == -1 || (*from != -1 && *to >= *from));
-}
-
-Result<bool> is_there(Connection& connection, const std::string& sql,
-                      const std::vector<Parameter>& values, Deadline deadline) {
-  FARSHORE_TRY_ASSIGN(const Rows rows,
-                      connection.query("SELECT EXISTS (" + sql + ")", values, deadline));
-  return rows.text(0, 0) == "t";
+Result<void> survey_types(Connection& connection, const SharedDefinitions& shared, Survey& survey,
+                          Deadline deadline) {
+  if (shared.types.empty()) return {};
+  FARSHORE_TRY_ASSIGN(const Names types,
+                      names(connection,
+                            "SELECT n.nspname, t.typname FROM pg_catalog.pg_type t JOIN"
+                            " pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
+                            " WHERE t.oid >= 16384",
+                            deadline));
+  FARSHORE_TRY_ASSIGN(const Names labels,
+                      names(connection,
+                            "SELECT n.nspname, t.typname, e.enumlabel FROM pg_catalog.pg_enum e"
+                            " JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid"
+                            " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace",
+                            deadline));
+  for (const TypeDefinition& type : shared.types) {
+    const std::string name = quote_qualified(type.schema, type.name);
+    if (!types.contains(name)) {
+      survey.missing_types.push_back(type);
+      continue;
+    }
+    for (const std::string& label : type.labels)
+      if (!labels.contains(name + "." + quote_identifier(label)))
+        survey.refusals.push_back(
+            {.code = "type_label_missing",
+             .object = "type " + name,
+             .what = fmt::format("lacks the label {}", quote_literal(label)),
+             .remedy = fmt::format("ALTER TYPE {} ADD VALUE {};", name, quote_literal(label))});
+  }
+  return {};
 }
 
 Result<void> survey_shared(Connection& connection, const SharedDefinitions& shared, Survey& survey,
                            Deadline deadline) {
-  for (const std::string& schema : shared.schemas) {
-    FARSHORE_TRY_ASSIGN(
-        const bool there,
-        is_there(connection, "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1", {schema},
-                 deadline));
-    if (!there) survey.missing_schemas.push_back(schema);
-  }
-  for (const std::string& extension : shared.extensions) {
-    FARSHORE_TRY_ASSIGN(
-        const bool there,
-        is_there(connection, "SELECT FROM pg_catalog.pg_extension WHERE extname = $1", {extension},
-                 deadline));
-    if (!there)
-      survey.refusals.push_back(fmt::format("extension {} is missing: CREATE EXTENSION {};",
-                                            extension, quote_identifier(extension)));
-  }
-  for (const TypeDefinition& type : shared.types) {
-    FARSHORE_TRY_ASSIGN(
-        const bool there,
-        is_there(connection,
-                 "SELECT FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n"
-                 " ON n.oid = t.typnamespace WHERE n.nspname = $1 AND t.typname = $2",
-                 {type.schema, type.name}, deadline));
-    if (!there) {
-      survey.missing_types.push_back(type);
-      continue;
-    }
-    for (const std::string& label : type.labels) {
-      FARSHORE_TRY_ASSIGN(
-          const bool known,
-          is_there(
-              connection,
-              "SELECT FROM pg_catalog.pg_enum e JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid"
-              " JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace"
-              " WHERE n.nspname = $1 AND t.typname = $2 AND e.enumlabel = $3",
-              {type.schema, type.name, label}, deadline));
-      const std::string name = quote_qualified(type.schema, type.name);
-      if (!known)
-        survey.refusals.push_back(fmt::format("type {} lacks a label: ALTER TYPE {} ADD VALUE {};",
-                                              name, name, quote_literal(label)));
-    }
-  }
-  return {};
+  FARSHORE_TRY_ASSIGN(const Names schemas,
+                      names(connection, "SELECT nspname FROM pg_catalog.pg_namespace", deadline));
+  FARSHORE_TRY_ASSIGN(const Names extensions,
+                      names(connection, "SELECT extname FROM pg_catalog.pg_extension", deadline));
+  for (const std::string& schema : shared.schemas)
+    if (!schemas.contains(quote_identifier(schema))) survey.missing_schemas.push_back(schema);
+  for (const std::string& extension : shared.extensions)
+    if (const std::string name = quote_identifier(extension); !extensions.contains(name))
+      survey.refusals.push_back({.code = "extension_missing",
+                                 .object = "extension " + name,
+                                 .what = "is missing",
+                                 .remedy = fmt::format("CREATE EXTENSION {};", name)});
+  return survey_types(connection, shared, survey, deadline);
 }
 
 Result<void> survey_states(Connection& connection, const Uuid& stream, Survey& survey,
                            Deadline deadline) {
   FARSHORE_TRY_ASSIGN(
+      const Rows known,
+      connection.query("SELECT pg_catalog.to_regclass('farshore.table_state') IS NOT NULL",
+                       deadline));
+  if (known.text(0, 0) != "t") return {};
+  FARSHORE_TRY_ASSIGN(
       const Rows rows,
-      connection.query(
-          "SELECT table_name, state, replace, coalesce(rows, 0),"
-          " coalesce(membership, '') FROM farshore.table_state WHERE stream = $1::uuid",
-          {stream.text()}, deadline));
+      connection.query("SELECT table_name, state, replace, coalesce(rows, 0),"
+                       " coalesce(membership, '')"
+                       " FROM farshore.table_state WHERE stream::text = $1 OR $1 = ''",
+                       {stream.is_nil() ? std::string() : stream.text()}, deadline));
   for (int row = 0; row < rows.count(); ++row)
     survey.states[std::string(rows.text(row, 0))] = {
         .state = table_state_of(rows.text(row, 1)),
@@ -99,10 +96,13 @@ Result<void> survey_states(Connection& connection, const Uuid& stream, Survey& s
   return {};
 }
 
-bool done(const Survey& survey, const std::string& table) {
-  const auto known = survey.states.find(table);
-  return known != survey.states.end() && (known->second.state == TableState::copied ||
-                                          known->second.state == TableState::streaming);
+Refusal rows_refusal(const std::string& table) {
+  return {.code = "holds_rows",
+          .object = "table " + table,
+          .what = "holds rows",
+          .remedy = fmt::format("TRUNCATE {}; or set `existing: replace` (its rows are removed) or "
+                                "`existing: keep` (they are taken for the copy)",
+                                table)};
 }
 
 // What changed while a table was out of the stream is missing here: it is copied again, unless its
@@ -110,8 +110,9 @@ bool done(const Survey& survey, const std::string& table) {
 void survey_memberships(const std::vector<SourceTable>& tables, ExistingRows existing,
                         Survey& survey) {
   for (const SourceTable& table : tables) {
-    if (!done(survey, table.name)) continue;
-    KnownState& known = survey.states[table.name];
+    const auto found = survey.states.find(table.name);
+    if (found == survey.states.end() || !is_copied(found->second.state)) continue;
+    KnownState& known = found->second;
     if (known.membership.text == table.membership) continue;
     survey.rejoined.push_back(table.name);
     known.membership.kept = existing == ExistingRows::keep;
@@ -121,67 +122,107 @@ void survey_memberships(const std::vector<SourceTable>& tables, ExistingRows exi
   }
 }
 
-Result<void> survey_rows(Connection& connection, const TableDefinition& table,
+// Which of the tables this role may read, by SourceTable::name.
+Result<Names> readable(Connection& connection, const std::vector<TableName>& tables,
+                       Deadline deadline) {
+  return names(connection,
+               "SELECT n.nspname, c.relname FROM " + values_sql(tables) +
+                   " JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema"
+                   " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.name"
+                   " WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT')",
+               deadline);
+}
+
+// Of tables that are there and not copied. One question for all: the target may be far away.
+Result<void> survey_rows(Connection& connection, const std::vector<TableName>& tables,
                          ExistingRows existing, Survey& survey, Deadline deadline) {
-  const std::string name = table.quoted_name();
-  // Rows of a partitioned table that is published by its leafs are found there.
-  if (table.kind == 'p' && table.partitions.empty()) return {};
-  const bool only = survey.existing.at({table.schema, table.name}).kind == 'r';
-  FARSHORE_TRY_ASSIGN(
-      const bool rows,
-      is_there(connection, fmt::format("SELECT FROM {}{}", only ? "ONLY " : "", name), {},
-               deadline));
-  survey.holds_rows[name] = rows;
-  const auto known = survey.states.find(name);
-  const bool may_replace = known != survey.states.end() && known->second.replace;
-  if (rows && existing == ExistingRows::refuse && !may_replace)
-    survey.refusals.push_back(
-        fmt::format("table {} holds rows: TRUNCATE {}; or set `existing: replace` (its rows are "
-                    "removed) or `existing: "
-                    "keep` (they are taken for the copy)",
-                    name, name));
+  FARSHORE_TRY_ASSIGN(const Names may_read, readable(connection, tables, deadline));
+  std::string sql;
+  std::vector<std::string> asked;
+  for (const TableName& table : tables) {
+    const std::string name = table.quoted();
+    if (!may_read.contains(name)) {
+      survey.refusals.push_back(
+          {.code = kNotReadable,
+           .object = "table " + name,
+           .what = "cannot be read: whether it holds rows is not known",
+           .remedy = fmt::format(
+               "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO <this role>;", name)});
+      continue;
+    }
+    sql += fmt::format("{}EXISTS (SELECT FROM {}{})", sql.empty() ? "SELECT ARRAY[" : ", ",
+                       survey.existing.at(table).kind == 'r' ? "ONLY " : "", name);
+    asked.push_back(name);
+  }
+  if (asked.empty()) return {};
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection.query("SELECT * FROM unnest((" + sql + "])::bool[])", deadline));
+  for (int row = 0; row < rows.count(); ++row) {
+    const std::string& name = asked[static_cast<std::size_t>(row)];
+    const bool holds = survey.holds_rows[name] = rows.text(row, 0) == "t";
+    const auto known = survey.states.find(name);
+    const bool may_replace = known != survey.states.end() && known->second.replace;
+    if (holds && existing == ExistingRows::refuse && !may_replace)
+      survey.refusals.push_back(rows_refusal(name));
+  }
   return {};
 }
 
-std::string column_refusal(const TableDefinition& source, const TableDefinition& target,
-                           int server_version, std::string& lines) {
-  const std::string table = target.quoted_name();
-  std::string why;
-  const auto say = [&](const std::string& text) { why += (why.empty() ? "" : ", ") + text; };
-  for (const ColumnDefinition& column : source.columns) {
-    if (!column.generated.empty()) continue;
-    const std::string name = quote_identifier(column.name);
-    const ColumnDefinition* have = target.column(column.name);
-    if (have == nullptr) {
-      say(fmt::format("column {} is missing", name));
-      lines += " " + add_column(table, column, server_version) + ";";
-    } else if (!have->generated.empty()) {
-      say(fmt::format("column {} is generated here and not at the source", name));
-      lines += fmt::format(" ALTER TABLE {} ALTER COLUMN {} DROP EXPRESSION;", table, name);
-    } else if (!holds(column.type, have->type)) {
-      say(fmt::format("column {} is {} here and {} at the source", name, have->type, column.type));
-      lines += fmt::format(" ALTER TABLE {} ALTER COLUMN {} TYPE {} USING {}::{};", table, name,
-                           column.type, name, column.type);
-    }
+const char* kind_text(char relation) {
+  switch (relation) {
+    case 'v':
+      return "VIEW";
+    case 'm':
+      return "MATERIALIZED VIEW";
+    case 'f':
+      return "FOREIGN TABLE";
+    case 'S':
+      return "SEQUENCE";
+    case 'c':
+      return "TYPE";
+    default:
+      return "INDEX";
   }
-  for (const ColumnDefinition& have : target.columns) {
-    const bool fills_itself =
-        !have.not_null || !have.default_expression.empty() || !have.identity.empty();
-    if (source.column(have.name) != nullptr || fills_itself) continue;
-    const std::string name = quote_identifier(have.name);
-    say(fmt::format("column {} is not at the source and must not be NULL", name));
-    lines += fmt::format(" ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;", table, name);
+}
+
+// It takes the name, so the table can neither be made nor written.
+Result<void> survey_other_relations(Connection& connection, const std::vector<TableName>& tables,
+                                    Survey& survey, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(
+      const Rows rows,
+      connection.query("SELECT n.nspname, c.relname, c.relkind FROM " + values_sql(tables) +
+                           " JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema"
+                           " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid"
+                           " AND c.relname = w.name AND c.relkind NOT IN ('r', 'p')",
+                       deadline));
+  for (int row = 0; row < rows.count(); ++row) {
+    const TableName table{std::string(rows.text(row, 0)), std::string(rows.text(row, 1))};
+    const char* kind = kind_text(rows.text(row, 2).front());
+    survey.other_relations.insert(table);
+    survey.refusals.push_back(
+        {.code = "not_a_table",
+         .object = "table " + table.quoted(),
+         .what = fmt::format("is no table here: a {} has its name", kind),
+         .remedy = fmt::format("ALTER {} {} RENAME TO ...;", kind, table.quoted())});
   }
-  return why;
+  return {};
+}
+
+void survey_columns(const TableDefinition& source, const TableDefinition& target,
+                    int server_version, Survey& survey) {
+  Refusal refusal{.code = kColumnsDiffer, .object = "table " + target.quoted_name() + ":"};
+  for (const TableDifference& found : column_differences(source, target, server_version)) {
+    if (found.level != FindingLevel::error) continue;
+    refusal.what += (refusal.what.empty() ? "" : ", ") + found.what;
+    refusal.remedy += (refusal.remedy.empty() ? "" : " ") + found.remedy;
+  }
+  if (!refusal.what.empty()) survey.refusals.push_back(std::move(refusal));
 }
 
 }  // namespace
 
-std::string shape_refusal(const TableDefinition& source, const TableDefinition& target,
-                          int server_version) {
-  std::string lines;
-  const std::string why = column_refusal(source, target, server_version, lines);
-  return why.empty() ? why : fmt::format("table {}: {}:{}", target.quoted_name(), why, lines);
+bool is_copied(TableState state) {
+  return state == TableState::copied || state == TableState::streaming;
 }
 
 TableState table_state_of(std::string_view text) {
@@ -216,20 +257,24 @@ Result<Survey> survey_target(Connection& connection, const Uuid& stream,
   FARSHORE_TRY(survey_shared(connection, shared, survey, deadline));
   FARSHORE_TRY(survey_states(connection, stream, survey, deadline));
   survey_memberships(tables, existing, survey);
-  std::vector<TableName> names;
-  for (const TableDefinition& table : definitions) names.push_back({table.schema, table.name});
-  FARSHORE_TRY_ASSIGN(std::vector<TableDefinition> there, read_tables(connection, names, deadline));
+  std::vector<TableName> listed, to_copy;
+  for (const TableDefinition& table : definitions) listed.push_back({table.schema, table.name});
+  FARSHORE_TRY_ASSIGN(std::vector<TableDefinition> there,
+                      read_tables(connection, listed, deadline));
   for (TableDefinition& table : there)
     survey.existing[{table.schema, table.name}] = std::move(table);
+  FARSHORE_TRY(survey_other_relations(connection, listed, survey, deadline));
   for (const TableDefinition& table : definitions) {
-    const auto found = survey.existing.find({table.schema, table.name});
-    if (found == survey.existing.end()) continue;
-    if (done(survey, table.quoted_name())) continue;
-    if (std::string why = shape_refusal(table, found->second, connection.server_version());
-        !why.empty())
-      survey.refusals.push_back(std::move(why));
-    FARSHORE_TRY(survey_rows(connection, table, existing, survey, deadline));
+    const TableName name{table.schema, table.name};
+    const auto found = survey.existing.find(name);
+    const auto known = survey.states.find(table.quoted_name());
+    const bool copied = known != survey.states.end() && is_copied(known->second.state);
+    if (found == survey.existing.end() || copied) continue;
+    survey_columns(table, found->second, connection.server_version(), survey);
+    // Rows of a partitioned table that is published by its leafs are found there.
+    if (table.kind == 'r' || !table.partitions.empty()) to_copy.push_back(name);
   }
+  FARSHORE_TRY(survey_rows(connection, to_copy, existing, survey, deadline));
   return survey;
 }
 

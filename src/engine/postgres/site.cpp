@@ -6,14 +6,28 @@
 
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/site_question.h"
+#include "engine/postgres/site_tables.h"
+#include "engine/postgres/table_rules.h"
 
 namespace farshore::postgres {
 namespace {
 
 constexpr Duration kConnectWait = 10s;
 constexpr Duration kAnswerWait = 20s;
+constexpr Duration kCatalogWait = 30s;  // of all tables of a stream
 constexpr Duration kClockOffsetMax = 500ms;
 constexpr int kOldestVersion = 140000;
+
+const TableRule* rule_for(const SiteOptions& options, const std::string& table) {
+  const std::size_t dot = table.find('.');
+  return matching_rule(options.rules,
+                       {.schema = table.substr(0, dot), .name = table.substr(dot + 1)});
+}
+
+bool takes(const SiteOptions& options, const std::string& table) {
+  const TableRule* rule = rule_for(options, table);
+  return options.rules.empty() || (rule != nullptr && !rule->exclude);
+}
 
 class PostgresSite final : public Site {
  public:
@@ -54,6 +68,18 @@ class PostgresSite final : public Site {
     return ask.take();
   }
 
+  Result<std::string> describe() override {
+    FARSHORE_TRY_ASSIGN(auto connection, open());
+    return describe_tables(*connection, options_.rules, world_.after(kCatalogWait));
+  }
+
+  Result<std::vector<Finding>> compare(const std::string& description) override {
+    FARSHORE_TRY_ASSIGN(auto connection, open());
+    SiteQuestions ask(world_, options_, *connection);
+    FARSHORE_TRY(compare_tables(ask, *connection, description, world_.after(kCatalogWait)));
+    return ask.take();
+  }
+
   Result<std::string> grants(SiteRole role) override {
     FARSHORE_TRY_ASSIGN(auto connection, open());
     FARSHORE_TRY_ASSIGN(Rows who, connection->query("SELECT current_user, current_database()",
@@ -83,7 +109,7 @@ class PostgresSite final : public Site {
     std::set<TableOwner> owners;
     for (int row = 0; row < rows.count(); ++row) {
       const std::string name = fmt::format("{}.{}", rows.text(row, 0), rows.text(row, 1));
-      if (options_.takes && !options_.takes(name)) continue;
+      if (!takes(options_, name)) continue;
       tables.push_back(quote_qualified(rows.text(row, 0), rows.text(row, 1)));
       if (rows.text(row, 2) != user)
         owners.insert({std::string(rows.text(row, 2)), rows.text(row, 3) == "t"});
@@ -133,6 +159,14 @@ std::vector<std::vector<std::string>> SiteQuestions::table(const std::string& sq
       cells.emplace_back(rows->text(row, column));
   }
   return out;
+}
+
+bool SiteQuestions::takes(const std::string& table) const {
+  return postgres::takes(options_, table);
+}
+
+const TableRule* SiteQuestions::rule(const std::string& table) const {
+  return rule_for(options_, table);
 }
 
 std::string SiteQuestions::value(const std::string& sql) {

@@ -1,14 +1,15 @@
-// PostgresSite: `check` and `grants` for one PostgreSQL database. Every question is a catalog read;
-// nothing is changed.
+// PostgresSite: `check` and `grants` for one PostgreSQL database. Every question is a catalog read,
+// or whether a table holds a row; nothing is changed.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/postgres/connection.h"
+#include "base/uuid.h"
+#include "engine/postgres/source_options.h"
 #include "os/world.h"
+#include "sink/copy_sink.h"
 #include "site/site.h"
 
 namespace farshore::postgres {
@@ -16,13 +17,9 @@ namespace farshore::postgres {
 struct SiteOptions {
   std::string name;  // of the site, for messages
   ConnectOptions connect;
-  std::string slot;              // of the stream at a source; empty: not known yet
-  std::string application_name;  // under which the stream's walsender appears; empty: not known yet
-  // Whether the stream takes "schema.table"; whether a rule leaves it out on purpose; and whether
-  // the stream takes it with whole old rows when it has no key.
-  std::function<bool(const std::string&)> takes;
-  std::function<bool(const std::string&)> excludes;
-  std::function<bool(const std::string&)> takes_without_key;
+  Uuid stream;                                   // nil: not known here
+  std::vector<TableRule> rules;                  // of the stream at its source; empty: any table
+  ExistingRows existing = ExistingRows::refuse;  // at a target
 };
 
 std::unique_ptr<Site> make_site(os::World& world, SiteOptions options);

@@ -30,6 +30,9 @@ class SiteQuestions {
            const std::string& message, const std::string& remedy);
   std::string site() const { return "site " + options_.name; }
   const SiteOptions& options() const { return options_; }
+  // Whether the stream takes "schema.table", with a rule or, at a site without rules, any.
+  bool takes(const std::string& table) const;
+  const TableRule* rule(const std::string& table) const;  // also one that leaves it out
   int server_version() const { return connection_.server_version(); }
   WallTime now() const { return world_.clock().wall(); }
   std::vector<Finding> take() { return std::move(findings_); }

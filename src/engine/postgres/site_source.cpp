@@ -16,8 +16,8 @@ const std::string kHasIdentity =
     "(i.indisprimary AND c.relreplident = 'd' OR i.indisreplident AND c.relreplident = 'i')))";
 
 bool stays_out(const SiteQuestions& ask, const std::string& table, bool has_identity) {
-  return !has_identity &&
-         !(ask.options().takes_without_key && ask.options().takes_without_key(table));
+  const TableRule* rule = ask.rule(table);
+  return !has_identity && !(rule != nullptr && rule->identity_full);
 }
 
 void check_log(SiteQuestions& ask) {
@@ -27,9 +27,10 @@ void check_log(SiteQuestions& ask) {
             "ALTER SYSTEM SET wal_level = 'logical';  -- and restart the server");
   const std::int64_t slots = std::atoll(ask.setting("max_replication_slots").c_str());
   const std::int64_t used = ask.number("SELECT count(*) FROM pg_replication_slots");
-  const bool have = !ask.options().slot.empty() &&
+  const Uuid& stream = ask.options().stream;
+  const bool have = !stream.is_nil() &&
                     ask.yes("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = " +
-                            quote_literal(ask.options().slot) + ")");
+                            quote_literal(slot_name(stream)) + ")");
   if (!have && used >= slots)
     ask.add(FindingLevel::error, "no_slot_left", ask.site(),
             fmt::format("all {} replication slots are taken", slots),
@@ -55,7 +56,8 @@ void check_log(SiteQuestions& ask) {
 void check_synchronous(SiteQuestions& ask) {
   const std::string names = ask.setting("synchronous_standby_names");
   if (names.empty()) return;
-  const std::string& own = ask.options().application_name;
+  const Uuid& stream = ask.options().stream;
+  const std::string own = stream.is_nil() ? "" : application_name(stream);
   const bool ours = names.find('*') != std::string::npos ||
                     (!own.empty() && names.find(own) != std::string::npos);
   if (!ours) return;
@@ -107,7 +109,7 @@ void check_privileges(SiteQuestions& ask) {
       "AND {} ORDER BY 1",
       kHasIdentity, kUserSchemas);
   for (const auto& row : ask.table(sql)) {
-    if (ask.options().takes && !ask.options().takes(row[0])) continue;
+    if (!ask.takes(row[0])) continue;
     if (stays_out(ask, row[0], row[6] == "t")) continue;
     if (row[2] != "t")
       ask.add(FindingLevel::error, "no_select", ask.site() + ", table " + row[1],
@@ -133,8 +135,8 @@ void check_tables(SiteQuestions& ask) {
       kHasIdentity, kUserSchemas);
   for (const auto& row : ask.table(sql)) {
     const std::string object = ask.site() + ", table " + row[1];
-    if (ask.options().takes && !ask.options().takes(row[0])) {
-      if (!ask.options().excludes(row[0])) unmatched.push_back(row[1]);
+    if (!ask.takes(row[0])) {
+      if (ask.rule(row[0]) == nullptr) unmatched.push_back(row[1]);
       continue;
     }
     if (row[2] == "u")
