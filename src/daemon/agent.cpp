@@ -16,8 +16,8 @@ namespace {
 
 constexpr Duration kVerbWait = 60s;
 constexpr Duration kCertificateLook = 1min;
-constexpr std::size_t kTotalsAtOnce =
-    200;  // streams that one keepalive tells of; then the next ones
+constexpr std::size_t kTotalsAtOnce = 200;  // streams, in one keepalive; then the next ones
+constexpr Duration kAskWait = 45s;  // of a site of another region
 
 std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
                       const std::string& site) {
@@ -68,7 +68,8 @@ Agent::Agent(os::World& world, config::Config config, const std::string& region,
       incarnation_(Uuid::from_random(world.random().next(), world.random().next()).text()),
       log_(std::move(log)),
       started_at_(world.clock().wall()),
-      started_(world.now()) {}
+      started_(world.now()),
+      site_answers_(world, config_) {}
 
 Result<std::unique_ptr<Agent>> Agent::start(os::World& world, config::Config config,
                                             const std::string& region, std::string version,
@@ -141,6 +142,7 @@ Agent::~Agent() {
   for (auto& source : sources_) source->thread.request_stop();
   for (auto& target : targets_) target->thread.request_stop();
   if (endpoint_) endpoint_->close();
+  site_answers_.close();
   heartbeats_.clear();
   for (auto& source : sources_) source->thread.join();
   for (auto& target : targets_) target->thread.join();
@@ -222,10 +224,22 @@ void Agent::opened(const std::string& name, std::unique_ptr<link::Channel> chann
   if (routes_ready_ && first != std::string::npos && last > first) {
     const std::string kind = name.substr(0, first), site = name.substr(last + 1);
     const std::string stream = name.substr(first + 1, last - first - 1);
+    if (kind == "check") return answer_check(stream, site, std::move(channel));
     for (auto& target : targets_)
       if (target->leg && target->config->name == stream && target->target->site == site)
         return target->leg->accept(kind, std::move(channel));
   }
+  channel->close();
+}
+
+// Another region's `check` asks a site of this region.
+void Agent::answer_check(const std::string& stream, const std::string& site,
+                         std::unique_ptr<link::Channel> channel) {
+  const config::SiteConfig* asked = config_.site(site);
+  if (asked != nullptr && asked->region == region_.name)
+    for (const config::StreamConfig& candidate : config_.streams)
+      if (candidate.name == stream)
+        return site_answers_.answer(candidate, site, std::move(channel));
   channel->close();
 }
 
@@ -413,7 +427,13 @@ Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& a
 }
 
 Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
-  FARSHORE_TRY_ASSIGN(auto findings, daemon::check(world_, config_, region_.name, stream));
+  const AskElsewhere elsewhere = [this](const config::StreamConfig& of, const std::string& site,
+                                        const SiteQuestion& question) {
+    return ask_site(dial(config_.site(site)->region), of.name, site, question,
+                    world_.after(kAskWait));
+  };
+  FARSHORE_TRY_ASSIGN(auto findings,
+                      daemon::check(world_, config_, region_.name, stream, elsewhere));
   for (const auto& peer : peers_) {
     const link::PeerFacts facts = peer->link->facts();
     if (facts.rtt == Duration::zero()) continue;

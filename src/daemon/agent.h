@@ -14,6 +14,7 @@
 #include "api/server.h"
 #include "config/config.h"
 #include "daemon/engine.h"
+#include "daemon/remote_site.h"
 #include "events/event_log.h"
 #include "link/link.h"
 #include "os/thread.h"
@@ -90,6 +91,8 @@ class Agent final : public api::Agent {
   Bytes totals() const;
   Result<void> act_on_source(SourceEntry& entry, const api::StreamAction& action);
   Result<void> act_on_target(TargetEntry& entry, const api::StreamAction& action);
+  void answer_check(const std::string& stream, const std::string& site,
+                    std::unique_ptr<link::Channel> channel);
   Result<void> remove(const api::StreamAction& action);
   Result<void> remove_folder(const std::string& folder);
 
@@ -129,6 +132,7 @@ class Agent final : public api::Agent {
   std::optional<WallTime> certificate_expires_at_;           // this region's
   std::map<std::string, std::string> certificate_warnings_;  // by file; said once a day
   mutable std::atomic<std::size_t> totals_next_{0};  // the source that the next keepalive begins at
+  SiteAnswers site_answers_;
   os::Mutex samples_mutex_;
   std::map<std::string, std::vector<Sample>> samples_;
 };

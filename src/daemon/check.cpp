@@ -1,7 +1,9 @@
 #include "daemon/check.h"
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/views_json.h"
 #include "daemon/engine.h"
@@ -26,30 +28,122 @@ api::FindingView::Level level_of(FindingLevel level) {
   return api::FindingView::Level::error;
 }
 
-void append(std::vector<api::FindingView>& out, const std::string& stream,
-            std::vector<Finding> findings) {
-  for (Finding& finding : findings)
-    out.push_back({.level = level_of(finding.level),
-                   .code = std::move(finding.code),
-                   .stream = stream,
-                   .object = std::move(finding.object),
-                   .message = std::move(finding.message),
-                   .remedy = std::move(finding.remedy)});
+// One run of `check`: what each site is asked, and how the tables of a stream compare.
+class Check {
+ public:
+  Check(os::World& world, const config::Config& config, std::string region,
+        const AskElsewhere& elsewhere)
+      : world_(world), config_(config), region_(std::move(region)), elsewhere_(elsewhere) {}
+
+  void check(const config::StreamConfig& stream);
+  std::vector<api::FindingView> take() { return std::move(findings_); }
+
+ private:
+  bool here(const std::string& site) const;  // else that region's own agent asks it
+  void add(const std::string& stream, std::vector<Finding> findings);
+  void check_site(const config::StreamConfig& stream, const std::string& site, SiteRole role);
+  void compare(const config::StreamConfig& stream, const std::string& target);
+  Result<SiteAnswer> ask(const config::StreamConfig& stream, const std::string& site,
+                         const SiteQuestion& question);
+  Result<SiteAnswer> ask_from_here(const config::StreamConfig& stream, const std::string& site,
+                                   const SiteQuestion& question);
+  Result<SiteAnswer> describe(const config::StreamConfig& stream);
+
+  os::World& world_;
+  const config::Config& config_;
+  const std::string region_;
+  const AskElsewhere& elsewhere_;
+  std::vector<api::FindingView> findings_;
+  std::set<std::string> unreachable_;                       // sites, each said already
+  std::map<std::string, std::string> not_reached_;          // sites elsewhere, and why
+  std::map<std::string, Result<SiteAnswer>> descriptions_;  // by stream
+};
+
+bool Check::here(const std::string& site) const {
+  return region_.empty() || config_.site(site)->region == region_;
 }
 
-void check_site(os::World& world, const config::Config& config, const config::StreamConfig& stream,
-                const std::string& site_name, SiteRole role, const std::string& region,
-                std::vector<api::FindingView>& out) {
-  const config::SiteConfig& site = *config.site(site_name);
-  if (!region.empty() && site.region != region) return;  // that region's own agent asks it
-  auto made = make_site(world, config, site, &stream);
+void Check::add(const std::string& stream, std::vector<Finding> findings) {
+  for (Finding& finding : findings)
+    findings_.push_back({.level = level_of(finding.level),
+                         .code = std::move(finding.code),
+                         .stream = stream,
+                         .object = std::move(finding.object),
+                         .message = std::move(finding.message),
+                         .remedy = std::move(finding.remedy)});
+}
+
+void Check::check_site(const config::StreamConfig& stream, const std::string& site_name,
+                       SiteRole role) {
+  if (!here(site_name)) return;
+  auto made = make_site(world_, config_, *config_.site(site_name), &stream);
   if (!made.ok())
-    return append(out, stream.name,
-                  {{.code = "site",
-                    .object = "site " + site_name,
-                    .message = made.error().what,
-                    .remedy = ""}});
-  append(out, stream.name, (*made)->check(role));
+    return add(stream.name, {{.code = "site",
+                              .object = "site " + site_name,
+                              .message = made.error().what,
+                              .remedy = ""}});
+  auto findings = (*made)->check(role);
+  for (const Finding& finding : findings)
+    if (finding.code == "unreachable") unreachable_.insert(site_name);
+  add(stream.name, std::move(findings));
+}
+
+Result<SiteAnswer> Check::ask_from_here(const config::StreamConfig& stream, const std::string& site,
+                                        const SiteQuestion& question) {
+  FARSHORE_TRY_ASSIGN(auto made, make_site(world_, config_, *config_.site(site), &stream));
+  return answer_to(*made, question);
+}
+
+// The other region's agent stands beside its database; a connection from here may be refused, or
+// its password not be here.
+Result<SiteAnswer> Check::ask(const config::StreamConfig& stream, const std::string& site,
+                              const SiteQuestion& question) {
+  if (here(site) || !elsewhere_) return ask_from_here(stream, site, question);
+  auto answer = elsewhere_(stream, site, question);
+  if (answer.ok()) return answer;
+  auto direct = ask_from_here(stream, site, question);
+  if (direct.ok()) return direct;
+  return permanent(ErrorKind::unavailable, "through the agent there: {}; from here: {}",
+                   answer.error().what, direct.error().what);
+}
+
+// Asked once, however many targets there are.
+Result<SiteAnswer> Check::describe(const config::StreamConfig& stream) {
+  const auto known = descriptions_.find(stream.name);
+  if (known != descriptions_.end()) return known->second;
+  return descriptions_.emplace(stream.name, ask(stream, stream.from, {})).first->second;
+}
+
+// Needs both databases, of which one stands in another region: from here it may be reached or not.
+void Check::compare(const config::StreamConfig& stream, const std::string& target) {
+  if (!here(stream.from) && !here(target)) return;
+  if (unreachable_.contains(stream.from) || unreachable_.contains(target)) return;
+  const std::string& other = here(target) ? stream.from : target;
+  std::string& why = not_reached_[other];
+  if (why.empty()) {
+    auto found = [&]() -> Result<SiteAnswer> {
+      FARSHORE_TRY_ASSIGN(const SiteAnswer source, describe(stream));
+      return ask(stream, target, {.description = source.description});
+    }();
+    if (found.ok()) return add(stream.name, std::move(found->findings));
+    why = found.error().what;
+  }
+  add(stream.name, {{.level = FindingLevel::note,
+                     .code = "not_compared",
+                     .object = "site " + target,
+                     .message = fmt::format("its tables are not compared with those of site {}: {}",
+                                            stream.from, why),
+                     .remedy = fmt::format(
+                         "farshore check  -- in region {}, or with --offline on a machine that "
+                         "reaches both databases",
+                         config_.site(other)->region)}});
+}
+
+void Check::check(const config::StreamConfig& stream) {
+  check_site(stream, stream.from, SiteRole::source);
+  for (const config::TargetConfig& target : stream.to)
+    check_site(stream, target.site, SiteRole::target);
+  for (const config::TargetConfig& target : stream.to) compare(stream, target.site);
 }
 
 // tcp_wmem and tcp_rmem: the third number is what a connection may grow to.
@@ -93,18 +187,17 @@ std::vector<api::FindingView> check_kernel(Duration rtt) {
 
 Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config,
                                             const std::string& region,
-                                            const std::string& stream_name) {
-  std::vector<api::FindingView> out;
+                                            const std::string& stream_name,
+                                            const AskElsewhere& elsewhere) {
+  Check run(world, config, region, elsewhere);
   bool found = false;
   for (const config::StreamConfig& stream : config.streams) {
     if (!stream_name.empty() && stream.name != stream_name) continue;
     found = true;
-    check_site(world, config, stream, stream.from, SiteRole::source, region, out);
-    for (const config::TargetConfig& target : stream.to)
-      check_site(world, config, stream, target.site, SiteRole::target, region, out);
+    run.check(stream);
   }
   if (!found && !stream_name.empty()) return config::unknown_stream(config, stream_name);
-  return out;
+  return run.take();
 }
 
 Result<std::string> grants(os::World& world, const config::Config& config,

@@ -8,13 +8,17 @@
 #include "api/agent.h"
 #include "cli/hooks.h"
 #include "config/config.h"
+#include "daemon/remote_site.h"
 #include "os/world.h"
 
 namespace farshore::daemon {
 
 // Findings of one stream, or of all when empty, at the sites of `region` (all regions when empty).
+// Tables are compared with those of sites elsewhere too: through `elsewhere`, else, or when that
+// fails, with a connection from here; a note says where neither works.
 Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config,
-                                            const std::string& region, const std::string& stream);
+                                            const std::string& region, const std::string& stream,
+                                            const AskElsewhere& elsewhere = {});
 // What the machine should be set to for the link; no findings when its kernel's buffers are large
 // enough.
 std::vector<api::FindingView> check_kernel(Duration rtt);
