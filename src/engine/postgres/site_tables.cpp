@@ -70,8 +70,10 @@ struct Description {
 
 Result<Description> description_from(std::string_view text) {
   const json value = json::parse(text, nullptr, false);
-  if (!value.is_object() || value.value("engine", "") != "postgres" ||
-      value.value("version", 0) != kVersion || !value.contains("shared") ||
+  const auto is = [&](const char* key, const json& wanted) {
+    return value.is_object() && value.contains(key) && value[key] == wanted;
+  };
+  if (!is("engine", "postgres") || !is("version", kVersion) || !value.contains("shared") ||
       !value.contains("tables") || !value["tables"].is_array())
     return permanent(ErrorKind::corrupt, "not a description of tables of PostgreSQL, version {}",
                      kVersion);

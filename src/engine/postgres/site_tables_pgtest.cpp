@@ -238,8 +238,10 @@ TEST_P(SiteTablesOn, RightsThatTheRoleLacksAreNamed) {
 
 TEST_P(SiteTablesOn, ADescriptionOfSomethingElseIsCorrupt) {
   auto site = make_site(test_world(), target_options);
-  for (const char* text : {"", "{}", R"({"engine":"mysql","version":1})",
-                           R"({"engine":"postgres","version":2,"shared":{},"tables":[]})"}) {
+  for (const char* text :
+       {"", "{}", R"({"engine":"mysql","version":1})", R"({"engine":1,"version":"x"})",
+        R"({"engine":"postgres","version":1,"shared":[],"tables":[1]})",
+        R"({"engine":"postgres","version":2,"shared":{},"tables":[]})"}) {
     auto found = site->compare(text);
     ASSERT_FALSE(found.ok()) << text;
     EXPECT_EQ(found.error().kind, ErrorKind::corrupt);

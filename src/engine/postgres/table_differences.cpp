@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <optional>
 #include <set>
 
 #include "engine/postgres/ddl.h"
@@ -13,21 +12,27 @@
 namespace farshore::postgres {
 namespace {
 
-constexpr std::string_view kVarchar = "character varying";
-
-// "character varying(20)" -> 20; unlimited: -1; another type: nullopt.
-std::optional<long> varchar_length(std::string_view type) {
-  if (type == kVarchar) return -1;
-  if (!type.starts_with(kVarchar) || type.size() <= kVarchar.size() + 2 ||
-      type[kVarchar.size()] != '(' || type.back() != ')')
-    return std::nullopt;
-  return std::strtol(std::string(type.substr(kVarchar.size() + 1)).c_str(), nullptr, 10);
+// "numeric(10,2)[]" is "numeric[]" and "10,2".
+struct TypeText {
+  std::string bare, modifier;
+};
+TypeText split(const std::string& type) {
+  const std::size_t open = type.find('('), close = type.find(')');
+  const bool quoted = type.find('"') != std::string::npos;  // a name may hold anything
+  if (quoted || open == std::string::npos || close == std::string::npos || close < open)
+    return {type, ""};
+  return {type.substr(0, open) + type.substr(close + 1), type.substr(open + 1, close - open - 1)};
 }
 
+// A shorter or coarser column would refuse values or round them without a word. The stream judges
+// in the same way (relation_map.cpp).
 bool holds(const std::string& source, const std::string& target) {
-  if (source == target) return true;
-  const auto from = varchar_length(source), to = varchar_length(target);
-  return from && to && (*to == -1 || (*from != -1 && *to >= *from));
+  const TypeText from = split(source), to = split(target);
+  if (from.bare != to.bare) return false;
+  if (to.modifier.empty() || to.modifier == from.modifier) return true;
+  const bool by_length = to.bare == "character varying" || to.bare == "bit varying";
+  return by_length && !from.modifier.empty() &&
+         std::atol(to.modifier.c_str()) >= std::atol(from.modifier.c_str());
 }
 
 bool fills_itself(const ColumnDefinition& column) {

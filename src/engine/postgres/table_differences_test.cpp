@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
+
 namespace farshore::postgres {
 namespace {
 
@@ -65,6 +67,26 @@ TEST_F(TableDifferences, AnotherTypeIsAnErrorAndALongerTextIsNot) {
   target.columns[0].type = "bigint";
   target.columns[1].type = "character varying(10)";
   EXPECT_THAT(all(), ElementsAre(HasSubstr("error column_type: column what is")));
+}
+
+TEST_F(TableDifferences, ATypeWithoutLimitHoldsWhatHasOneAndNotTheOtherWayRound) {
+  for (const auto& [limited, unlimited] : std::map<std::string, std::string>{
+           {"numeric(10,2)", "numeric"},
+           {"numeric(10,2)[]", "numeric[]"},
+           {"timestamp(3) with time zone", "timestamp with time zone"},
+           {"bit varying(8)", "bit varying"}}) {
+    source.columns[1].type = limited;
+    target.columns[1].type = unlimited;
+    EXPECT_THAT(all(), IsEmpty()) << limited;
+    std::swap(source.columns[1].type, target.columns[1].type);
+    EXPECT_THAT(all(), ElementsAre(HasSubstr("error column_type"))) << limited;
+  }
+  source.columns[1].type = "numeric(10,2)";
+  target.columns[1].type = "numeric(12,2)";
+  EXPECT_THAT(all(), ElementsAre(HasSubstr("error column_type")));
+  source.columns[1].type = "s.\"odd(1)\"";
+  target.columns[1].type = "s.\"odd(2)\"";
+  EXPECT_THAT(all(), ElementsAre(HasSubstr("error column_type")));
 }
 
 TEST_F(TableDifferences, AColumnOfTheTargetAloneMustFillItself) {
