@@ -179,7 +179,8 @@ TEST_P(SiteTablesOn, RowsAreJudgedByWhatTheStreamDoesWithThem) {
   target_options.existing = ExistingRows::refuse;
   target.run(
       "CREATE SCHEMA farshore; CREATE TABLE farshore.table_state (stream uuid, table_name text, "
-      "state text, replace bool, rows bigint); INSERT INTO farshore.table_state VALUES "
+      "state text, replace bool, rows bigint, membership text); INSERT INTO farshore.table_state "
+      "VALUES "
       "('00000000-0000-0000-0000-000000000001', 'public.t', 'streaming', false, 1)");
   EXPECT_THAT(texts(), IsEmpty());
   target_options.stream = Uuid::from_random(7, 7);  // another stream copied it
