@@ -1,11 +1,17 @@
 // AppendRate: bytes appended per hour over the last ten minutes, for forecasts. Pure.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 
 #include "base/units.h"
 
 namespace farshore::journal {
+
+// Hours until `used` reaches `limit` at this rate.
+inline double hours_until(std::uint64_t used, std::uint64_t limit, double bytes_per_hour) {
+  return used >= limit ? 0.0 : static_cast<double>(limit - used) / bytes_per_hour;
+}
 
 class AppendRate {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "journal/append_plan.h"
+#include "journal/append_rate.h"
 #include "journal/epochs.h"
 #include "journal/flush.h"
 #include "journal/log_cursor.h"
@@ -458,11 +459,9 @@ Status FileJournal::status() const {
   status.syncs = log_->syncs;
   status.scrubbed = log_->scrubbed;
   if (log_->bytes_per_hour <= 0) return status;
-  const auto hours = [&](std::uint64_t used, std::uint64_t limit) {
-    return used >= limit ? 0.0 : static_cast<double>(limit - used) / log_->bytes_per_hour;
-  };
-  status.hours_to_bytes_max = hours(log_->total_bytes, log_->options.bytes_max);
-  status.hours_to_disk_full = hours(log_->options.free_bytes_min, log_->free_bytes);
+  const double rate = log_->bytes_per_hour;
+  status.hours_to_bytes_max = hours_until(log_->total_bytes, log_->options.bytes_max, rate);
+  status.hours_to_disk_full = hours_until(log_->options.free_bytes_min, log_->free_bytes, rate);
   return status;
 }
 

@@ -218,6 +218,19 @@ TEST_F(JournalRetention, SizeShortensKeepAndSaysSoOnce) {
   EXPECT_EQ(read_all(first().value()).back().place.sequence, Sequence(5000));
 }
 
+TEST_F(JournalRetention, SaysWhenThereIsRoomForAllOfKeepAgain) {
+  options.keep = 24h;
+  options.bytes_max = 256_KiB;
+  open();
+  commit_many(5000);
+  ASSERT_TRUE(eventually([&] { return count_events("journal.keep_shortened") == 1; }));
+  EXPECT_EQ(count_events("journal.keep_restored"), 0U);
+  world.wall_offset = 25h;  // all that is kept is older than `keep`: the limit presses no more
+  trim();
+  EXPECT_EQ(count_events("journal.keep_restored"), 1U);
+  EXPECT_EQ(count_events("journal.keep_shortened"), 1U);
+}
+
 TEST_F(JournalRetention, HoldMakesAppendWaitUntilTheConsumerGoesOn) {
   options.bytes_max = 256_KiB;
   open();
