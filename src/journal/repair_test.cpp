@@ -6,6 +6,7 @@ namespace {
 class JournalRepair : public JournalFixture {
  protected:
   void SetUp() override {
+    options.keep = 24h;  // nothing is trimmed
     open();
     for (int i = 0; i < 1500; ++i)
       append(data_record(++xid, Bytes(100, static_cast<char>('a' + i % 26))));
@@ -152,6 +153,30 @@ TEST_F(JournalRepair, TheScrubFindsADamagedHeaderAndRepairPutsItBack) {
   EXPECT_EQ(journal->status().health, Health::good);
   reopen();
   EXPECT_EQ(read_all().size(), good.size());
+}
+
+// --- pace and place of the scrub
+
+TEST_F(JournalRepair, TheScrubGoesOnWhereItWasBeforeARestart) {
+  options.scrub_interval = 5s;
+  reopen();
+  ASSERT_TRUE(eventually([&] { return journal->status().scrubbed > Sequence(900); }));
+  journal.reset();
+  damage({5, 1300});
+  open();
+  EXPECT_TRUE(eventually([&] { return count_events("journal.damaged") > 0; }));
+  EXPECT_EQ(journal->status().damaged_first, Sequence(1300));
+  EXPECT_GE(journal->status().scrubbed, Sequence(900));
+}
+
+TEST_F(JournalRepair, TheScrubDoesNotGoOnBehindDamageThatWasNotRepaired) {
+  damage({300});
+  options.scrub_interval = 1s;
+  reopen();
+  EXPECT_TRUE(eventually([&] { return journal->status().scrubbed > Sequence(1000); }));
+  EXPECT_EQ(journal->status().damaged_first, Sequence(300));
+  reopen();
+  EXPECT_TRUE(eventually([&] { return journal->status().damaged_first == Sequence(300); }));
 }
 
 TEST_F(JournalRepair, TheScrubIsPaced) {

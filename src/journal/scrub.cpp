@@ -1,6 +1,9 @@
 #include "journal/scrub.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "journal/scrub_place.h"
 
 namespace farshore::journal {
 namespace {
@@ -8,6 +11,7 @@ namespace {
 constexpr std::uint64_t kStepBytes = 1_MiB;
 constexpr double kShareOfInterval = 0.9;  // ends a round in time although reading takes time too
 constexpr Duration kRoundMin = 1s;
+constexpr Duration kKeepEvery = 1min;  // of the place, against a kill
 
 Result<void> check_header(Log& log, SegmentReader& reader, const Segment& segment) {
   FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
@@ -24,19 +28,63 @@ bool still_there(Log& log, const SegmentPtr& segment, std::size_t cuts) {
          segment->header.first >= log.first();
 }
 
+// What a restart goes on from: nothing behind damage that is not repaired yet, since only a scrub
+// or a reader finds it again.
+std::optional<Sequence> place_to_keep(const Log& log) {
+  const os::Lock lock(log.mutex);
+  std::optional<Sequence> place = log.scrubbed;
+  for (const Damage& damage : log.damages)
+    if (place && damage.first <= *place) place = damage.first.previous();
+  return place;
+}
+
+void keep_place(Log& log) {
+  if (const auto place = place_to_keep(log))
+    (void)save_scrub_place(log.world.files(), log.folder, *place);  // a hint
+}
+
+// At the newest place before `from` that the index knows.
+Result<void> stand_at(Log& log, SegmentReader& reader, const SegmentPtr& segment, Sequence from) {
+  const SegmentHeader& header = segment->header;
+  IndexEntry entry{header.first, header.bytes()};
+  if (from > header.first) {
+    FARSHORE_TRY_ASSIGN(entry, log.index_entry(segment, from));
+  }
+  reader.seek(entry.offset, entry.sequence,
+              entry.sequence == header.first ? std::optional(header.hash_before) : std::nullopt);
+  return {};
+}
+
 class ScrubRound {
  public:
-  explicit ScrubRound(Log& log) : log_(log), started_(log.world.now()) {
+  // Goes on behind `through` when that lies in the log.
+  ScrubRound(Log& log, std::optional<Sequence> through)
+      : log_(log), started_(log.world.now()), kept_at_(started_) {
     const os::Lock lock(log_.mutex);
     total_ = std::max<std::uint64_t>(log_.total_bytes, 1);
     log_.scrubbed.reset();
     next_ = log_.first();
+    if (!through || *through < next_ || *through >= log_.durable.place.sequence) return;
+    log_.scrubbed = through;
+    next_ = through->next();
+    for (const SegmentPtr& segment : log_.segments)
+      if (segment->last < next_) read_ += segment->planned_end;
+    started_ -= due_after(read_);
   }
 
   void run() {
     const auto pace = [this](std::uint64_t bytes) { return wait_for_turn(bytes); };
-    for (SegmentPtr segment = next_segment(); segment != nullptr; segment = next_segment())
-      if (!scrub_segment(log_, segment, pace) && !wait_for_turn(kStepBytes)) return;
+    for (;;) {
+      const Sequence from = next_;
+      const SegmentPtr segment = next_segment();
+      if (segment == nullptr) break;
+      const auto done = scrub_segment(log_, segment, from, pace);
+      if (!done && done.error().kind != ErrorKind::closed)
+        log_.emit(Severity::warning, "journal.upkeep_failed",
+                  fmt::format("journal {}: the scrub passed over {}: {}", log_.folder,
+                              segment->path, done.error().what));
+      if (!done && !wait_for_turn(kStepBytes)) return;
+    }
     (void)wait_until(started_ + std::max(log_.options.scrub_interval, kRoundMin));
   }
 
@@ -49,12 +97,19 @@ class ScrubRound {
     return segment;
   }
 
+  Duration due_after(std::uint64_t bytes) const {
+    const double share = std::min(1.0, static_cast<double>(bytes) / static_cast<double>(total_));
+    return std::chrono::duration_cast<Duration>(log_.options.scrub_interval * kShareOfInterval *
+                                                share);
+  }
+
   bool wait_for_turn(std::uint64_t bytes) {
     read_ += bytes;
-    const double share = std::min(1.0, static_cast<double>(read_) / static_cast<double>(total_));
-    const auto due = std::chrono::duration_cast<Duration>(log_.options.scrub_interval *
-                                                          kShareOfInterval * share);
-    return wait_until(started_ + due);
+    if (const MonotonicTime now = log_.world.now(); now - kept_at_ >= kKeepEvery) {
+      keep_place(log_);
+      kept_at_ = now;
+    }
+    return wait_until(started_ + due_after(read_));
   }
 
   bool wait_until(MonotonicTime time) {
@@ -64,24 +119,27 @@ class ScrubRound {
   }
 
   Log& log_;
-  const MonotonicTime started_;
+  MonotonicTime started_;
+  MonotonicTime kept_at_;
   std::uint64_t total_ = 1, read_ = 0;
   Sequence next_;
 };
 
 void run_scrub(Log& log) {
+  std::optional<Sequence> through = load_scrub_place(log.world.files(), log.folder);
   for (;;) {
     {
       const os::Lock lock(log.mutex);
-      if (log.phase != Phase::open) return;
+      if (log.phase != Phase::open) break;
     }
-    ScrubRound(log).run();
+    ScrubRound(log, std::exchange(through, std::nullopt)).run();
   }
+  keep_place(log);
 }
 
 }  // namespace
 
-Result<void> scrub_segment(Log& log, const SegmentPtr& segment,
+Result<void> scrub_segment(Log& log, const SegmentPtr& segment, Sequence from,
                            const std::function<bool(std::uint64_t)>& pace) {
   std::uint64_t limit = 0;
   std::size_t cuts = 0;
@@ -95,7 +153,7 @@ Result<void> scrub_segment(Log& log, const SegmentPtr& segment,
   FARSHORE_TRY_ASSIGN(auto reader,
                       SegmentReader::open(log.world.files(), segment->path, segment->header.epoch));
   FARSHORE_TRY(check_header(log, reader, *segment));
-  reader.seek(segment->header.bytes(), segment->header.first, segment->header.hash_before);
+  FARSHORE_TRY(stand_at(log, reader, segment, from));
   std::uint64_t step = 0;
   while (reader.expected() <= last) {
     const std::uint64_t before = reader.offset();

@@ -15,9 +15,9 @@ class Scrub {
   os::Thread thread_;
 };
 
-// One segment, up to what is durable: reports damage to the log. `pace` is called about every MiB
-// with the bytes that were read; false stops the scrub.
-Result<void> scrub_segment(Log& log, const SegmentPtr& segment,
+// One segment, about from record `from` up to what is durable: reports damage to the log. `pace` is
+// called about every MiB with the bytes that were read; false stops the scrub.
+Result<void> scrub_segment(Log& log, const SegmentPtr& segment, Sequence from,
                            const std::function<bool(std::uint64_t)>& pace);
 
 }  // namespace farshore::journal
