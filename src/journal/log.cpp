@@ -110,11 +110,28 @@ void Log::report(const Damage& damage) {
        text_of(damage) + "; it is repaired from the other region's journal when the link is up");
 }
 
+Error Log::explain_open(const SegmentPtr& segment, std::size_t cuts_before, Error error) {
+  if (error.kind != ErrorKind::not_found) return error;
+  Damage damage;
+  {
+    const os::Lock lock(mutex);
+    const bool ours = phase == Phase::open && cuts.size() == cuts_before && !segments.empty() &&
+                      segment != segments.back() && segment->header.first >= first();
+    if (!ours || segment->last > durable.place.sequence) return error;
+    damage = {segment->path, segment->header.epoch, 0,   segment->header.first,
+              segment->last, "the file is missing", true};
+  }
+  report(damage);
+  return permanent(ErrorKind::corrupt, "{}", text_of(damage));
+}
+
 Result<void> Log::load_index(const SegmentPtr& segment) {
   ScanBounds bounds;
+  std::size_t cuts_before = 0;
   {
     const os::Lock lock(mutex);
     if (segment->indexed) return {};
+    cuts_before = cuts.size();
     bounds = {segment->durable_end, segment->last, segment->last};
   }
   Result<SegmentIndex> index = permanent(ErrorKind::not_found, "not read yet");
@@ -122,7 +139,7 @@ Result<void> Log::load_index(const SegmentPtr& segment) {
     index = decode_segment_index(*bytes);
   if (!index || !belongs_to(*index, *segment, bounds)) {
     index = rebuild_index(world.files(), *segment, bounds);
-    if (!index) return std::move(index).error();
+    if (!index) return explain_open(segment, cuts_before, std::move(index).error());
     (void)write_index_file(world.files(), segment->path,
                            *index);  // a cache: made again when it is not there
   }

@@ -143,6 +143,9 @@ struct Log {
   void guard(const std::function<void()>& body);
   // Remembers a damage once, with its event.
   void report(const Damage& damage);
+  // The error of opening a segment's file. A closed one that is missing is damage, unless a tail
+  // was cut since `cuts` were counted.
+  Error explain_open(const SegmentPtr& segment, std::size_t cuts_before, Error error);
   // Where the record of `sequence` may be searched from. Loads the segment's index, or makes it
   // anew.
   Result<IndexEntry> index_entry(const SegmentPtr& segment, Sequence sequence);

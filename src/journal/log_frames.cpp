@@ -96,10 +96,13 @@ Result<void> LogFrames::enter() {
     segment_ = log_->segment_of(position_);
     FARSHORE_TRY(check_state());
   }
-  auto reader = SegmentReader::open(log_->world.files(), segment_->path, segment_->header.epoch);
+  reader_.reset();  // of the segment before: not to be read on in if opening fails
+  const SegmentPtr segment = segment_;
+  const std::size_t cuts = cuts_seen_;
+  auto reader = SegmentReader::open(log_->world.files(), segment->path, segment->header.epoch);
   if (!reader) {
-    FARSHORE_TRY(refresh());  // it may have been trimmed just now
-    return std::move(reader).error();
+    FARSHORE_TRY(check_same_files(cuts));  // it may have been trimmed just now
+    return log_->explain_open(segment, cuts, std::move(reader).error());
   }
   reader_ = *std::move(reader);
   if (offset_) {

@@ -79,6 +79,11 @@ Result<SegmentPtr> newest_segment(Log& log, const FoundSegment& found, SegmentSc
                       SegmentReader::open(log.world.files(), found.path, found.header.epoch));
   const ScanBounds bounds{.limit = found.size, .last = std::nullopt, .durable = applied};
   FARSHORE_TRY_ASSIGN(scan, scan_segment(reader, found.header, bounds));
+  // Before anybody has it open: a part of a sector that cannot be read cannot be written either.
+  const auto refused = [](const Damage& damage) { return damage.unreadable; };
+  if (std::any_of(scan.damages.begin(), scan.damages.end(), refused))
+    FARSHORE_TRY(rewrite_readable(log.world.files(), found.path, found.header, found.size));
+  for (Damage& damage : scan.damages) damage.unreadable = false;
   FARSHORE_TRY(settle_newest(log, found, scan, applied));
   auto segment = std::make_shared<Segment>(found.header, found.path);
   segment->last = scan.last;

@@ -1,6 +1,7 @@
 #include "journal/repair.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/checksum.h"
@@ -10,93 +11,137 @@
 namespace farshore::journal {
 namespace {
 
-struct Target {
-  SegmentPtr segment;
-  std::uint64_t limit = 0;  // where its durable frames end
-  bool closed = false;      // a closed one that shrank may be written behind its limit
+// Nothing that was not synced may count as repaired.
+Result<void> final_if_io(Log& log, Result<void> result) {
+  if (!result && result.error().kind == ErrorKind::io) log.fail(result.error());
+  return result;
+}
+
+// One segment under repair. Records come in rising order; what they need is written at once and
+// synced by finish().
+class SegmentRepair {
+ public:
+  SegmentRepair(Log& log, SegmentPtr segment) : log_(log), segment_(std::move(segment)) {
+    const os::Lock lock(log_.mutex);
+    limit_ = segment_->durable_end;
+    settled_ = segment_ != log_.segments.back() && segment_ != log_.flushed_segment &&
+               segment_->last <= log_.durable.place.sequence;
+  }
+
+  Result<void> begin();
+  Result<void> put(const PlacedRecord& placed);
+  Result<void> finish() { return written_ ? final_if_io(log_, file_->sync()) : Result<void>(); }
+  const SegmentPtr& segment() const { return segment_; }
+
+ private:
+  Result<void> stand_at(Sequence sequence);
+  Result<void> write(const PlacedRecord& placed);
+
+  Log& log_;
+  const SegmentPtr segment_;
+  std::uint64_t limit_ = 0;  // where its durable frames end
+  bool settled_ = false;     // nobody has it open for writing; one that shrank may grow again
+  std::optional<SegmentReader> reader_;
+  std::unique_ptr<os::File> file_;
+  bool standing_ = false;  // the reader stands behind a record that is good
+  bool written_ = false;
 };
 
-Result<Target> target_of(Log& log, Place place) {
-  const os::Lock lock(log.mutex);
-  if (place.sequence < log.first()) return log.overtaken_error(place.sequence);
-  Target target;
-  target.segment = log.segment_of(place.sequence);
-  target.limit = target.segment->durable_end;
-  target.closed = target.segment != log.segments.back();
-  if (target.segment->header.epoch != place.epoch)
-    return permanent(ErrorKind::conflict,
-                     "journal {} holds sequence {} in epoch {}, record {} does not belong there",
-                     log.folder, place.sequence, target.segment->header.epoch, place);
-  return target;
+Result<void> SegmentRepair::begin() {
+  bool refused = false;
+  {
+    const os::Lock lock(log_.mutex);
+    refused = std::any_of(log_.damages.begin(), log_.damages.end(), [&](const Damage& damage) {
+      return damage.path == segment_->path && damage.unreadable;
+    });
+  }
+  os::Files& files = log_.world.files();
+  if (refused && settled_)
+    FARSHORE_TRY(rewrite_readable(files, segment_->path, segment_->header, limit_));
+  FARSHORE_TRY_ASSIGN(reader_, SegmentReader::open(files, segment_->path, segment_->header.epoch));
+  FARSHORE_TRY_ASSIGN(file_, files.open(segment_->path, os::OpenMode::write));
+  return {};
 }
 
 // The reader stands at the record, and knows the hash before it unless the record before is
 // damaged.
-Result<void> stand_at(Log& log, SegmentReader& reader, const Target& target, Sequence sequence) {
-  IndexEntry entry{target.segment->header.first, target.segment->header.bytes()};
+Result<void> SegmentRepair::stand_at(Sequence sequence) {
+  if (standing_ && reader_->expected() == sequence) return {};
+  IndexEntry entry{segment_->header.first, segment_->header.bytes()};
   if (sequence > entry.sequence) {
-    FARSHORE_TRY_ASSIGN(entry, log.index_entry(target.segment, sequence.previous()));
+    FARSHORE_TRY_ASSIGN(entry, log_.index_entry(segment_, sequence.previous()));
   }
-  const bool at_first = entry.sequence == target.segment->header.first;
-  reader.seek(entry.offset, entry.sequence,
-              at_first ? std::optional(target.segment->header.hash_before) : std::nullopt);
-  while (reader.expected() < sequence) {
-    const auto frame = reader.next(target.limit);
+  const bool at_first = entry.sequence == segment_->header.first;
+  reader_->seek(entry.offset, entry.sequence,
+                at_first ? std::optional(segment_->header.hash_before) : std::nullopt);
+  while (reader_->expected() < sequence) {
+    const auto frame = reader_->next(limit_);
     if (frame && *frame) continue;
     if (!frame && frame.error().kind != ErrorKind::corrupt) return frame.error();
-    const Sequence damaged = reader.expected();
-    if (frame) (void)reader.damaged("the file ends before its last record");
-    FARSHORE_TRY(pass_damage(reader, target.limit, target.segment->last));
-    if (reader.expected() > sequence)
+    const Sequence damaged = reader_->expected();
+    if (frame) (void)reader_->damaged("the file ends before its last record");
+    FARSHORE_TRY(pass_damage(*reader_, limit_, segment_->last));
+    if (reader_->expected() > sequence)
       return permanent(ErrorKind::conflict, "records before {} are damaged too: repair from {} on",
-                       Place{reader.epoch(), sequence}, Place{reader.epoch(), damaged});
+                       Place{reader_->epoch(), sequence}, Place{reader_->epoch(), damaged});
   }
   return {};
 }
 
-Result<void> write_record(Log& log, SegmentReader& reader, const Target& target,
-                          const PlacedRecord& placed) {
+Result<void> SegmentRepair::write(const PlacedRecord& placed) {
   Bytes encoded;
   encode_record(placed.record, encoded);
-  if (!reader.hash_before() || chain_hash(*reader.hash_before(), encoded) != placed.hash)
+  if (!reader_->hash_before() || chain_hash(*reader_->hash_before(), encoded) != placed.hash)
     return permanent(ErrorKind::conflict,
                      "record {} does not continue the running hash of the record before it: it is "
                      "not what journal file {} held",
-                     placed.place, target.segment->path);
-  const std::uint64_t end = reader.offset() + frame_bytes(encoded.size());
-  if (!target.closed && end > target.limit)
+                     placed.place, segment_->path);
+  const std::uint64_t end = reader_->offset() + frame_bytes(encoded.size());
+  if (!settled_ && end > limit_)
     return permanent(ErrorKind::conflict, "record {} does not fit at offset {} of {}", placed.place,
-                     reader.offset(), target.segment->path);
+                     reader_->offset(), segment_->path);
   FrameHeader header;
   header.sequence = placed.place.sequence;
   header.hash = placed.hash;
-  header.appended = target.segment->header.created;
+  header.appended = segment_->header.created;
   Bytes frame;
   append_frame(header, encoded, frame);
-  FARSHORE_TRY_ASSIGN(auto file, log.world.files().open(target.segment->path, os::OpenMode::write));
-  FARSHORE_TRY(file->write_at(reader.offset(), frame));
-  FARSHORE_TRY(file->sync());
-  if (end <= target.limit) return {};
-  const os::Lock lock(log.mutex);
-  log.total_bytes += end - target.segment->durable_end;
-  target.segment->durable_end = target.segment->planned_end = end;
+  FARSHORE_TRY(file_->write_at(reader_->offset(), frame));
+  written_ = true;
+  reader_->forget();
+  reader_->seek(end, placed.place.sequence.next(), placed.hash);
+  if (end <= limit_) return {};
+  const os::Lock lock(log_.mutex);
+  log_.total_bytes += end - segment_->durable_end;
+  segment_->durable_end = segment_->planned_end = limit_ = end;
   return {};
 }
 
-Result<void> repair_record(Log& log, const Target& target, const PlacedRecord& placed) {
-  FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(log.world.files(), target.segment->path,
-                                                       target.segment->header.epoch));
-  FARSHORE_TRY(stand_at(log, reader, target, placed.place.sequence));
-  const auto frame = reader.next(target.limit);
+Result<void> SegmentRepair::put(const PlacedRecord& placed) {
+  FARSHORE_TRY(stand_at(placed.place.sequence));
+  standing_ = false;
+  const auto frame = reader_->next(limit_);
   if (frame && *frame) {
-    if ((*frame)->header.hash == placed.hash) return {};
-    return permanent(ErrorKind::conflict, "journal {} holds another record at {}", log.folder,
-                     placed.place);
+    if ((*frame)->header.hash != placed.hash)
+      return permanent(ErrorKind::conflict, "journal {} holds another record at {}", log_.folder,
+                       placed.place);
+  } else {
+    if (!frame && frame.error().kind != ErrorKind::corrupt) return frame.error();
+    FARSHORE_TRY(final_if_io(log_, write(placed)));
   }
-  if (!frame && frame.error().kind != ErrorKind::corrupt) return frame.error();
-  const auto written = write_record(log, reader, target, placed);
-  if (!written && written.error().kind == ErrorKind::io) log.fail(written.error());
-  return written;
+  standing_ = true;
+  return {};
+}
+
+Result<SegmentPtr> segment_for(Log& log, Place place) {
+  const os::Lock lock(log.mutex);
+  if (place.sequence < log.first()) return log.overtaken_error(place.sequence);
+  SegmentPtr segment = log.segment_of(place.sequence);
+  if (segment->header.epoch != place.epoch)
+    return permanent(ErrorKind::conflict,
+                     "journal {} holds sequence {} in epoch {}, record {} does not belong there",
+                     log.folder, place.sequence, segment->header.epoch, place);
+  return segment;
 }
 
 Result<void> rewrite_header(Log& log, const SegmentPtr& segment) {
@@ -148,16 +193,27 @@ Result<void> verify_all(Log& log, const std::set<Sequence>& segments) {
 Result<void> repair_log(Log& log, std::span<const PlacedRecord> records) {
   const os::Lock admin(log.admin);
   std::set<Sequence> segments;
+  std::optional<SegmentRepair> repair;
+  Result<void> done;
   for (const PlacedRecord& placed : records) {
     {
       const os::Lock lock(log.mutex);
       if (placed.place.sequence > log.durable.place.sequence)
         break;  // the giver holds more than we do
     }
-    FARSHORE_TRY_ASSIGN(const Target target, target_of(log, placed.place));
-    FARSHORE_TRY(repair_record(log, target, placed));
-    segments.insert(target.segment->header.first);
+    auto segment = segment_for(log, placed.place);
+    if (!segment) done = std::move(segment).error();
+    if (done && (!repair || repair->segment() != *segment)) {
+      if (repair) done = repair->finish();
+      repair.emplace(log, *segment);
+      if (done) done = repair->begin();
+      segments.insert((*segment)->header.first);
+    }
+    if (done) done = repair->put(placed);
+    if (!done) break;
   }
+  if (repair) FARSHORE_TRY(repair->finish());
+  FARSHORE_TRY(done);
   return verify_all(log, segments);
 }
 

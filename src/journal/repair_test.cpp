@@ -155,6 +155,97 @@ TEST_F(JournalRepair, TheScrubFindsADamagedHeaderAndRepairPutsItBack) {
   EXPECT_EQ(read_all().size(), good.size());
 }
 
+// --- what the disk refuses to read, and files that are gone
+
+TEST_F(JournalRepair, ABadSectorOfAClosedSegmentIsDamageAndRepaired) {
+  const std::string path = segment_paths().at(1);
+  world.disk.spoil(path, {2, 3});
+  const Sequence at = read_until_damage();
+  EXPECT_EQ(journal->status().health, Health::damaged);
+  EXPECT_NE(journal->status().reason.find("Input/output error"), std::string::npos)
+      << journal->status().reason;
+  EXPECT_EQ(journal->status().damaged_first, at);
+  const auto last = journal->status().damaged_last->value();
+  EXPECT_LT(last - at.value(), 100U);  // what lies behind the sector is not lost
+  ASSERT_TRUE(journal->repair(good_ones(at.value(), last)).ok());
+  EXPECT_EQ(journal->status().health, Health::good) << journal->status().reason;
+  for (const bool reopened : {false, true}) {
+    if (reopened) reopen();
+    const auto after = read_all();
+    ASSERT_EQ(after.size(), good.size());
+    for (std::size_t i = 0; i < good.size(); ++i) EXPECT_EQ(after[i].hash, good[i].hash);
+  }
+}
+
+TEST_F(JournalRepair, TheScrubFindsABadSectorThatNobodyReads) {
+  options.scrub_interval = 1s;
+  reopen();
+  world.disk.spoil(segment_paths().at(1), {4});
+  EXPECT_TRUE(eventually([&] { return count_events("journal.damaged") == 1; }));
+  EXPECT_TRUE(eventually([&] { return journal->status().scrubbed == Sequence(1510); }));
+  const Status status = journal->status();
+  ASSERT_TRUE(status.damaged_first);
+  ASSERT_TRUE(
+      journal->repair(good_ones(status.damaged_first->value(), status.damaged_last->value())).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+}
+
+TEST_F(JournalRepair, ABadSectorOfTheNewestSegmentIsFoundWhenOpeningAndRepaired) {
+  for (int i = 0; i < 200; ++i) commit(data_record(++xid, "more in the newest"));
+  good = read_all();
+  world.disk.spoil(segment_paths().back(), {2});
+  reopen();
+  const Status status = journal->status();
+  EXPECT_EQ(status.durable.sequence, Sequence(good.size()));
+  ASSERT_EQ(status.health, Health::damaged);
+  ASSERT_TRUE(
+      journal->repair(good_ones(status.damaged_first->value(), status.damaged_last->value())).ok());
+  EXPECT_EQ(journal->status().health, Health::good) << journal->status().reason;
+  EXPECT_EQ(commit(data_record(++xid, "goes on")).sequence, Sequence(good.size() + 1));
+  EXPECT_EQ(read_all().size(), good.size() + 1);
+}
+
+TEST_F(JournalRepair, ABadSectorWhereTheNewestSegmentEndsIsNeverCutAsATornTail) {
+  const std::string path = segment_paths().back();
+  const std::uint64_t size = world.disk.read(path).size();
+  journal.reset();
+  world.disk.spoil(path, {size / MemoryDisk::kSector});
+  const auto opened = Journal::open(world, kFolder, options, sink());
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().kind, ErrorKind::io);
+  world.disk.spoil(path, {});
+  open();
+  EXPECT_EQ(journal->status().durable.sequence, Sequence(good.size()));
+}
+
+TEST_F(JournalRepair, AClosedSegmentThatIsGoneIsDamageAndMadeAnew) {
+  for (const bool scrubbed : {false, true}) {
+    options.scrub_interval = scrubbed ? Duration(1s) : Duration(24h);
+    reopen();
+    events.clear();
+    const std::string path = segment_paths().at(1);
+    ASSERT_TRUE(world.disk.remove(path).ok());
+    if (scrubbed)
+      ASSERT_TRUE(eventually([&] { return journal->status().health == Health::damaged; }));
+    else
+      read_until_damage();
+    const Status status = journal->status();
+    ASSERT_EQ(status.health, Health::damaged);
+    EXPECT_NE(status.reason.find(path), std::string::npos);
+    // As it comes over the link: part by part.
+    std::uint64_t next = status.damaged_first->value();
+    const std::uint64_t last = status.damaged_last->value();
+    EXPECT_GT(last - next, 100U);
+    for (; next <= last; next += 100) {
+      EXPECT_EQ(journal->status().damaged_first, Sequence(next));
+      ASSERT_TRUE(journal->repair(good_ones(next, std::min(next + 99, last))).ok());
+    }
+    EXPECT_EQ(journal->status().health, Health::good) << journal->status().reason;
+    reopen();
+    EXPECT_EQ(read_all().size(), good.size());
+  }
+}
+
 // --- pace and place of the scrub
 
 TEST_F(JournalRepair, TheScrubGoesOnWhereItWasBeforeARestart) {

@@ -14,10 +14,11 @@ constexpr Duration kRoundMin = 1s;
 constexpr Duration kKeepEvery = 1min;  // of the place, against a kill
 
 Result<void> check_header(Log& log, SegmentReader& reader, const Segment& segment) {
-  FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
-  if (!head.starts_with(encode_segment_header(segment.header)))
+  const auto head = reader.head();
+  if (!head && head.error().kind != ErrorKind::io) return head.error();
+  if (!head || !head->starts_with(encode_segment_header(segment.header)))
     log.report({segment.path, segment.header.epoch, 0, segment.header.first, segment.header.first,
-                "the segment's header changed"});
+                head ? "the segment's header changed" : head.error().what, !head});
   return {};
 }
 
@@ -150,8 +151,14 @@ Result<void> scrub_segment(Log& log, const SegmentPtr& segment, Sequence from,
     cuts = log.cuts.size();
     last = std::min(segment->last, log.durable.place.sequence);
   }
-  FARSHORE_TRY_ASSIGN(auto reader,
-                      SegmentReader::open(log.world.files(), segment->path, segment->header.epoch));
+  auto opened = SegmentReader::open(log.world.files(), segment->path, segment->header.epoch);
+  if (!opened) {
+    if (!still_there(log, segment, cuts)) return {};
+    const Error error = log.explain_open(segment, cuts, std::move(opened).error());
+    if (error.kind == ErrorKind::corrupt) return {};  // it was reported
+    return error;
+  }
+  SegmentReader reader = *std::move(opened);
   FARSHORE_TRY(check_header(log, reader, *segment));
   FARSHORE_TRY(stand_at(log, reader, segment, from));
   std::uint64_t step = 0;

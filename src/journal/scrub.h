@@ -15,8 +15,9 @@ class Scrub {
   os::Thread thread_;
 };
 
-// One segment, about from record `from` up to what is durable: reports damage to the log. `pace` is
-// called about every MiB with the bytes that were read; false stops the scrub.
+// One segment, about from record `from` up to what is durable: reports damage to the log, also what
+// the disk refuses to read and a missing file. `pace` is called about every MiB with the bytes that
+// were read; false stops the scrub.
 Result<void> scrub_segment(Log& log, const SegmentPtr& segment, Sequence from,
                            const std::function<bool(std::uint64_t)>& pace);
 

@@ -1,11 +1,15 @@
 #include "journal/segment_reader.h"
 
+#include <algorithm>
+
 #include "base/checksum.h"
+#include "journal/segment_index.h"
 
 namespace farshore::journal {
 namespace {
 
 constexpr std::uint64_t kReadAheadBytes = 256_KiB;
+constexpr int kRefusalsMax = 16;  // then the search for a good frame takes larger steps
 
 bool plausible_size(std::uint32_t encoded) {
   return encoded >= kEncodedRecordMin && encoded <= kEncodedRecordMax;
@@ -27,13 +31,16 @@ void SegmentReader::seek(std::uint64_t offset, Sequence expected,
 
 Result<std::optional<Frame>> SegmentReader::next(std::uint64_t limit) {
   if (offset_ >= limit) return std::optional<Frame>();
-  FARSHORE_TRY_ASSIGN(const ByteView head, bytes(offset_, kFrameHeaderBytes, limit));
-  if (head.size() < kFrameHeaderBytes) return damaged("the file ends inside a frame's header");
-  Frame frame{.header = decode_frame_header(head), .offset = offset_};
+  const auto head = bytes(offset_, kFrameHeaderBytes, limit);
+  if (!head) return refused(head.error());
+  if (head->size() < kFrameHeaderBytes) return damaged("the file ends inside a frame's header");
+  Frame frame{.header = decode_frame_header(*head), .offset = offset_};
   if (!plausible_size(frame.header.encoded))
     return damaged(fmt::format("a frame says it is {} bytes long", frame.header.encoded));
   frame.size = frame_bytes(frame.header.encoded);
-  FARSHORE_TRY_ASSIGN(const ByteView whole, bytes(offset_, frame.size, limit));
+  const auto got = bytes(offset_, frame.size, limit);
+  if (!got) return refused(got.error());
+  const ByteView whole = *got;
   if (whole.size() < frame.size) return damaged("the file ends inside a frame");
   if (!frame_fits(whole)) return damaged("a frame does not match its checksum");
   if (frame.header.sequence != expected_)
@@ -49,19 +56,25 @@ Result<std::optional<Frame>> SegmentReader::next(std::uint64_t limit) {
 
 Result<std::optional<Frame>> SegmentReader::find_valid(std::uint64_t from, std::uint64_t limit,
                                                        Sequence least) {
+  int refused = 0;
   for (std::uint64_t at = (from + 7) / 8 * 8; at + kFrameHeaderBytes + kEncodedRecordMin <= limit;
        at += 8) {
-    FARSHORE_TRY_ASSIGN(const ByteView head, bytes(at, kFrameHeaderBytes, limit));
-    if (head.size() < kFrameHeaderBytes) break;
-    Frame frame{.header = decode_frame_header(head), .offset = at};
+    const auto head = bytes(at, kFrameHeaderBytes, limit);
+    if (!head) {
+      const std::uint64_t leap = ++refused < kRefusalsMax ? kSectorBytes : kIndexIntervalBytes;
+      at = at / kSectorBytes * kSectorBytes + leap - 8;
+      continue;
+    }
+    if (head->size() < kFrameHeaderBytes) break;
+    Frame frame{.header = decode_frame_header(*head), .offset = at};
     const Sequence most = least.plus((at - offset_) / (kFrameHeaderBytes + kEncodedRecordMin));
     if (!plausible_size(frame.header.encoded) || frame.header.sequence < least ||
         frame.header.sequence > most)
       continue;
     frame.size = frame_bytes(frame.header.encoded);
-    FARSHORE_TRY_ASSIGN(const ByteView whole, bytes(at, frame.size, limit));
-    if (whole.size() < frame.size || !frame_fits(whole)) continue;
-    frame.encoded = whole.substr(kFrameHeaderBytes, frame.header.encoded);
+    const auto whole = bytes(at, frame.size, limit);
+    if (!whole || whole->size() < frame.size || !frame_fits(*whole)) continue;
+    frame.encoded = whole->substr(kFrameHeaderBytes, frame.header.encoded);
     return std::optional<Frame>(frame);
   }
   return std::optional<Frame>();
@@ -69,8 +82,13 @@ Result<std::optional<Frame>> SegmentReader::find_valid(std::uint64_t from, std::
 
 Result<Bytes> SegmentReader::head() {
   Bytes head(kSegmentHeaderMax, '\0');
-  FARSHORE_TRY_ASSIGN(const std::size_t got, file_->read_at(0, head.data(), head.size()));
-  head.resize(got);
+  auto got = file_->read_at(0, head.data(), head.size());
+  if (!got && got.error().kind == ErrorKind::io) {  // perhaps only what lies behind the header
+    head.resize(kSectorBytes);
+    got = file_->read_at(0, head.data(), head.size());
+  }
+  if (!got) return std::move(got).error();
+  head.resize(*got);
   return head;
 }
 
@@ -79,21 +97,36 @@ Result<ByteView> SegmentReader::bytes(std::uint64_t offset, std::uint64_t count,
   if (offset >= limit) return ByteView();
   count = std::min(count, limit - offset);
   if (offset < buffer_offset_ || offset + count > buffer_offset_ + buffer_.size()) {
-    const std::uint64_t ask = std::min(std::max(count, kReadAheadBytes), limit - offset);
+    const bool careful = offset < careful_until_;
+    const std::uint64_t ahead =
+        careful ? (offset + count + kSectorBytes - 1) / kSectorBytes * kSectorBytes - offset
+                : kReadAheadBytes;
+    const std::uint64_t ask = std::min(std::max(count, ahead), limit - offset);
     buffer_.resize(ask);
     buffer_offset_ = offset;
     const auto got = file_->read_at(offset, buffer_.data(), ask);
     if (!got) {
       buffer_.clear();
-      return within(fmt::format("reading {} at offset {}", path_, offset), got.error());
+      if (careful || got.error().kind != ErrorKind::io)
+        return within(fmt::format("reading {} at offset {}", path_, offset), got.error());
+      careful_until_ = offset + ask;
+      return bytes(offset, count, limit);
     }
     buffer_.resize(*got);
   }
   return ByteView(buffer_).substr(offset - buffer_offset_, count);
 }
 
+Result<std::optional<Frame>> SegmentReader::refused(const Error& error) {
+  if (error.kind != ErrorKind::io) return error;
+  Error corrupt = damaged(error.what);
+  unreadable_ = true;
+  return corrupt;
+}
+
 Error SegmentReader::damaged(std::string why) {
   buffer_.clear();  // it may have been repaired when it is read again
+  unreadable_ = false;
   why_ = std::move(why);
   return permanent(ErrorKind::corrupt,
                    "journal file {} is damaged at offset {} (place {}): {}; it is repaired from "

@@ -66,6 +66,8 @@ class Scanner {
   Result<bool> pass_bad_bytes() {
     const std::uint64_t offset = reader_.offset();
     FARSHORE_TRY_ASSIGN(const bool durable, was_durable());
+    if (!durable && reader_.unreadable())  // nobody knows what it holds: nothing is cut for it
+      return permanent(ErrorKind::io, "{}", reader_.why());
     if (!durable) {
       scan_.torn_bytes = bounds_.limit - offset;
       scan_.torn_why = reader_.why();
@@ -116,8 +118,8 @@ Result<SegmentScan> scan_segment(SegmentReader& reader, const SegmentHeader& hea
 }
 
 Result<Damage> pass_damage(SegmentReader& reader, std::uint64_t limit, Sequence last) {
-  Damage damage{reader.path(),     reader.epoch(), reader.offset(),
-                reader.expected(), last,           reader.why()};
+  Damage damage{reader.path(), reader.epoch(), reader.offset(),    reader.expected(),
+                last,          reader.why(),   reader.unreadable()};
   FARSHORE_TRY_ASSIGN(const auto frame,
                       reader.find_valid(reader.offset() + 8, limit, reader.expected()));
   if (!frame) {

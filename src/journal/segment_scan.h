@@ -18,6 +18,7 @@ struct Damage {
   std::uint64_t offset = 0;
   Sequence first, last;
   std::string why;
+  bool unreadable = false;  // the disk refuses to read it, or the file is missing
   friend bool operator==(const Damage&, const Damage&) = default;
 };
 std::string text_of(const Damage& damage);

@@ -24,6 +24,11 @@ std::string index_path(const std::string& segment_path);
 // clean that the disk never got, and reading them proves nothing.
 Result<void> rewrite_range(os::File& file, std::uint64_t begin, std::uint64_t end);
 
+// Puts a new file in the place of one of which the disk refuses parts, or that is missing:
+// `header`, then what can be read of the first `size` bytes, zeros for the rest; durable.
+Result<void> rewrite_readable(os::Files& files, const std::string& path,
+                              const SegmentHeader& header, std::uint64_t size);
+
 // A segment file of its own that holds [begin, end) of `from` behind `header`; durable.
 Result<void> copy_range(os::Files& files, os::File& from, std::uint64_t begin, std::uint64_t end,
                         const std::string& folder, const SegmentHeader& header);
