@@ -2,29 +2,39 @@
 
 #include <algorithm>
 
+#include "journal/header_rebuild.h"
 #include "journal/salvage.h"
 #include "journal/segment_writer.h"
 
 namespace farshore::journal {
 namespace {
 
-Result<FoundSegment> read_header(os::Files& files, const std::string& path,
-                                 const SegmentName& name) {
-  FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, path, name.epoch));
-  FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
-  const auto header = decode_segment_header(head);
+// A header that is damaged is made anew; then `found.header_damage` says what was wrong.
+Result<FoundSegment> read_header(os::Files& files, const SegmentFile& file) {
+  FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, file.path, file.name.epoch));
+  FARSHORE_TRY_ASSIGN(const std::uint64_t size, reader.file().size());
+  FoundSegment found{.path = file.path, .size = size};
+  const auto head = reader.head();
+  if (!head && head.error().kind != ErrorKind::io) return head.error();
+  auto header = head ? decode_segment_header(*head) : Result<SegmentHeader>(head.error());
+  if (!header) {
+    found.header_damage = header.error().what;
+    found.header_refused = !head;
+    header = rebuild_header(files, file);
+  }
   if (!header)
     return permanent(ErrorKind::corrupt,
-                     "journal file {} is damaged at offset 0 (place {}): {}; put the file back "
-                     "from a backup, or move "
-                     "the journal's folder away and let the stream continue from the other region",
-                     path, Place{name.epoch, name.first}, header.error().what);
-  if (header->first != name.first || header->epoch != name.epoch)
+                     "journal file {} is damaged at offset 0 (place {}): {}; {}; put the file back "
+                     "from a backup, or move the journal's folder away and let the stream continue "
+                     "from the other region",
+                     file.path, Place{file.name.epoch, file.name.first}, found.header_damage,
+                     header.error().what);
+  if (header->first != file.name.first || header->epoch != file.name.epoch)
     return permanent(ErrorKind::corrupt,
-                     "journal file {} was renamed: its header says it begins at {}", path,
+                     "journal file {} was renamed: its header says it begins at {}", file.path,
                      Place{header->epoch, header->first});
-  FARSHORE_TRY_ASSIGN(const std::uint64_t size, reader.file().size());
-  return FoundSegment{*header, path, size};
+  found.header = *std::move(header);
+  return found;
 }
 
 Sequence furthest_applied(const ConsumerTable& consumers) {
@@ -56,7 +66,7 @@ Result<void> settle_newest(Log& log, const FoundSegment& found, const SegmentSca
       "journal file {}: a torn tail of {} at offset {} was cut ({}); the journal ends at {}",
       found.path, format_bytes(scan.torn_bytes), scan.end, scan.torn_why,
       Place{found.header.epoch, scan.last});
-  if (lost)
+  if (file)
     message += fmt::format(
         ", although a consumer had already passed sequence {}: the disk lost what it had "
         "confirmed, "
@@ -81,7 +91,7 @@ Result<SegmentPtr> newest_segment(Log& log, const FoundSegment& found, SegmentSc
   FARSHORE_TRY_ASSIGN(scan, scan_segment(reader, found.header, bounds));
   // Before anybody has it open: a part of a sector that cannot be read cannot be written either.
   const auto refused = [](const Damage& damage) { return damage.unreadable; };
-  if (std::any_of(scan.damages.begin(), scan.damages.end(), refused))
+  if (found.header_refused || std::any_of(scan.damages.begin(), scan.damages.end(), refused))
     FARSHORE_TRY(rewrite_readable(log.world.files(), found.path, found.header, found.size));
   for (Damage& damage : scan.damages) damage.unreadable = false;
   FARSHORE_TRY(settle_newest(log, found, scan, applied));
@@ -126,11 +136,16 @@ Result<void> drop_superseded(os::Files& files, std::vector<FoundSegment>& found)
 
 Result<std::vector<FoundSegment>> find_segments(os::Files& files, const std::string& folder) {
   FARSHORE_TRY_ASSIGN(const auto names, files.list(folder));
+  std::vector<SegmentFile> there;
+  for (const std::string& file_name : names)
+    if (const auto name = parse_segment_name(file_name))
+      there.push_back({.path = folder + "/" + file_name, .name = *name});
   std::vector<FoundSegment> found;
-  for (const std::string& file_name : names) {
-    const auto name = parse_segment_name(file_name);
-    if (!name) continue;
-    FARSHORE_TRY_ASSIGN(FoundSegment segment, read_header(files, folder + "/" + file_name, *name));
+  found.reserve(there.size());
+  for (SegmentFile& file : there) {
+    file.newest = &file == &there.back();
+    file.before = found.empty() ? nullptr : &found.back();
+    FARSHORE_TRY_ASSIGN(FoundSegment segment, read_header(files, file));
     found.push_back(std::move(segment));
   }
   return found;
@@ -177,6 +192,12 @@ Result<void> recover(Log& log) {
     });
     log.total_bytes = 0;
     for (const SegmentPtr& segment : log.segments) log.total_bytes += segment->planned_end;
+  }
+  for (const FoundSegment& segment : found) {
+    const SegmentHeader& header = segment.header;
+    if (!segment.header_damage.empty())
+      log.report({segment.path, header.epoch, 0, header.first, header.first, segment.header_damage,
+                  segment.header_refused});
   }
   for (const Damage& damage : scan.damages) log.report(damage);
   return {};

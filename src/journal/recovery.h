@@ -10,9 +10,11 @@ struct FoundSegment {
   SegmentHeader header;
   std::string path;
   std::uint64_t size = 0;
+  std::string header_damage;    // not empty: the header was made anew, for this reason
+  bool header_refused = false;  // the disk refuses to read it
 };
-// All segments of a folder, oldest first. corrupt: a header that cannot be read, or names that do
-// not fit it.
+// All segments of a folder, oldest first. corrupt: a header that is damaged and cannot be made
+// anew, or a name that does not fit it.
 Result<std::vector<FoundSegment>> find_segments(os::Files& files, const std::string& folder);
 
 // Caller holds Log::appending and Log::admin, and nothing is pending.

@@ -246,6 +246,65 @@ TEST_F(JournalRepair, AClosedSegmentThatIsGoneIsDamageAndMadeAnew) {
   }
 }
 
+// --- headers that are damaged when the journal is opened
+
+TEST_F(JournalRepair, ADamagedHeaderOfAClosedSegmentIsMadeAnewFromTheOneBeforeIt) {
+  const std::string path = segment_paths().at(1);
+  journal.reset();
+  const Bytes whole = world.disk.read(path);
+  world.disk.change(path, [](Bytes& bytes) { bytes.replace(0, 80, 80, '\0'); });
+  open();
+  ASSERT_EQ(journal->status().health, Health::damaged);
+  EXPECT_NE(journal->status().reason.find(fmt::format("{} is damaged at offset 0", path)),
+            std::string::npos);
+  EXPECT_EQ(read_all().size(), good.size());
+  const auto first = journal->status().damaged_first->value();
+  ASSERT_TRUE(journal->repair(good_ones(first, first)).ok());
+  EXPECT_EQ(journal->status().health, Health::good);
+  reopen();
+  EXPECT_EQ(journal->status().health, Health::good);
+  const Bytes after = world.disk.read(path);
+  EXPECT_EQ(after.substr(0, 40), whole.substr(0, 40));  // all but when it was made
+  EXPECT_EQ(after.substr(48, 36), whole.substr(48, 36));
+}
+
+TEST_F(JournalRepair, AnyByteOfAnyHeaderMayFlip) {
+  const auto paths = segment_paths();
+  journal.reset();
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const Bytes whole = world.disk.read(paths[i]);
+    for (const std::size_t at : {0, 9, 13, 17, 25, 33, 41, 49, 57, 61, 65, 72, 78}) {
+      world.disk.change(paths[i],
+                        [&](Bytes& bytes) { bytes[at] = static_cast<char>(bytes[at] ^ 0x20); });
+      open();
+      ASSERT_TRUE(journal) << paths[i] << " " << at;
+      EXPECT_EQ(journal->status().health, Health::damaged);
+      EXPECT_EQ(journal->status().durable.sequence, Sequence(good.size()));
+      const auto first = journal->status().damaged_first->value();
+      EXPECT_EQ(*journal->hash_at(Sequence(first)), good[first - 1].hash);
+      journal.reset();
+      world.disk.change(paths[i], [&](Bytes& bytes) { bytes = whole; });
+    }
+  }
+}
+
+TEST_F(JournalRepair, ABadSectorUnderAHeaderIsRepairedToo) {
+  const std::string path = segment_paths().at(1);
+  journal.reset();
+  world.disk.spoil(path, {0});
+  open();
+  while (journal->status().health == Health::damaged) {
+    const Status status = journal->status();
+    ASSERT_TRUE(
+        journal->repair(good_ones(status.damaged_first->value(), status.damaged_last->value()))
+            .ok());
+  }
+  EXPECT_EQ(read_all().size(), good.size());
+  reopen();
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(read_all().size(), good.size());
+}
+
 // --- pace and place of the scrub
 
 TEST_F(JournalRepair, TheScrubGoesOnWhereItWasBeforeARestart) {
