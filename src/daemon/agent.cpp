@@ -281,7 +281,8 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
   auto entry = std::make_unique<TargetEntry>();
   entry->config = &stream;
   entry->target = &target;
-  auto parts = make_target(world_, config_, stream, target, sink_);
+  auto parts =
+      make_target(world_, config_, stream, target, folder_of(region_, stream, target.site), sink_);
   if (!parts.ok()) {
     sink_({.severity = Severity::error,
            .name = "stream.state",

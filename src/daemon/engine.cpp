@@ -81,7 +81,8 @@ Result<pipeline::SourceParts> make_source(os::World& world, const config::Config
 
 Result<TargetParts> make_target(os::World& world, const config::Config& config,
                                 const config::StreamConfig& stream,
-                                const config::TargetConfig& target, EventSink events) {
+                                const config::TargetConfig& target, const std::string& folder,
+                                EventSink events) {
   const config::SiteConfig& site = *config.site(target.site);
   if (site.engine != "postgres") return unknown_engine(site);
   EventSink named = [events = std::move(events), name = stream.name,
@@ -91,11 +92,12 @@ Result<TargetParts> make_target(os::World& world, const config::Config& config,
     events(std::move(event));
   };
   const postgres::ConnectOptions connect = connect_of(site, "farshore_apply_" + stream.name);
+  postgres::SinkOptions options{.unknown_waits = true, .rejected_folder = folder + "/rejected"};
+  postgres::SinkOptions aside = options;
+  aside.aside = true;
   return TargetParts{
-      std::make_unique<postgres::PostgresSink>(world, connect,
-                                               postgres::SinkOptions{.unknown_waits = true}, named),
-      std::make_unique<postgres::PostgresSink>(
-          world, connect, postgres::SinkOptions{.aside = true, .unknown_waits = true}, named),
+      std::make_unique<postgres::PostgresSink>(world, connect, std::move(options), named),
+      std::make_unique<postgres::PostgresSink>(world, connect, std::move(aside), named),
       postgres::make_copy_sink(world, connect_of(site, "farshore_copy_" + stream.name),
                                postgres::SinkOptions{}, named)};
 }

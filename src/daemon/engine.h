@@ -24,9 +24,11 @@ struct TargetParts {
 Result<pipeline::SourceParts> make_source(os::World& world, const config::Config& config,
                                           const config::StreamConfig& stream, const Uuid& id,
                                           EventSink events);
+// `folder`: the leg's, in which the sink saves what the target refuses.
 Result<TargetParts> make_target(os::World& world, const config::Config& config,
                                 const config::StreamConfig& stream,
-                                const config::TargetConfig& target, EventSink events);
+                                const config::TargetConfig& target, const std::string& folder,
+                                EventSink events);
 Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world,
                                                         const config::SiteConfig& site);
 Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& config,

@@ -10,7 +10,10 @@ from lab.process import Failed, Process, wait_until
 from lab.wan import Wan
 
 LOUD = re.compile(r"\s(?:WARN|ERROR)\s")
-ALWAYS_LOUD = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer")
+# The last: a value of a row of lab.workload.
+ALWAYS_LOUD = re.compile(
+    r"AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer|canary-\d"
+)
 
 
 class Region:
@@ -56,7 +59,8 @@ class Agent:
         return "\n".join(self.process.output().splitlines()[-count:])
 
     def loud_lines(self, expected=()):
-        """Lines of level WARN or ERROR, or of a sanitizer, that no `expected` pattern matches."""
+        """Lines of level WARN or ERROR that no `expected` pattern matches; those of a sanitizer, or
+        with a value of a row, whatever is expected."""
         allowed = [re.compile(pattern) for pattern in expected]
         return [
             line

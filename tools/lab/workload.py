@@ -61,7 +61,7 @@ def row_of(random_):
         "real8": r.choice(REALS),
         "yes": _maybe(0.3, r.random() < 0.5, r),
         "words": r.choice(WORDS),
-        "code": f"c-{r.randint(0, 10**9)}",
+        "code": f"canary-{r.randint(0, 10**9)}",
         "fixed": r.choice(("a", "ab  ", None)),
         "raw": psycopg2.Binary(r.randbytes(r.choice((0, 1, 200)))),
         "day": r.choice(DAYS),

@@ -233,6 +233,16 @@ Error Connection::broken(std::string_view doing) {
                    trimmed(PQerrorMessage(conn_.get())));
 }
 
+std::string without_values(std::string_view sqlstate, std::string message) {
+  if (sqlstate == "22021" || sqlstate == "22P05")
+    return "a text has a character that the encoding of the database lacks";
+  // 22023 quotes what a setting was given.
+  if (!sqlstate.starts_with("22") || sqlstate == "22023") return message;
+  const std::size_t from = message.find('"'), to = message.rfind('"');
+  if (from != to) message.replace(from, to - from + 1, "\"...\"");
+  return message;
+}
+
 Error Connection::error_of(const Rows& rows) {
   const PGresult* result = rows.raw();
   server_error_ = {.sqlstate = field(result, PG_DIAG_SQLSTATE),
@@ -248,9 +258,10 @@ Error Connection::error_of(const Rows& rows) {
     return permanent(ErrorKind::invalid, "{}: {}", server_, trimmed(PQresultErrorMessage(result)));
   }
   const Classification is = classify(server_error_.sqlstate);
-  return {
-      is.kind, is.retry,
-      fmt::format("{}: {} (SQLSTATE {})", server_, server_error_.message, server_error_.sqlstate)};
+  return {is.kind, is.retry,
+          fmt::format("{}: {} (SQLSTATE {})", server_,
+                      without_values(server_error_.sqlstate, server_error_.message),
+                      server_error_.sqlstate)};
 }
 
 bool Connection::unread_tls_bytes() {

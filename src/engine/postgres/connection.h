@@ -54,6 +54,10 @@ struct Classification {
 // Never io or closed: those speak of our own disk and our own stop.
 Classification classify(std::string_view sqlstate);
 
+// The server's message without what it quotes of a value of a row (data exceptions): errors go into
+// logs, events and status.
+std::string without_values(std::string_view sqlstate, std::string message);
+
 // Rows of one answer; owns the PGresult. Values are in text form unless asked for otherwise.
 class Rows {
  public:

@@ -232,7 +232,10 @@ Result<void> PostgresSink::commit_rows(const CursorItem& item) {
   FARSHORE_TRY_ASSIGN(const std::optional<Failure> failure, commit(item));
   relations_.keep_group();
   if (!failure) return {};
-  return explain_failure(session_->pipeline(), *failure, item);
+  const std::string name = fmt::format("{}-{}{}.json", item.place.epoch.value(),
+                                       item.place.sequence.value(), options_.aside ? "-aside" : "");
+  return with_report(explain_failure(session_->pipeline(), *failure, item), world_.files(),
+                     options_.rejected_folder, name);
 }
 
 Result<void> PostgresSink::apply_large(TransactionCursor& cursor, const CursorItem& item,

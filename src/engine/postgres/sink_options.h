@@ -15,6 +15,8 @@ struct SinkOptions {
   bool aside = false;
   // A table that no copy has made known waits for its copy. False: it has always been streaming.
   bool unknown_waits = false;
+  // Where the row is saved that the target refuses; empty: nowhere.
+  std::string rejected_folder;
   // Several source transactions become one target transaction while the cursor has them ready.
   std::uint64_t group_transactions_max = 4096;
   std::uint64_t group_changes_max = 10'000;

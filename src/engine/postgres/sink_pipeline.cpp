@@ -186,7 +186,8 @@ Result<Answer> Pipeline::query(const std::string& sql, std::span<const char* con
     const Failure failure = *std::exchange(failure_, std::nullopt);
     const Classification is = classify(failure.sqlstate);
     return Error{is.kind, is.retry,
-                 fmt::format("{}: {} ({})", sql.substr(0, 80), failure.message, failure.sqlstate)};
+                 fmt::format("{}: {} ({})", sql.substr(0, 80),
+                             without_values(failure.sqlstate, failure.message), failure.sqlstate)};
   }
   return std::move(kept_);
 }

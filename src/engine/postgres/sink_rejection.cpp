@@ -1,6 +1,7 @@
 #include "engine/postgres/sink_rejection.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "engine/postgres/connection.h"
 #include "engine/postgres/quoting.h"
@@ -10,7 +11,8 @@
 namespace farshore::postgres {
 namespace {
 
-constexpr std::size_t kKeyTextMax = 200;
+using Json = nlohmann::ordered_json;
+
 constexpr const char* kThen =
     "then `farshore stream resume`; or pass over the transaction with `farshore stream skip`";
 
@@ -32,16 +34,18 @@ const char* verb_of(RowOp op) {
   return "change";
 }
 
-std::string values_text(const TargetRelation& table, ColumnList columns,
-                        const std::vector<std::optional<std::string>>& values) {
-  std::string names, text;
-  for (const std::size_t c : columns) {
-    names += (names.empty() ? "" : ", ") + quote_identifier(table.columns[c].name);
-    text += (text.empty() ? "" : ", ") +
-            (c < values.size() && values[c] ? *values[c] : std::string("NULL"));
-  }
-  if (text.size() > kKeyTextMax) text = text.substr(0, kKeyTextMax) + "…";
-  return fmt::format("({})=({})", names, text);
+std::string names_text(const TargetRelation& table, ColumnList columns) {
+  std::vector<std::string> names;
+  for (const std::size_t c : columns) names.push_back(table.columns[c].name);
+  return "(" + quote_identifiers(names) + ")";
+}
+
+// What the server says of it, without values.
+std::string shown_message(const Failure& failure) {
+  const std::string of = failure.sqlstate.substr(0, 2);
+  if (of == "P0" || of == "38" || of == "39")
+    return "a trigger or function of the target raised an error";
+  return without_values(failure.sqlstate, failure.message);
 }
 
 std::vector<std::size_t> key_columns(const MappedRelation& relation) {
@@ -59,60 +63,78 @@ struct FoundRows {
   std::vector<std::string> differing;  // columns of the first
 };
 
+Json values_json(const TargetRelation& table,
+                 const std::vector<std::optional<std::string>>& values) {
+  Json out = Json::object();
+  for (std::size_t c = 0; c < values.size(); ++c)
+    if (values[c]) out[table.columns[c].name] = *values[c];
+  return out;
+}
+
 // The target's rows with these values in `by`, compared with the source's new row where that is
 // known.
 Result<FoundRows> look_up(Pipeline& pipeline, const RowTrace& trace, ColumnList by,
-                          const std::vector<std::optional<std::string>>& values) {
+                          const std::vector<std::optional<std::string>>& values,
+                          std::vector<Json>& lines) {
   const TargetRelation& table = trace.relation->target;
-  std::vector<std::size_t> compared;
-  for (std::size_t c = 0; c < table.columns.size(); ++c)
-    if (c < trace.values.size() && trace.values[c]) compared.push_back(c);
-  if (compared.empty()) compared.assign(by.begin(), by.end());
-  const StatementText text = select_row(table, compared, by);
+  std::vector<std::size_t> all(table.columns.size());
+  for (std::size_t c = 0; c < all.size(); ++c) all[c] = c;
+  const StatementText text = select_row(table, all, by);
   ParameterList parameters;
   for (const std::size_t c : by)
     parameters.values.push_back(c < values.size() && values[c] ? values[c]->c_str() : nullptr);
   FARSHORE_TRY_ASSIGN(const Answer answer, pipeline.query(text.sql, parameters.values));
   FoundRows found{.count = PQntuples(answer.get()), .differing = {}};
-  for (std::size_t n = 0; found.count > 0 && n < compared.size() && !trace.values.empty(); ++n) {
-    const int column = static_cast<int>(n);
-    const bool null = PQgetisnull(answer.get(), 0, column) != 0;
-    const auto& wanted = trace.values[compared[n]];
-    if (wanted && (null || *wanted != PQgetvalue(answer.get(), 0, column)))
-      found.differing.push_back(table.columns[compared[n]].name);
+  for (int row = 0; row < found.count; ++row) {
+    Json theirs = Json::object();
+    for (std::size_t c = 0; c < all.size(); ++c) {
+      const int column = static_cast<int>(c);
+      const bool null = PQgetisnull(answer.get(), row, column) != 0;
+      const std::string value = PQgetvalue(answer.get(), row, column);
+      theirs[table.columns[c].name] = null ? Json() : Json(value);
+      const bool known = c < trace.values.size() && trace.values[c];
+      if (row == 0 && known && (null || *trace.values[c] != value))
+        found.differing.push_back(table.columns[c].name);
+    }
+    lines.push_back({{"target", std::move(theirs)}});
   }
   return found;
 }
 
-Result<std::string> existing_row(Pipeline& pipeline, const Failure& failure) {
+Result<std::string> existing_row(Pipeline& pipeline, const Failure& failure,
+                                 std::vector<Json>& lines) {
   const RowTrace& trace = *failure.trace;
   const TargetRelation& table = trace.relation->target;
   const auto unique =
       std::find_if(table.uniques.begin(), table.uniques.end(),
                    [&](const UniqueIndex& index) { return index.name == failure.constraint; });
-  if (unique == table.uniques.end() || unique->columns.empty()) return failure.detail;
+  if (unique == table.uniques.end() || unique->columns.empty()) return shown_message(failure);
   FARSHORE_TRY_ASSIGN(const FoundRows found,
-                      look_up(pipeline, trace, unique->columns, trace.values));
-  std::string text = fmt::format("a row with {} is there already (constraint {})",
-                                 values_text(table, unique->columns, trace.values),
-                                 quote_identifier(unique->name));
+                      look_up(pipeline, trace, unique->columns, trace.values, lines));
+  std::string text =
+      fmt::format("a row with the same {} is there already (constraint {})",
+                  names_text(table, unique->columns), quote_identifier(unique->name));
   if (found.count == 0) return text;
   if (found.differing.empty()) return text + "; it equals the source's row";
   return text + "; it differs from the source's row in " + quote_identifiers(found.differing);
 }
 
-Result<std::string> counted_rows(Pipeline& pipeline, const Failure& failure) {
+Result<std::string> counted_rows(Pipeline& pipeline, const Failure& failure,
+                                 std::vector<Json>& lines) {
   const RowTrace& trace = *failure.trace;
+  if (trace.relation->whole_row && failure.rows_found == 0)
+    return std::string("the target has no row that equals the source's old one");
+  if (trace.op == RowOp::insert && failure.rows_found == 0)
+    return std::string("the row was not inserted: a trigger or rule of the target took it");
+  FoundRows found;
+  const std::vector<std::size_t> key = key_columns(*trace.relation);
+  if (!key.empty()) {
+    FARSHORE_TRY_ASSIGN(found, look_up(pipeline, trace, key, trace.key, lines));
+  }
   if (failure.rows_found > 1)
     return fmt::format("{} rows were touched instead of one", failure.rows_found);
   if (failure.rows_found == 1)
     return fmt::format("one row was touched instead of {}", failure.rows_expected);
-  if (trace.relation->whole_row)
-    return std::string("the target has no row that equals the source's old one");
-  if (trace.op == RowOp::insert)
-    return std::string("the row was not inserted: a trigger or rule of the target took it");
-  const std::vector<std::size_t> key = key_columns(*trace.relation);
-  FARSHORE_TRY_ASSIGN(const FoundRows found, look_up(pipeline, trace, key, trace.key));
   if (found.count == 0) return std::string("the target has no such row");
   return std::string(
       "the target has the row, but it could not be changed: a trigger or rule of the target kept "
@@ -144,6 +166,48 @@ std::string remedy_for(const Failure& failure) {
   return "repair the target";
 }
 
+std::string subject_of(const RowTrace& trace, const CursorItem& item) {
+  const MappedRelation& relation = *trace.relation;
+  std::string subject = fmt::format("table {}", relation.target.quoted);
+  if (!relation.key.empty() && !trace.key.empty())
+    subject += ", key " + names_text(relation.target, key_columns(relation));
+  return subject + fmt::format(", {} of {}", verb_of(trace.op), place_text(item));
+}
+
+// All that is known without asking the target.
+std::vector<Json> report_of(const Failure& failure, const CursorItem& item) {
+  Json head{{"format", 1},
+            {"place", fmt::format("{}", item.place)},
+            {"xid", item.xid},
+            {"commit_time", format_time(item.commit_time)}};
+  const auto add = [&](const char* name, const std::string& text) {
+    if (!text.empty()) head[name] = text;
+  };
+  add("sqlstate", failure.sqlstate);
+  add("message", failure.message);
+  add("detail", failure.detail);
+  add("hint", failure.hint);
+  add("constraint", failure.constraint);
+  if (!failure.trace || !failure.trace->relation) return {head};
+  const RowTrace& trace = *failure.trace;
+  const MappedRelation& relation = *trace.relation;
+  head["table"] = relation.target.quoted;
+  head["operation"] = verb_of(trace.op);
+  std::vector<std::optional<std::string>> key(trace.key.size());
+  for (const std::size_t c : key_columns(relation))
+    if (c < key.size()) key[c] = trace.key[c];
+  return {head,
+          {{"key", values_json(relation.target, relation.whole_row ? trace.key : key)}},
+          {{"source", values_json(relation.target, trace.values)}}};
+}
+
+Bytes text_of(const std::vector<Json>& lines) {
+  Bytes out;
+  for (const Json& line : lines)
+    out += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return out;
+}
+
 }  // namespace
 
 Error in_transaction(Error error, const CursorItem& item) {
@@ -151,42 +215,49 @@ Error in_transaction(Error error, const CursorItem& item) {
   return error;
 }
 
-Error explain_failure(Pipeline& pipeline, const Failure& failure, const CursorItem& item) {
+Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const CursorItem& item) {
   if (failure.miscounted() && !failure.trace)
-    return transient(ErrorKind::conflict, "{}: the stream's row in farshore.progress is gone",
-                     place_text(item));
-  if (!failure.trace || !failure.trace->relation) {
-    const Classification is = classify(failure.sqlstate);
-    const bool names_key = failure.sqlstate == "23505" || failure.sqlstate == "23503";
-    return Error{is.kind, is.retry,
-                 fmt::format("{}: {}{} ({})", place_text(item), failure.message,
-                             names_key ? ": " + failure.detail : "", failure.sqlstate)};
-  }
-  const RowTrace& trace = *failure.trace;
-  const MappedRelation& relation = *trace.relation;
-  std::string subject = fmt::format("table {}", relation.target.quoted);
-  if (!relation.key.empty() && !trace.key.empty())
-    subject += ", key " + values_text(relation.target, key_columns(relation), trace.key);
-  subject += fmt::format(", {} of {}", verb_of(trace.op), place_text(item));
-  if (failure.miscounted()) {
-    const Result<std::string> counted = counted_rows(pipeline, failure);
-    const std::string found = counted.ok() ? *counted : counted.error().what;
-    return permanent(ErrorKind::rejected, "{}: {}; repair the row on the target, {}", subject,
-                     found, kThen);
-  }
+    return {transient(ErrorKind::conflict, "{}: the stream's row in farshore.progress is gone",
+                      place_text(item)),
+            {}};
   const Classification is = classify(failure.sqlstate);
-  if (is.retry == Retry::yes)
-    return Error{is.kind, is.retry,
-                 fmt::format("{}: {} ({})", subject, failure.message, failure.sqlstate)};
-  std::string found = failure.message;
-  if (failure.sqlstate == "23505" && trace.op != RowOp::truncate) {
-    if (auto existing = existing_row(pipeline, failure); existing.ok()) found = *existing;
-  } else if (failure.sqlstate == "23503") {
-    found += ": " + failure.detail;  // of others the detail would be the whole row
+  const bool traced = failure.trace && failure.trace->relation;
+  const std::string subject = traced ? subject_of(*failure.trace, item) : place_text(item);
+  if (!failure.miscounted() && is.retry == Retry::yes)
+    return {Error{is.kind, is.retry,
+                  fmt::format("{}: {} ({})", subject, shown_message(failure), failure.sqlstate)},
+            {}};
+  std::vector<Json> lines = report_of(failure, item);
+  if (!traced)
+    return {Error{is.kind, is.retry,
+                  fmt::format("{}: {} ({})", subject, shown_message(failure), failure.sqlstate)},
+            text_of(lines)};
+  if (failure.miscounted()) {
+    const Result<std::string> counted = counted_rows(pipeline, failure, lines);
+    const std::string found = counted.ok() ? *counted : counted.error().what;
+    return {permanent(ErrorKind::rejected, "{}: {}; repair the row on the target, {}", subject,
+                      found, kThen),
+            text_of(lines)};
   }
+  std::string found = shown_message(failure);
+  if (failure.sqlstate == "23505" && failure.trace->op != RowOp::truncate)
+    if (auto existing = existing_row(pipeline, failure, lines); existing.ok()) found = *existing;
   const ErrorKind kind = is.kind == ErrorKind::denied ? is.kind : ErrorKind::rejected;
-  return permanent(kind, "{}: {} ({}); {}, {}", subject, found, failure.sqlstate,
-                   remedy_for(failure), kThen);
+  return {permanent(kind, "{}: {} ({}); {}, {}", subject, found, failure.sqlstate,
+                    remedy_for(failure), kThen),
+          text_of(lines)};
+}
+
+Error with_report(Rejection rejection, os::Files& files, const std::string& folder,
+                  const std::string& name) {
+  Error error = std::move(rejection.error);
+  if (rejection.report.empty() || folder.empty()) return error;
+  const std::string path = folder + "/" + name;
+  Result<void> saved = files.create_folder(folder);
+  if (saved.ok()) saved = os::replace_file(files, path, rejection.report);
+  error.what += saved.ok() ? "; the values are in " + path
+                           : "; the values could not be saved: " + saved.error().what;
+  return error;
 }
 
 }  // namespace farshore::postgres

@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "engine/postgres/quoting.h"
+#include "engine/postgres/statements.h"
 
 namespace farshore::postgres {
 namespace {
 
-constexpr std::size_t kTextKept = 1_MiB;       // capacity kept after a wide row
-constexpr std::size_t kTraceValueMax = 1_KiB;  // longer values are not kept to be compared
+constexpr std::size_t kTextKept = 1_MiB;                  // capacity kept after a wide row
+constexpr std::size_t kTraceValueMax = kSelectedTextMax;  // longer ones are not compared
 
 // Types whose binary form is their text: no terminator, so no copy.
 bool travels_as_is(std::uint32_t type) {

@@ -238,8 +238,8 @@ StatementText select_row(const TargetRelation& table, ColumnList columns, Column
   Parameters parameters(table);
   std::string values;
   for (const std::size_t c : columns)
-    values += fmt::format("{}{}::text", values.empty() ? "" : ", ",
-                          quote_identifier(table.columns[c].name));
+    values += fmt::format("{}pg_catalog.left({}::text, {})", values.empty() ? "" : ", ",
+                          quote_identifier(table.columns[c].name), kSelectedTextMax + 1);
   std::string sql = fmt::format("SELECT {} FROM {} WHERE {} LIMIT 3", values, only(table),
                                 key_condition(table, key, parameters));
   return {std::move(sql), std::move(parameters.types)};

@@ -41,7 +41,9 @@ StatementText update_whole_row(const TargetRelation& table, ColumnList written, 
 StatementText delete_whole_row(const TargetRelation& table, ColumnList old,
                                const std::vector<bool>& nulls);
 
-// The target's row of that key: its `columns` as text.
+// The target's rows of that key, three at most: their `columns` as text of at most
+// kSelectedTextMax + 1 characters.
+constexpr std::size_t kSelectedTextMax = 1024;
 StatementText select_row(const TargetRelation& table, ColumnList columns, ColumnList key);
 
 std::string copy_statement(const TargetRelation& table, ColumnList written);
