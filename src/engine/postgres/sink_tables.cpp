@@ -68,14 +68,18 @@ GateKey TableGates::find(const std::string& table, std::uint32_t oid) const {
 }
 
 GateAnswer TableGates::ask(GateKey key, std::uint64_t xid, Sequence at) const {
-  const GateAnswer apply = key.other_table ? GateAnswer::other_table : GateAnswer::apply;
-  if (key.gate == kOpen) return apply;
-  if (key.gate == kDrop) return GateAnswer::drop;
-  if (key.gate == kHold) return GateAnswer::hold;
-  const Gate& table = gates_[static_cast<std::size_t>(key.gate)];
+  const GateAnswer answer = ask_gate(key.gate, xid, at);
+  // What was done to another table of that name before the copy is in the snapshot, too: dropped.
+  return key.other_table && answer == GateAnswer::apply ? GateAnswer::other_table : answer;
+}
+
+GateAnswer TableGates::ask_gate(int gate, std::uint64_t xid, Sequence at) const {
+  if (gate == kOpen) return GateAnswer::apply;
+  if (gate == kDrop) return GateAnswer::drop;
+  if (gate == kHold) return GateAnswer::hold;
+  const Gate& table = gates_[static_cast<std::size_t>(gate)];
   if (at <= table.from) return GateAnswer::drop;
-  // What was done to the table of that name before is in the snapshot, too.
-  return table.copied && table.visible.shows(xid) ? GateAnswer::drop : apply;
+  return table.copied && table.visible.shows(xid) ? GateAnswer::drop : GateAnswer::apply;
 }
 
 void TableGates::reach(Lsn commit) {

@@ -69,6 +69,7 @@ class TableGates {
     std::uint32_t oid = 0;  // of the source's table that was copied; 0: not known
   };
   static constexpr int kOpen = -1, kDrop = -3, kHold = -4;  // beside indexes of gates_
+  GateAnswer ask_gate(int gate, std::uint64_t xid, Sequence at) const;
   Result<int> gate_of(const Answer& answer, int row, bool aside);
 
   Uuid stream_;
