@@ -149,10 +149,6 @@ TEST_P(SinkValues, EachTypeIsAKey) {
 // Their `=` lies outside of pg_catalog, where the sink's search_path does not look.
 TEST_P(SinkValues, TypesOfExtensionsAreKeysAndValues) {
   TestPair pair(shared_server(GetParam().source), shared_server(GetParam().target));
-  const std::string there =
-      "SELECT count(*) FROM pg_available_extensions WHERE name IN ('citext', 'ltree')";
-  if (pair.source_text(there) != "2" || pair.target_text(there) != "2")
-    GTEST_SKIP() << "this server has no citext or ltree";
   pair.both(
       "CREATE SCHEMA \"E x\"; CREATE EXTENSION citext SCHEMA \"E x\"; CREATE EXTENSION ltree;"
       "CREATE DOMAIN mail AS \"E x\".citext CHECK (value <> '');"
