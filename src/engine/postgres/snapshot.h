@@ -7,7 +7,7 @@
 // (ColumnDefinition::binary_copy).
 //
 // A copy holds a lock that stops ALTER TABLE and TRUNCATE of the application: when a session waits
-// for it, the copy gives way within about a second (`conflict`, may be tried again).
+// for it, the copy gives way within half a second (`conflict`, may be tried again).
 #pragma once
 
 #include <memory>

@@ -210,7 +210,9 @@ TEST_P(SnapshotOnServer, TheCopyGivesWayToTheApplicationsLocks) {
   auto& source = snapshot(stream);
   auto rows = open(source, tables(source)[0]);
   ASSERT_TRUE(rows->next(soon()).ok());
+  const MonotonicTime began = test_world().now();
   database_.run("SET lock_timeout = '10s'; TRUNCATE t");
+  EXPECT_LT(test_world().now() - began, 5s);
   for (;;) {
     auto chunk = rows->next(soon());
     if (chunk.ok()) {
@@ -221,6 +223,23 @@ TEST_P(SnapshotOnServer, TheCopyGivesWayToTheApplicationsLocks) {
     EXPECT_EQ(chunk.error().retry, Retry::yes);
     break;
   }
+}
+
+TEST_P(SnapshotOnServer, WithoutASessionThatWatchesNoLockIsTaken) {
+  const std::string role = "one_" + database_.name();
+  database_.run("CREATE TABLE t (id int PRIMARY KEY); CREATE ROLE " + role +
+                " LOGIN CONNECTION LIMIT 1; GRANT SELECT ON t TO " + role);
+  TestStream stream(database_);
+  stream.start();
+  TestStream reader(database_);
+  reader.options.stream = stream.options.stream;
+  std::string& conninfo = reader.options.conninfo;
+  conninfo.replace(conninfo.find("user=postgres"), 13, "user=" + role);
+  auto& source = snapshot(reader);
+  auto rows = source.open(tables(source)[0], soon());
+  ASSERT_FALSE(rows.ok());
+  EXPECT_EQ(rows.error().retry, Retry::yes);
+  EXPECT_THAT(rows.error().what, HasSubstr("table public.t is not copied without a session"));
 }
 
 TEST_P(SnapshotOnServer, PartitionsAreCopiedUnderTheirOwnNamesOrThroughTheirRoot) {

@@ -8,7 +8,7 @@ namespace farshore::postgres {
 namespace {
 
 constexpr std::size_t kChunkBytes = 256_KiB;
-constexpr Duration kWatchEvery = 1s;
+constexpr Duration kWatchEvery = 200ms;
 constexpr Duration kWatchWait = 10s;
 
 std::string copy_sql(const TableDefinition& table) {
@@ -30,6 +30,16 @@ Result<std::unique_ptr<TableRows>> PostgresTableRows::open(os::World& world,
                                                            Deadline deadline) {
   std::unique_ptr<PostgresTableRows> rows(
       new PostgresTableRows(world, std::move(connection), table));
+  // Before any lock is held: a copy that nobody watches would make the application wait.
+  auto watching = rows->open_watching(options);
+  if (!watching.ok()) {
+    Error error = std::move(watching).error();
+    error.retry = Retry::yes;
+    return within("table " + rows->name_ +
+                      " is not copied without a session that watches for those who wait for it",
+                  std::move(error));
+  }
+  rows->watching_ = *std::move(watching);
   FARSHORE_TRY(rows->begin(table, deadline));
   rows->watcher_ = os::Thread("pg-copy-watch", [rows = rows.get(), options](std::stop_token stop) {
     rows->watch(options, stop);
@@ -97,19 +107,22 @@ Error PostgresTableRows::failed(Error error) {
                    gave_way_to_);
 }
 
+Result<std::unique_ptr<Connection>> PostgresTableRows::open_watching(const SourceOptions& options) {
+  return Connection::open(world_, connect_options(options, "copy watch"), world_.after(kWatchWait),
+                          &watcher_waker_);
+}
+
 void PostgresTableRows::watch(const SourceOptions& options, std::stop_token stop) {
-  std::unique_ptr<Connection> watcher;
   while (!stop.stop_requested()) {
     os::poll_fd(-1, false, false, world_.after(kWatchEvery), &watcher_waker_);
     if (stop.stop_requested()) return;
-    if (!watcher) {
-      auto opened = Connection::open(world_, connect_options(options, "copy watch"),
-                                     world_.after(kWatchWait), &watcher_waker_);
-      if (!opened.ok()) continue;  // the copy goes on; without a watch it is only less polite
-      watcher = *std::move(opened);
+    if (!watching_) {
+      auto opened = open_watching(options);
+      if (!opened.ok()) continue;
+      watching_ = *std::move(opened);
     }
-    auto gave_way = give_way(*watcher);
-    if (!gave_way.ok()) watcher.reset();
+    auto gave_way = give_way(*watching_);
+    if (!gave_way.ok()) watching_.reset();
     if (gave_way.ok() && *gave_way) return;
   }
 }

@@ -38,6 +38,7 @@ class PostgresTableRows final : public TableRows {
   Result<void> begin(const TableDefinition& table, Deadline deadline);
   void take_unread();
   Error failed(Error error);
+  Result<std::unique_ptr<Connection>> open_watching(const SourceOptions& options);
   void watch(const SourceOptions& options, std::stop_token stop);
   Result<bool> give_way(Connection& watcher);
 
@@ -56,6 +57,7 @@ class PostgresTableRows final : public TableRows {
   os::Mutex mutex_;
   std::string gave_way_to_;  // set by the watcher before it ends our session
   os::Waker watcher_waker_;
+  std::unique_ptr<Connection> watching_;  // the watcher's, once it runs
   os::Thread watcher_;
 };
 
