@@ -10,6 +10,18 @@ namespace {
 
 // A lock that is not free within this time is left for the next refresh.
 constexpr const char* kLockTimeout = "SET lock_timeout = '500ms'";
+constexpr int kRefreshesLocked = 3;  // that are not worth a word
+
+// Of the locks on $1 those that ALTER PUBLICATION waits for, or ($2) all, the oldest first.
+constexpr const char* kHolderSql = R"(
+SELECT l.pid, l.mode, a.application_name, coalesce(a.xact_start::text, '')
+  FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND l.relation = to_regclass($1)::oid
+   AND ($2::boolean OR l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                                  'ExclusiveLock', 'AccessExclusiveLock'))
+ ORDER BY a.xact_start NULLS LAST LIMIT 1)";
 
 constexpr const char* kCatalogSql = R"(
 SELECT n.nspname, c.relname, c.relkind, rn.nspname, rc.relname, c.relpersistence = 'u',
@@ -94,7 +106,8 @@ Result<void> Publication::refresh(Connection& connection, Deadline deadline) {
     before = std::set<TableName>();
   }
   kept_out_now_.clear();
-  set_full(connection, choice, deadline);
+  locked_now_.clear();
+  FARSHORE_TRY(set_full(connection, choice, deadline));
   // Added first: partitions that are now published through their root are never out in between.
   FARSHORE_TRY(alter(connection, "ADD", without(choice.publish, *before), deadline));
   FARSHORE_TRY(alter(connection, "DROP", without(*before, choice.publish), deadline));
@@ -105,6 +118,7 @@ Result<void> Publication::refresh(Connection& connection, Deadline deadline) {
   note_taken(std::move(taken));
   tell_choice(choice, *before);
   kept_out_ = std::exchange(kept_out_now_, {});
+  locked_ = std::exchange(locked_now_, {});
   return {};
 }
 
@@ -140,8 +154,11 @@ Result<void> Publication::alter(Connection& connection, const char* verb,
     if (one.ok()) continue;
     if (!connection.usable() || connection.server_error().sqlstate.empty())
       return std::move(one).error();
-    if (one.error().kind == ErrorKind::timeout || one.error().kind == ErrorKind::not_found)
-      continue;  // locked, or dropped meanwhile: the next refresh sees
+    if (one.error().kind == ErrorKind::not_found) continue;  // dropped meanwhile
+    if (one.error().kind == ErrorKind::timeout) {
+      FARSHORE_TRY(tell_locked(connection, table, start + listed({table}), deadline));
+      continue;
+    }
     tell_kept_out(table, Severity::warning, "source.table_refused",
                   fmt::format("{}; as its owner: {}{};", one.error().what, start, listed({table})));
   }
@@ -149,7 +166,7 @@ Result<void> Publication::alter(Connection& connection, const char* verb,
 }
 
 // Only when the lock is free: a lock request that waits makes the application wait behind it.
-void Publication::set_full(Connection& connection, TableChoice& choice, Deadline deadline) {
+Result<void> Publication::set_full(Connection& connection, TableChoice& choice, Deadline deadline) {
   for (const TableName& table : choice.needs_full) {
     const std::string name = table.quoted();
     const std::string alter = fmt::format("ALTER TABLE ONLY {} REPLICA IDENTITY FULL", name);
@@ -168,9 +185,32 @@ void Publication::set_full(Connection& connection, TableChoice& choice, Deadline
           fmt::format("table {} has no key and cannot be given REPLICA IDENTITY FULL: {}; "
                       "as its owner: {};",
                       name, done.error().what, alter));
-    if (!connection.usable()) return;
+    if (!connection.usable()) return std::move(done).error();
     (void)connection.query("ROLLBACK", deadline);
+    if (wait) FARSHORE_TRY(tell_locked(connection, table, alter, deadline));
   }
+  return {};
+}
+
+Result<void> Publication::tell_locked(Connection& connection, const TableName& table,
+                                      const std::string& statement, Deadline deadline) {
+  const auto before = locked_.find(table);
+  const int refreshes = 1 + (before == locked_.end() ? 0 : before->second);
+  locked_now_[table] = refreshes;
+  if (refreshes < kRefreshesLocked) return {};
+  const bool any = statement.starts_with("ALTER TABLE");
+  FARSHORE_TRY_ASSIGN(const Rows holder,
+                      connection.query(kHolderSql, {table.quoted(), any ? "t" : "f"}, deadline));
+  const std::string who =
+      holder.count() == 0
+          ? std::string("another session")
+          : fmt::format("pid {} ({}, in a transaction since {}, {})", holder.text(0, 0),
+                        holder.text(0, 2), holder.text(0, 3), holder.text(0, 1));
+  tell_kept_out(table, Severity::warning, "source.table_locked",
+                fmt::format("table {} waits with `{}`: {} holds a lock on it; that is tried again "
+                            "until the lock is free",
+                            table.quoted(), statement, who));
+  return {};
 }
 
 void Publication::tell_choice(const TableChoice& choice, const std::set<TableName>& before) {

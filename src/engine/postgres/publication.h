@@ -3,7 +3,7 @@
 //
 // No statement of the application waits for us: every lock is asked for with a short lock_timeout,
 // and REPLICA IDENTITY FULL is set only when its lock is free at once. What did not succeed is
-// tried again at the next refresh.
+// tried again at the next refresh; a table that waits for several of them is told.
 #pragma once
 
 #include <map>
@@ -23,7 +23,7 @@ class Publication {
 
   // Makes the publication when it is missing, and lists in it what the rules choose now.
   // Differences to the refresh before are events: source.table_published, source.table_unpublished,
-  // source.table_keyless, source.table_unlogged, source.table_refused.
+  // source.table_keyless, source.table_unlogged, source.table_refused, source.table_locked.
   Result<void> refresh(Connection& connection, Deadline deadline);
   // How often tables, or partitions below a listed one, were found that it did not take before
   // under that name.
@@ -34,9 +34,12 @@ class Publication {
   Result<void> create(Connection& connection, Deadline deadline);
   Result<void> alter(Connection& connection, const char* verb, const std::set<TableName>& tables,
                      Deadline deadline);
-  void set_full(Connection& connection, TableChoice& choice, Deadline deadline);
+  Result<void> set_full(Connection& connection, TableChoice& choice, Deadline deadline);
   void tell_choice(const TableChoice& choice, const std::set<TableName>& before);
   void note_taken(std::map<TableName, std::string> taken);
+  // `statement` waited for a lock: from the third refresh on who holds it is told.
+  Result<void> tell_locked(Connection& connection, const TableName& table,
+                           const std::string& statement, Deadline deadline);
   // Once for each table and reason, and again when the reason was gone in between.
   void tell_kept_out(const TableName& table, Severity severity, const char* event,
                      const std::string& message);
@@ -46,7 +49,8 @@ class Publication {
   const std::string name_;                     // quoted
   std::map<TableName, std::string> kept_out_;  // last event of each
   std::map<TableName, std::string> kept_out_now_;
-  std::map<TableName, std::string> taken_;  // with partitions: memberships
+  std::map<TableName, int> locked_, locked_now_;  // for how many refreshes in a row
+  std::map<TableName, std::string> taken_;        // with partitions: memberships
   std::uint64_t joined_ = 0;
 };
 

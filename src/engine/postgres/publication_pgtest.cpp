@@ -109,6 +109,26 @@ TEST_P(PublicationOnServer, ALockedTableIsNeverQueuedForAndComesLater) {
   EXPECT_THAT(published(stream), ElementsAre("public.keyless", "public.locked"));
 }
 
+TEST_P(PublicationOnServer, ATableThatStaysLockedIsToldWithWhoHoldsIt) {
+  database_.run("CREATE TABLE locked (id int PRIMARY KEY); CREATE TABLE keyless (id int)");
+  TestSession holder(database_.conninfo(), "reindexer");
+  holder.run(
+      "BEGIN; LOCK TABLE locked IN SHARE UPDATE EXCLUSIVE MODE; INSERT INTO keyless VALUES (1)");
+  TestStream stream(database_, {{.match = "*", .identity_full = true}});
+  Publication publication(stream.options);
+  TestSession ours(database_.conninfo());
+  for (int time = 1; time <= 4; ++time) {
+    ASSERT_TRUE(publication.refresh(ours.connection(), soon()).ok());
+    for (const char* table : {"table public.locked waits", "table public.keyless waits"})
+      EXPECT_EQ(stream.told("source.table_locked", table), time >= 3) << time;
+  }
+  EXPECT_TRUE(stream.told("source.table_locked", "(reindexer, in a transaction since "));
+  EXPECT_EQ(stream.count("source.table_locked"), 2);
+  holder.run("COMMIT");
+  ASSERT_TRUE(publication.refresh(ours.connection(), soon()).ok());
+  EXPECT_THAT(published(stream), ElementsAre("public.keyless", "public.locked"));
+}
+
 TEST_P(PublicationOnServer, APartitionedTableIsPublishedWholeOrPartByPart) {
   database_.run(
       "CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);"

@@ -2,6 +2,7 @@
 // fresh database for each test, and a source that is read to its end.
 #pragma once
 
+#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <map>
@@ -124,6 +125,10 @@ class TestStream {
     for (const Event& event : events_)
       if (event.name == name && event.message.find(about) != std::string::npos) return true;
     return false;
+  }
+  int count(const std::string& name) {
+    os::Lock lock(mutex_);
+    return static_cast<int>(std::ranges::count(events_, name, &Event::name));
   }
   // Reads until `done(records)` or the time is over.
   template <class Done>
