@@ -1,11 +1,13 @@
 #include "engine/postgres/slot.h"
 
 #include "engine/postgres/quoting.h"
+#include "engine/postgres/standby_names.h"
 
 namespace farshore::postgres {
 namespace {
 
-// Columns that say why a slot was invalidated came with 16 (conflicting) and 17.
+// Columns that say why a slot was invalidated came with 16 (conflicting) and 17. Without
+// pg_read_all_stats a role sees its own WAL senders, but no sync_state.
 std::string state_sql(int server_version, const Uuid& stream) {
   const char* reason = server_version >= 170000   ? "s.invalidation_reason"
                        : server_version >= 160000 ? "CASE WHEN s.conflicting THEN 'conflict' END"
@@ -13,14 +15,16 @@ std::string state_sql(int server_version, const Uuid& stream) {
   return fmt::format(
       "SELECT d.oid, d.datname, "
       "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, "
-      "s.slot_name, s.plugin, s.database, COALESCE(s.active_pid, 0), s.wal_status, {}, "
+      "s.slot_name, s.plugin, s.database, COALESCE(s.active_pid, 0), s.wal_status, {2}, "
       "s.restart_lsn, s.confirmed_flush_lsn, "
-      "EXISTS (SELECT FROM pg_stat_replication r WHERE r.application_name = {} "
-      "AND r.sync_state IN ('sync', 'quorum')) "
+      "EXISTS (SELECT FROM pg_stat_replication r WHERE r.application_name = {0} "
+      "AND r.sync_state IN ('sync', 'quorum')), "
+      "EXISTS (SELECT FROM pg_stat_replication r WHERE r.application_name = {0} "
+      "AND r.sync_state IS NULL), current_setting('synchronous_standby_names') "
       "FROM pg_database d "
-      "LEFT JOIN pg_replication_slots s ON s.slot_name = {} "
+      "LEFT JOIN pg_replication_slots s ON s.slot_name = {1} "
       "WHERE d.datname = current_database()",
-      reason, quote_literal(application_name(stream)), quote_literal(slot_name(stream)));
+      quote_literal(application_name(stream)), quote_literal(slot_name(stream)), reason);
 }
 
 Result<Lsn> lsn_at(const Rows& rows, int column) {
@@ -37,7 +41,9 @@ Result<ServerState> read_server(Connection& connection, const Uuid& stream, Dead
   state.database_oid = rows.text(0, 0);
   state.database = rows.text(0, 1);
   FARSHORE_TRY_ASSIGN(state.position, lsn_at(rows, 2));
-  state.synchronous = rows.text(0, 11) == "t";
+  const bool hidden = rows.text(0, 12) == "t";
+  state.synchronous = rows.text(0, 11) == "t" ||
+                      (hidden && names_standby(rows.text(0, 13), application_name(stream)));
   if (rows.is_null(0, 3)) return state;
   SlotState slot;
   slot.plugin = rows.text(0, 4);

@@ -24,8 +24,9 @@ struct SlotState {
 struct ServerState {
   std::string database_oid;
   std::string database;
-  Lsn position;              // end of its log
-  bool synchronous = false;  // synchronous_standby_names has our capture session
+  Lsn position;  // end of its log
+  // Commits wait for our capture session, or, where the role may not see that, can come to.
+  bool synchronous = false;
   std::optional<SlotState> slot;
 };
 

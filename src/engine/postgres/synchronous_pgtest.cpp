@@ -135,6 +135,30 @@ TEST_P(SynchronousOnServer, TheSourceKnowsThatCommitsWait) {
   EXPECT_TRUE(eventually([&] { return !stream_.source->progress().commits_wait; }));
 }
 
+// pg_stat_replication hides sync_state from it.
+TEST_P(SynchronousOnServer, ARoleOfLeastPrivilegeKnowsThatCommitsWaitToo) {
+  set_name("");
+  database_.run(
+      "DO $$ BEGIN CREATE ROLE least LOGIN REPLICATION; EXCEPTION WHEN duplicate_object THEN END "
+      "$$; ALTER TABLE t OWNER TO least; GRANT CREATE ON DATABASE " +
+      database_.name() + " TO least");
+  TestStream least(database_, {{.match = "public.t"}});
+  least.options.conninfo += " user=least";
+  least.start();
+  Capturing reading(least);
+  const auto waits = [&] { return least.source->progress().commits_wait; };
+  const std::string name = application_name(least.options.stream);
+  ASSERT_TRUE(eventually([&] { return !least.source->progress().server_position.empty(); }));
+  EXPECT_FALSE(waits());
+  set_name("ANY 1 (other, \"" + name + "\")");
+  EXPECT_TRUE(eventually(waits));
+  set_name("other, " + name + "1");
+  EXPECT_TRUE(eventually([&] { return !waits(); }));
+  set_name("*");
+  EXPECT_TRUE(eventually(waits));
+  set_name("");
+}
+
 TEST_P(SynchronousOnServer, UnpublishedAndEmptyTransactionsDoNotWait) {
   for (const char* level : {"remote_write", "remote_apply"}) {
     for (const char* sql : {"INSERT INTO unpublished DEFAULT VALUES", "SELECT pg_current_xact_id()",
