@@ -169,8 +169,11 @@ Result<std::unique_ptr<Connection>> Connection::open(os::World&, const ConnectOp
   auto set = [&](std::string_view name, std::string_view value) {
     session += fmt::format("{}-c {}={}", session.empty() ? "" : " ", name, option_value(value));
   };
-  for (auto [name, value] : kSessionSettings) set(name, value);
-  for (const auto& [name, value] : options.settings) set(name, value);
+  for (auto [name, value] : kSessionSettings)
+    if (std::ranges::find(options.settings, name, &Setting::first) == options.settings.end())
+      set(name, value);
+  for (const auto& [name, value] : options.settings)
+    if (value) set(name, *value);
 
   std::vector<const char*> keywords, values;
   auto add = [&](const char* keyword, const char* value) {

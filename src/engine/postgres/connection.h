@@ -32,14 +32,17 @@ struct PasswordSource {
   std::string environment;  // name of a variable
 };
 
+// Name and value of a session setting; no value: as the server has it for this role.
+using Setting = std::pair<std::string, std::optional<std::string>>;
+
 struct ConnectOptions {
   std::string conninfo;  // libpq keywords or URI, without password
   PasswordSource password;
   std::string application_name;
   bool replication = false;  // replication=database
-  // Session settings, name and value. Every session gets: synchronous_commit=local, datestyle=ISO,
+  // Every session gets, unless said here: synchronous_commit=local, datestyle=ISO,
   // intervalstyle=postgres, extra_float_digits=3, statement and idle timeouts off, UTF-8.
-  std::vector<std::pair<std::string, std::string>> settings;
+  std::vector<Setting> settings;
 };
 
 // What the server said of a statement that it refused.

@@ -138,6 +138,15 @@ TEST_P(ConnectionOnServer, SessionsRunAtLocalWhateverTheServerSays) {
   EXPECT_EQ(shown("search_path"), "\"a b\", \"c\\d\"");
 }
 
+TEST_P(ConnectionOnServer, ASettingCanBeLeftToTheServer) {
+  auto connection = *Connection::open(
+      test_world(),
+      {.conninfo = server_.conninfo(), .settings = {{"synchronous_commit", std::nullopt}}}, soon());
+  auto rows = connection->query("SHOW synchronous_commit", soon());
+  ASSERT_TRUE(rows.ok());
+  EXPECT_EQ(rows->text(0, 0), "on");
+}
+
 TEST_P(ConnectionOnServer, CopyGoesInAndOutInAnyPieces) {
   auto connection = *open(server_.conninfo());
   ASSERT_TRUE(connection->query("CREATE TEMPORARY TABLE t (id int, v text)", soon()).ok());
