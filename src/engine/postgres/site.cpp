@@ -1,5 +1,6 @@
 #include "engine/postgres/site.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <set>
@@ -89,7 +90,7 @@ class PostgresSite final : public Site {
       FARSHORE_TRY_ASSIGN(
           Rows rows,
           connection->query(
-              "SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname NOT IN "
+              "SELECT nspname FROM pg_namespace WHERE nspname NOT IN "
               "('information_schema', 'farshore') AND nspname NOT LIKE 'pg\\_%' ORDER BY 1",
               world_.after(kAnswerWait)));
       std::vector<std::string> schemas;
@@ -105,17 +106,16 @@ class PostgresSite final : public Site {
                           "c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog',"
                           "'information_schema','farshore') ORDER BY 1, 2",
                           world_.after(kAnswerWait)));
-    std::vector<std::string> tables;
-    std::set<TableOwner> owners;
+    std::vector<OwnedTable> tables;
     for (int row = 0; row < rows.count(); ++row) {
       const std::string name = fmt::format("{}.{}", rows.text(row, 0), rows.text(row, 1));
-      if (!takes(options_, name)) continue;
-      tables.push_back(quote_qualified(rows.text(row, 0), rows.text(row, 1)));
-      if (rows.text(row, 2) != user)
-        owners.insert({std::string(rows.text(row, 2)), rows.text(row, 3) == "t"});
+      if (takes(options_, name))
+        tables.push_back({.schema = std::string(rows.text(row, 0)),
+                          .name = std::string(rows.text(row, 1)),
+                          .owner = std::string(rows.text(row, 2)),
+                          .superuser_owns = rows.text(row, 3) == "t"});
     }
-    return source_grants(user, database, connection->server_version(), tables,
-                         {owners.begin(), owners.end()});
+    return source_grants(user, database, tables);
   }
 
  private:
@@ -132,7 +132,10 @@ class PostgresSite final : public Site {
   }
 
   Result<std::unique_ptr<Connection>> open() {
-    return Connection::open(world_, options_.connect, world_.after(kConnectWait));
+    ConnectOptions connect = options_.connect;
+    // A commit that only reads waits for nobody, and `check` sees what others have.
+    connect.settings.emplace_back("synchronous_commit", std::nullopt);
+    return Connection::open(world_, connect, world_.after(kConnectWait));
   }
 
   os::World& world_;
@@ -150,7 +153,9 @@ std::vector<std::vector<std::string>> SiteQuestions::table(const std::string& sq
   std::vector<std::vector<std::string>> out;
   if (!rows.ok()) {
     add(FindingLevel::warning, "not_checked", site(),
-        "a catalog could not be read: " + rows.error().what, "");
+        "a catalog could not be read: " + rows.error().what,
+        fmt::format("give its role what `farshore grants {}` prints, and run check again",
+                    options_.name));
     return out;
   }
   for (int row = 0; row < rows->count(); ++row) {
@@ -167,6 +172,14 @@ bool SiteQuestions::takes(const std::string& table) const {
 
 const TableRule* SiteQuestions::rule(const std::string& table) const {
   return rule_for(options_, table);
+}
+
+std::string listed(const std::vector<std::string>& names, std::size_t most) {
+  std::string out;
+  for (std::size_t i = 0; i < std::min(names.size(), most); ++i)
+    out += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > most) out += fmt::format(" and {} more", names.size() - most);
+  return out;
 }
 
 std::string SiteQuestions::value(const std::string& sql) {
@@ -196,14 +209,16 @@ void check_both(SiteQuestions& ask) {
     ask.add(FindingLevel::error, "version", ask.site(),
             fmt::format("the server is PostgreSQL {}: 14 or newer is needed",
                         ask.setting("server_version")),
-            "");
+            "upgrade the server to PostgreSQL 14 or newer (pg_upgrade)");
   const std::string encoding = ask.setting("server_encoding");
   if (encoding != "UTF8")
     ask.add(encoding == "SQL_ASCII" ? FindingLevel::error : FindingLevel::warning, "encoding",
             ask.site(),
             fmt::format("the database's encoding is {}: text travels as UTF-8{}", encoding,
                         encoding == "SQL_ASCII" ? ", and SQL_ASCII cannot be converted" : ""),
-            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0;");
+            fmt::format("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0;  -- then move the "
+                        "data there with pg_dump, and name it in the site's dsn",
+                        quote_identifier(ask.value("SELECT current_database()") + "_utf8")));
   const std::string offset = ask.value("SELECT extract(epoch FROM clock_timestamp())");
   const double seconds = std::atof(offset.c_str());
   const double own = seconds_of(ask.now().time_since_epoch());
@@ -216,35 +231,43 @@ void check_both(SiteQuestions& ask) {
         "run a time service (chrony, systemd-timesyncd) on both machines");
 }
 
-std::string source_grants(const std::string& role, const std::string& database, int server_version,
-                          const std::vector<std::string>& tables,
-                          const std::vector<TableOwner>& owners) {
-  (void)server_version;
+std::string source_grants(const std::string& role, const std::string& database,
+                          const std::vector<OwnedTable>& tables) {
   const std::string who = quote_identifier(role);
   std::string sql = fmt::format(
       "-- run as a superuser or the owner of the database, connected to {0}\n"
       "ALTER ROLE {1} REPLICATION;                       -- to read the log\n"
       "GRANT CONNECT, CREATE ON DATABASE {0} TO {1};     -- to make the publication\n",
       quote_identifier(database), who);
-  std::string last_schema;
-  for (const std::string& table : tables) {
-    const std::string schema = table.substr(0, table.find('.'));
-    if (schema != last_schema) sql += fmt::format("GRANT USAGE ON SCHEMA {} TO {};\n", schema, who);
-    last_schema = schema;
-    sql += fmt::format("GRANT SELECT ON {} TO {};\n", table, who);
+  std::string last_schema, of_superusers;
+  std::set<std::string> owners;
+  for (const OwnedTable& table : tables) {
+    const std::string name = quote_qualified(table.schema, table.name);
+    if (table.schema != last_schema)
+      sql += fmt::format("GRANT USAGE ON SCHEMA {} TO {};\n", quote_identifier(table.schema), who);
+    last_schema = table.schema;
+    sql += fmt::format("GRANT SELECT ON {} TO {};\n", name, who);
+    if (table.owner == role) continue;
+    if (table.superuser_owns)
+      of_superusers += fmt::format("--   ALTER TABLE {} OWNER TO {};\n", name, who);
+    else
+      owners.insert(quote_identifier(table.owner));
   }
-  if (!owners.empty())
+  sql += fmt::format(
+      "-- Optional; `farshore check` says what falls away without it (senders_hidden):\n"
+      "--   GRANT pg_read_all_stats TO {};\n",
+      who);
+  if (!owners.empty() || !of_superusers.empty())
     sql +=
         "-- Only an owner may publish a table. Instead, an owner may add the tables to the "
         "publication by hand: without\n"
         "-- these lines `farshore events` prints each ALTER PUBLICATION that is missing.\n";
-  for (const TableOwner& owner : owners)
-    sql += owner.is_superuser
-               ? fmt::format(
-                     "-- {0} is a superuser: being its member would make {1} one. Give its tables "
-                     "another owner:\n--   ALTER TABLE ... OWNER TO ...;\n",
-                     quote_identifier(owner.name), who)
-               : fmt::format("GRANT {} TO {};\n", quote_identifier(owner.name), who);
+  for (const std::string& owner : owners) sql += fmt::format("GRANT {} TO {};\n", owner, who);
+  if (!of_superusers.empty())
+    sql += fmt::format(
+        "-- These are a superuser's: being its member would make {0} one. Give them to {0}, or to "
+        "a role that is no\n-- superuser and is granted to {0}:\n{1}",
+        who, of_superusers);
   return sql;
 }
 
@@ -257,7 +280,7 @@ std::string target_grants(const std::string& role, const std::string& database, 
       "Farshore\n",
       quote_identifier(database), who);
   for (const std::string& schema : schemas)
-    sql += fmt::format("GRANT USAGE, CREATE ON SCHEMA {} TO {};\n", schema, who);
+    sql += fmt::format("GRANT USAGE, CREATE ON SCHEMA {} TO {};\n", quote_identifier(schema), who);
   for (const char* function :
        {"pg_replication_origin_create(text)", "pg_replication_origin_drop(text)",
         "pg_replication_origin_oid(text)", "pg_replication_origin_session_setup(text)",
@@ -280,11 +303,11 @@ std::string target_grants(const std::string& role, const std::string& database, 
         "-- before PostgreSQL 15 only a superuser may set session_replication_role: without it "
         "triggers and foreign "
         "keys of the target fire\n";
-  sql += fmt::format(
-      "-- Tables that exist already and that somebody else owns:\n"
-      "--   GRANT USAGE ON SCHEMA s TO {0}; GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL "
-      "TABLES IN SCHEMA s TO {0};\n",
-      who);
+  sql += "-- For tables that exist already and that somebody else owns:\n";
+  for (const std::string& schema : schemas)
+    sql += fmt::format(
+        "--   GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {} TO {};\n",
+        quote_identifier(schema), who);
   return sql;
 }
 

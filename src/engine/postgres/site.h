@@ -24,17 +24,17 @@ struct SiteOptions {
 
 std::unique_ptr<Site> make_site(os::World& world, SiteOptions options);
 
-struct TableOwner {
-  std::string name;
-  bool is_superuser = false;
-  friend auto operator<=>(const TableOwner&, const TableOwner&) = default;
+// A table that the stream takes at its source.
+struct OwnedTable {
+  std::string schema, name;
+  std::string owner;
+  bool superuser_owns = false;
 };
 
-// SQL for least privilege; pure. `tables`: qualified, quoted names at a source, `owners` theirs;
-// `schemas`: those that a target has; at a target they are made by us.
-std::string source_grants(const std::string& role, const std::string& database, int server_version,
-                          const std::vector<std::string>& tables,
-                          const std::vector<TableOwner>& owners);
+// SQL for least privilege; pure; names come as they are in the catalog. `tables`: in the order of
+// their schemas; `schemas`: those that a target has; at a target tables are made by us.
+std::string source_grants(const std::string& role, const std::string& database,
+                          const std::vector<OwnedTable>& tables);
 std::string target_grants(const std::string& role, const std::string& database, int server_version,
                           const std::vector<std::string>& schemas);
 

@@ -44,8 +44,13 @@ class SiteQuestions {
   std::vector<Finding> findings_;
 };
 
-void check_both(SiteQuestions& ask);    // version, encoding, clock, privileges of any part
-void check_source(SiteQuestions& ask);  // site_source.cpp
-void check_target(SiteQuestions& ask);  // site_target.cpp
+// "a, b", of more than `most` the first ones and how many there are besides.
+constexpr std::size_t kNamesMax = 20;
+std::string listed(const std::vector<std::string>& names, std::size_t most = kNamesMax);
+
+void check_both(SiteQuestions& ask);      // version, encoding, clock, privileges of any part
+void check_source(SiteQuestions& ask);    // site_source.cpp
+void check_left_out(SiteQuestions& ask);  // site_left_out.cpp: at a source
+void check_target(SiteQuestions& ask);    // site_target.cpp
 
 }  // namespace farshore::postgres

@@ -1,7 +1,10 @@
 // What a source must be and have: log, slots, senders, privileges, keys, and what logical
 // replication leaves out.
+#include <algorithm>
+
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/site_question.h"
+#include "engine/postgres/standby_names.h"
 
 namespace farshore::postgres {
 namespace {
@@ -52,16 +55,25 @@ void check_log(SiteQuestions& ask) {
             "keep it above the stream's source.wal_max");
 }
 
+// Whether a commit can wait for a WAL sender of ours. Where the stream is not known here, each name
+// that Farshore gives is taken for ours.
+bool waits_for_us(const std::string& names, const std::string& own) {
+  if (!own.empty()) return names_standby(names, own);
+  return std::ranges::any_of(standby_names(names), [](const std::string& name) {
+    return name == "*" || name.starts_with("farshore_");
+  });
+}
+
 // A set name acts on every session of the server, in every database.
 void check_synchronous(SiteQuestions& ask) {
   const std::string names = ask.setting("synchronous_standby_names");
-  if (names.empty()) return;
   const Uuid& stream = ask.options().stream;
   const std::string own = stream.is_nil() ? "" : application_name(stream);
-  const bool ours = names.find('*') != std::string::npos ||
-                    (!own.empty() && names.find(own) != std::string::npos);
-  if (!ours) return;
-  const std::string level = ask.setting("synchronous_commit");
+  if (!waits_for_us(names, own)) return;
+  // What is set for our role says nothing of others.
+  const std::string level = ask.value(
+      "SELECT CASE WHEN source IN ('user', 'database user') THEN 'on' ELSE setting END FROM "
+      "pg_settings WHERE name = 'synchronous_commit'");
   if (level != "local" && level != "off")
     ask.add(FindingLevel::warning, "synchronous_standby", ask.site(),
             fmt::format("synchronous_standby_names = '{}' and synchronous_commit is '{}': every "
@@ -72,7 +84,7 @@ void check_synchronous(SiteQuestions& ask) {
             "raise it per role or "
             "transaction: remote_write = near, remote_apply = far");
   if (!own.empty() &&
-      ask.number("SELECT count(*) FROM pg_stat_replication WHERE application_name = " +
+      ask.number("SELECT count(*) FROM pg_stat_replication WHERE lower(application_name) = " +
                  quote_literal(own)) > 1)
     ask.add(
         FindingLevel::error, "synchronous_name_twice", ask.site(),
@@ -80,12 +92,16 @@ void check_synchronous(SiteQuestions& ask) {
         "stop the other client of that name");
 }
 
-std::string superuser_remedy(const std::string& table, const std::string& owner) {
-  return fmt::format(
-      "ALTER TABLE {} OWNER TO ...;  -- a role that is no superuser, and GRANT it; membership in "
-      "{} "
-      "would make ours a superuser",
-      table, owner);
+void check_statistics(SiteQuestions& ask) {
+  if (ask.yes("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')")) return;
+  const std::string who = ask.value("SELECT quote_ident(current_user)");
+  ask.add(FindingLevel::note, "senders_hidden", ask.site(),
+          fmt::format("role {} does not see which standby commits wait for, nor since when others' "
+                      "transactions run: a stream that synchronous_standby_names lists goes before "
+                      "other streams on the link even while another standby is chosen, and of a "
+                      "transaction that a new slot waits for only its number is said",
+                      who),
+          fmt::format("GRANT pg_read_all_stats TO {};", who));
 }
 
 void check_privileges(SiteQuestions& ask) {
@@ -103,24 +119,35 @@ void check_privileges(SiteQuestions& ask) {
   const std::string sql = fmt::format(
       "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || "
       "quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), "
-      "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, {} FROM pg_class c "
-      "JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o "
+      "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, {}, "
+      "row_security_active(c.oid), has_schema_privilege(n.oid, 'USAGE'), quote_ident(n.nspname) "
+      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "JOIN pg_roles o "
       "ON o.oid = c.relowner WHERE c.relkind IN ('r','p') AND c.relpersistence = 'p' "
       "AND {} ORDER BY 1",
       kHasIdentity, kUserSchemas);
   for (const auto& row : ask.table(sql)) {
     if (!ask.takes(row[0])) continue;
     if (stays_out(ask, row[0], row[6] == "t")) continue;
-    if (row[2] != "t")
+    if (row[2] != "t" || row[8] != "t")
       ask.add(FindingLevel::error, "no_select", ask.site() + ", table " + row[1],
               fmt::format("role {} may not read the table", who),
-              fmt::format("GRANT SELECT ON {} TO {};", row[1], who));
+              (row[8] == "t" ? "" : fmt::format("GRANT USAGE ON SCHEMA {} TO {}; ", row[9], who)) +
+                  fmt::format("GRANT SELECT ON {} TO {};", row[1], who));
     if (row[3] != "t")
       ask.add(FindingLevel::error, "not_owner", ask.site() + ", table " + row[1],
               fmt::format("only its owner may publish the table; role {} is not a member of {}{}",
                           who, row[4], row[5] == "t" ? ", which is a superuser" : ""),
-              row[5] == "t" ? superuser_remedy(row[1], row[4])
-                            : fmt::format("GRANT {} TO {};", row[4], who));
+              row[5] == "t"
+                  ? fmt::format("ALTER TABLE {0} OWNER TO {1};  -- or to a role that is no "
+                                "superuser, and is granted to {1}: membership in {2} "
+                                "would make it one",
+                                row[1], who, row[4])
+                  : fmt::format("GRANT {} TO {};", row[4], who));
+    if (row[7] == "t")
+      ask.add(FindingLevel::error, "row_security", ask.site() + ", table " + row[1],
+              fmt::format("row level security applies to role {}: the table cannot be copied", who),
+              fmt::format("ALTER ROLE {} BYPASSRLS;", who));
   }
 }
 
@@ -147,70 +174,14 @@ void check_tables(SiteQuestions& ask) {
       ask.add(FindingLevel::warning, "no_replica_identity", object,
               "the table has no primary key: it stays out, since publishing it would make the "
               "application's own UPDATE fail",
-              fmt::format("ALTER TABLE {0} ADD PRIMARY KEY (...);  -- or: ALTER TABLE {0} REPLICA "
-                          "IDENTITY FULL;  -- or "
-                          "`identity: full` in its rule",
+              fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;  -- or a primary key, by which "
+                          "its changes are applied faster; or `identity: full` in its rule",
                           row[1]));
   }
   if (unmatched.empty()) return;
-  std::string names;
-  for (std::size_t i = 0; i < unmatched.size() && i < 10; ++i)
-    names += (i == 0 ? "" : ", ") + unmatched[i];
-  if (unmatched.size() > 10) names += fmt::format(" and {} more", unmatched.size() - 10);
   ask.add(FindingLevel::note, "not_matched", ask.site(),
-          "no rule of the stream takes these tables: " + names,
+          "no rule of the stream takes these tables: " + listed(unmatched),
           "add a rule to the stream's `tables`, or `exclude: true` to say so on purpose");
-}
-
-// What logical replication carries not at all.
-void check_left_out(SiteQuestions& ask) {
-  const std::int64_t large =
-      ask.number("SELECT count(*) FROM (SELECT FROM pg_largeobject_metadata LIMIT 1000) l");
-  if (large > 0)
-    ask.add(FindingLevel::warning, "large_objects", ask.site(),
-            fmt::format("large objects are not replicated: {}{}", large == 1000 ? "more than " : "",
-                        large),
-            "move their contents into bytea columns");
-  auto count = [&](const std::string& kinds) {
-    return ask.number(
-        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-        "c.relkind IN (" +
-        kinds + ") AND " + kUserSchemas);
-  };
-  if (const std::int64_t n = count("'S'"); n > 0)
-    ask.add(FindingLevel::note, "sequences", ask.site(),
-            fmt::format("sequences have values that are not in the log: {}; set them on the target "
-                        "before you move there",
-                        n),
-            "");
-  if (const std::int64_t n = count("'v','m'"); n > 0)
-    ask.add(FindingLevel::note, "views", ask.site(),
-            fmt::format("views and materialized views are not made on the target: {}", n),
-            "pg_dump --schema-only");
-  if (const std::int64_t n = count("'f'"); n > 0)
-    ask.add(FindingLevel::note, "foreign_tables", ask.site(),
-            fmt::format("foreign tables are not replicated: {}", n), "");
-  if (const std::int64_t n =
-          ask.number("SELECT count(*) FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN "
-                     "pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND " +
-                     kUserSchemas);
-      n > 0)
-    ask.add(FindingLevel::note, "triggers", ask.site(),
-            fmt::format("triggers are not made on the target: {}", n),
-            "pg_dump --schema-only --section=post-data");
-  if (const std::int64_t n =
-          ask.number("SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
-                     "WHERE " +
-                     kUserSchemas);
-      n > 0)
-    ask.add(FindingLevel::note, "functions", ask.site(),
-            fmt::format("functions are not made on the target: {}", n), "pg_dump --schema-only");
-  if (ask.yes("SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-              "WHERE c.relacl IS NOT "
-              "NULL AND c.relkind IN ('r','p') AND " +
-              kUserSchemas + ")"))
-    ask.add(FindingLevel::note, "grants", ask.site(), "roles and grants are not made on the target",
-            "pg_dumpall --roles-only; pg_dump --schema-only");
 }
 
 }  // namespace
@@ -218,6 +189,7 @@ void check_left_out(SiteQuestions& ask) {
 void check_source(SiteQuestions& ask) {
   check_log(ask);
   check_synchronous(ask);
+  check_statistics(ask);
   check_privileges(ask);
   check_tables(ask);
   check_left_out(ask);

@@ -16,8 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 1;            // of the description
-constexpr std::size_t kNamesMax = 10;  // in one message
+constexpr int kVersion = 1;  // of the description
 
 // The tables of `w(schema, name)`, all partitions below and all partitioned tables above them,
 // parents first.
@@ -54,14 +53,6 @@ SELECT n.nspname, c.relname, f.kind, quote_ident(f.name), f.enabled
         UNION ALL SELECT ev_class, 'rule', rulename, ev_enabled FROM pg_rewrite)
        f(relation, kind, name, enabled) ON f.relation = c.oid AND f.enabled IN ('A', 'R')
  ORDER BY 1, 2, 3, 4)";
-
-std::string listed(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), kNamesMax); ++i)
-    out += (i == 0 ? "" : ", ") + names[i];
-  if (names.size() > kNamesMax) out += fmt::format(" and {} more", names.size() - kNamesMax);
-  return out;
-}
 
 struct Description {
   SharedDefinitions shared;
@@ -142,7 +133,7 @@ class TableComparison {
       lines += sql + "; ";
     ask_.add(FindingLevel::error, "table_missing", object(table),
              "the table was copied and is no longer here",
-             fmt::format("{} -- then: farshore stream resnapshot ... --table {}", lines,
+             fmt::format("{} -- then: farshore stream resnapshot STREAM --table {}", lines,
                          table.quoted_name()));
   }
 
