@@ -36,6 +36,8 @@ class Check {
       : world_(world), config_(config), region_(std::move(region)), elsewhere_(elsewhere) {}
 
   void check(const config::StreamConfig& stream);
+  // Its certificates, where they are here.
+  void check(const config::RegionConfig& region);
   std::vector<api::FindingView> take() { return std::move(findings_); }
 
  private:
@@ -146,6 +148,34 @@ void Check::check(const config::StreamConfig& stream) {
   for (const config::TargetConfig& target : stream.to) compare(stream, target.site);
 }
 
+void Check::check(const config::RegionConfig& region) {
+  // What expires ends with the command that renews it.
+  const auto add_one = [&](FindingLevel level, const std::string& what, std::string remedy) {
+    const std::size_t command = what.find(": farshore ");
+    if (command != std::string::npos) remedy = what.substr(command + 2);
+    add("", {{.level = level,
+              .code = "certificate",
+              .object = "region " + region.name,
+              .message = what.substr(0, command),
+              .remedy = std::move(remedy)}});
+  };
+  const auto files = identity::check_region_files(world_, region.tls, region.name);
+  if (!files.ok()) {
+    const bool missing = files.error().kind == ErrorKind::not_found;
+    if (missing && region_.empty()) return;  // on another machine
+    return add_one(FindingLevel::error, files.error().what,
+                   missing ? fmt::format("cp ca.crt {0}.crt {0}.key {1}/", region.name, region.tls)
+                           : "farshore cert show  -- then as it is said above");
+  }
+  for (const std::string& name : {std::string("ca"), region.name}) {
+    const auto facts =
+        identity::read_certificate(world_.files(), fmt::format("{}/{}.crt", region.tls, name));
+    if (!facts.ok()) continue;
+    const std::string warning = identity::expiry_warning(*facts, world_.clock().wall());
+    if (!warning.empty()) add_one(FindingLevel::warning, warning, "");
+  }
+}
+
 // tcp_wmem and tcp_rmem: the third number is what a connection may grow to.
 std::uint64_t kernel_maximum(os::Files& files, const std::string& name) {
   auto file = files.open("/proc/sys/net/ipv4/" + name, os::OpenMode::read);
@@ -197,6 +227,8 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
     run.check(stream);
   }
   if (!found && !stream_name.empty()) return config::unknown_stream(config, stream_name);
+  for (const config::RegionConfig& candidate : config.regions)
+    if (region.empty() || candidate.name == region) run.check(candidate);
   return run.take();
 }
 
@@ -216,20 +248,8 @@ Result<std::string> check_text(const cli::CheckArguments& arguments) {
   FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, arguments.config));
   if (!arguments.region.empty() && config.region(arguments.region) == nullptr)
     return config::unknown_region(config, arguments.region);
-  FARSHORE_TRY_ASSIGN(auto findings, check(*world, config, arguments.region, arguments.stream));
-  for (const config::RegionConfig& region : config.regions) {
-    if (!arguments.region.empty() && region.name != arguments.region) continue;
-    auto files = identity::check_region_files(*world, region.tls, region.name);
-    const bool elsewhere =
-        arguments.region.empty() && !files.ok() && files.error().kind == ErrorKind::not_found;
-    if (files.ok() || elsewhere) continue;
-    findings.push_back({.level = api::FindingView::Level::error,
-                        .code = "certificate",
-                        .stream = "",
-                        .object = "region " + region.name,
-                        .message = files.error().what,
-                        .remedy = ""});
-  }
+  FARSHORE_TRY_ASSIGN(const auto findings,
+                      check(*world, config, arguments.region, arguments.stream));
   return api::to_json(findings).dump();
 }
 
