@@ -22,7 +22,7 @@ struct SourceUnderTest : Port {
   virtual Deadline soon(Duration d) = 0;
   virtual void commit(int changes) = 0;
   virtual void large(LargeEnd end) = 0;  // a transaction that is sent while it runs
-  virtual void beat() = 0;
+  virtual HeartbeatWriter& heartbeat() = 0;
   // Until the server itself has heard that it may forget all up to there.
   virtual void wait_released(const Position& position) = 0;
 };
@@ -71,6 +71,10 @@ class SourceContract : public testing::TestWithParam<SourceSetup> {
     return all;
   }
   Source& source() { return database_->source(); }
+  void beat() {
+    const auto beaten = database_->heartbeat().beat(database_->soon(20s));
+    ASSERT_TRUE(beaten.ok()) << beaten.error().what;
+  }
 
   std::unique_ptr<SourceUnderTest> database_ = GetParam().make();
   std::string identity_;
@@ -156,7 +160,7 @@ TEST_P(SourceContract, WhatWasReleasedIsGoneAndAnAcknowledgementNeverGoesBack) {
 TEST_P(SourceContract, AHeartbeatComesAmongTheTransactionsWhereItWasCommitted) {
   start();
   database_->commit(1);
-  database_->beat();
+  beat();
   database_->commit(1);
   std::string order;
   for (const Record& record : read(2, &commits)) {
@@ -164,6 +168,22 @@ TEST_P(SourceContract, AHeartbeatComesAmongTheTransactionsWhereItWasCommitted) {
     if (record.kind == RecordKind::heartbeat) order += 'h';
   }
   EXPECT_EQ(order, "chc");
+}
+
+TEST_P(SourceContract, EachBeatIsOneHeartbeatThatHoldsNothingElse) {
+  start();
+  for (int i = 0; i < 3; ++i) beat();
+  std::vector<Record> all =
+      read(3, [](const Record& record) { return record.kind == RecordKind::heartbeat; });
+  std::erase_if(all, [](const Record& record) { return record.kind == RecordKind::session; });
+  ASSERT_EQ(all.size(), 3U);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_EQ(all[i].changes, 0U);
+    if (i > 0) {
+      EXPECT_NE(all[i].position, all[i - 1].position);
+      EXPECT_GE(all[i].commit_time, all[i - 1].commit_time);
+    }
+  }
 }
 
 TEST_P(SourceContract, ALargeTransactionComesInPartsAndItsAbortedPartIsNamed) {

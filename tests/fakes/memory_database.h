@@ -105,6 +105,18 @@ class MemorySource final : public Source {
   bool interrupted_ = false;
 };
 
+class MemoryHeartbeatWriter final : public HeartbeatWriter {
+ public:
+  explicit MemoryHeartbeatWriter(MemoryDatabase& database) : database_(database) {}
+  Result<void> beat(Deadline) override {
+    database_.heartbeat();
+    return {};
+  }
+
+ private:
+  MemoryDatabase& database_;
+};
+
 // A stream whose tables are there already: nothing to copy.
 struct NoTables final : SnapshotSource {
   Result<std::vector<SourceTable>> tables() override { return std::vector<SourceTable>(); }

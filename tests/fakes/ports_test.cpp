@@ -4,11 +4,13 @@
 
 #include "change/test_log.h"
 #include "fakes/memory_database.h"
+#include "fakes/memory_site.h"
 #include "fakes/memory_tables.h"
 #include "fakes/memory_target.h"
 #include "os/real/real_world.h"
 #include "sink/copy_contract.h"
 #include "sink/sink_contract.h"
+#include "site/site_contract.h"
 #include "source/source_contract.h"
 
 namespace farshore {
@@ -31,13 +33,14 @@ class MemoryDatabaseUnderTest final : public SourceUnderTest {
     else
       database_.commit_streamed(xid);
   }
-  void beat() override { database_.heartbeat(); }
+  HeartbeatWriter& heartbeat() override { return heartbeat_; }
   void wait_released(const Position&) override {}
 
  private:
   std::unique_ptr<os::World> world_ = os::make_real_world(std::nullopt);
   fakes::MemoryDatabase database_{*world_};
   fakes::MemorySource source_{*world_, database_};
+  fakes::MemoryHeartbeatWriter heartbeat_{database_};
 };
 
 INSTANTIATE_TEST_SUITE_P(Memory, SourceContract,
@@ -132,6 +135,30 @@ INSTANTIATE_TEST_SUITE_P(Memory, CopyContract,
                          testing::Values(CopySetup{
                              "memory", [] { return std::make_unique<MemoryTablesUnderTest>(); }}),
                          copy_setup_name);
+
+class MemorySitesUnderTest final : public SiteUnderTest {
+ public:
+  MemorySitesUnderTest() {
+    source_.name = "orders-us";
+    target_.name = "orders-eu";
+    away_.reachable = false;
+  }
+  Site& source() override { return source_; }
+  Site& target() override { return target_; }
+  Site& unreachable() override { return away_; }
+  void run_at_source(const std::string& sql) override { source_.granted.insert(sql); }
+  void run_at_target(const std::string& sql) override { target_.granted.insert(sql); }
+  void make_tables() override { source_.tables = target_.tables = {{"t", {"id", "v"}}}; }
+  void take_column_from_target() override { target_.tables["t"].erase("v"); }
+
+ private:
+  fakes::MemorySite source_, target_, away_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Memory, SiteContract,
+                         testing::Values(SiteSetup{
+                             "memory", [] { return std::make_unique<MemorySitesUnderTest>(); }}),
+                         site_setup_name);
 
 }  // namespace
 }  // namespace farshore

@@ -30,10 +30,7 @@ class ServerUnderTest final : public SourceUnderTest {
     insert(kLarge);
     database_.run(end == LargeEnd::abort ? "ROLLBACK" : "COMMIT");
   }
-  void beat() override {
-    const auto beaten = heartbeat_->beat(soon(20s));
-    FARSHORE_CHECK(beaten.ok(), "{}", beaten.error().what);
-  }
+  HeartbeatWriter& heartbeat() override { return *heartbeat_; }
   void wait_released(const Position& position) override {
     const std::string lsn = Lsn::from(position)->text();
     const bool released = eventually([&] {
