@@ -17,7 +17,7 @@ namespace {
 constexpr Duration kVerbWait = 60s;
 constexpr Duration kCertificateLook = 1min;
 constexpr std::size_t kTotalsAtOnce = 200;  // streams, in one keepalive; then the next ones
-constexpr Duration kAskWait = 45s;  // of a site of another region
+constexpr Duration kAskWait = 45s;          // of a site of another region
 
 std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
                       const std::string& site) {

@@ -158,7 +158,7 @@ class CopyTest(LabTest):
         return journal["first_place"] and int(journal["first_place"].split(":")[1]) > 1
 
     def hang_a_commit(self, source):
-        """A row that is committed, decoded and not visible, until the standby's name is taken back."""
+        """A row committed, decoded and not visible, until the standby's name is taken back."""
         source.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         source.sql("SELECT pg_reload_conf()")
 
