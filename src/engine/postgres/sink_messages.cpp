@@ -180,7 +180,7 @@ Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uin
           "table {0} is another one at the source than when it was copied (it was made "
           "again, or renamed): its changes and all behind them wait until it is copied "
           "again; if that does not begin within a minute, `farshore stream resnapshot "
-          "STREAM --table {0}`",
+          "STREAM --table {0}`, or `farshore stream skip` when it is gone at the source",
           entry->source.quoted());
     case GateAnswer::apply:
       break;
