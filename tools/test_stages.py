@@ -66,11 +66,11 @@ def stages(preset):
         ctest("unit", 2.5, preset, "test", parallel=jobs),
         ctest("fuzz", 0.5, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 0.5, preset, "tools", parallel=jobs),
-        ctest("scenario", 1.5, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
-        ctest("servers", 4, preset, "pgtest", parallel=jobs),
-        ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 6.5, preset, "integration", parallel=jobs),
-        ctest("crash", 3.5, preset, "crash", needs=tests / "crash"),
+        ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
+        ctest("servers", 3, preset, "pgtest", parallel=jobs),
+        ctest("sim", 2.5, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("integration", 9, preset, "integration", parallel=jobs),
+        ctest("crash", 3, preset, "crash", needs=tests / "crash"),
     ]
 
 

@@ -7,7 +7,7 @@ import preamble
 from lab import workload
 from lab.case import LabTest
 
-ROWS = 200_000
+ROWS = 100_000
 
 
 class AsideTest(LabTest):
@@ -61,7 +61,7 @@ class AsideTest(LabTest):
         stopping = threading.Event()
         thread = self.change_big(source, stopping)
         writer = workload.MixedWriter(source).start()
-        deployment.wan.tell("rate 8Mbit")
+        deployment.wan.tell("rate 4Mbit")
         words = ("stream", "resnapshot", "app", "--table", "public.big", "--yes")
         deployment.farshore(*words, region=deployment.regions[1])
         self.wait(
