@@ -327,7 +327,7 @@ def unsynced_disk(folder, options):
         "FARSHORE_UNSYNCED",
         "tests/crash/libfarshore_unsynced.so",
     )
-    return UnsyncedDisk(library, folder, random.Random(options.seed))
+    return UnsyncedDisk(case.farshore_program(), library, folder, random.Random(options.seed))
 
 
 def kill_region(number, options):

@@ -9,6 +9,8 @@ import collections
 import dataclasses
 import os
 import pathlib
+import re
+import subprocess
 
 SECTOR = 512
 
@@ -82,18 +84,25 @@ def undone(seen, changes):
     return contents
 
 
+def sanitizers_of(program):
+    """The libraries of a sanitizer that the program is linked with: they must come first."""
+    shown = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"=> (\S+/lib[at]san\.so\S*)", shown)
+
+
 class UnsyncedDisk:
     """What one deployment's agents wrote; `lost` counts what they lost by it."""
 
-    def __init__(self, library, folder, chance):
-        self.library, self.below, self.chance = library, pathlib.Path(folder) / "data-", chance
+    def __init__(self, program, library, folder, chance):
+        self.program, self.library = program, library
+        self.below, self.chance = pathlib.Path(folder) / "data-", chance
         self.log_folder = pathlib.Path(folder) / "unsynced"
         self.log_folder.mkdir()
         self.lost = collections.Counter()
 
     def environment(self):
         return {
-            "LD_PRELOAD": str(self.library),
+            "LD_PRELOAD": ":".join([*sanitizers_of(self.program), str(self.library)]),
             "FARSHORE_UNSYNCED_BELOW": str(self.below),
             "FARSHORE_UNSYNCED_LOG": str(self.log_folder),
         }
