@@ -62,14 +62,14 @@ def stages(preset):
     tests = ROOT / "tests"
     return [
         Stage("lint", 2, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 11.5, ["tools/dev/build", preset]),
+        Stage("build", 11, ["tools/dev/build", preset]),
         ctest("unit", 2.5, preset, "test", parallel=jobs),
-        ctest("fuzz", 0.5, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
+        ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 0.5, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
-        ctest("servers", 3, preset, "pgtest", parallel=jobs),
-        ctest("sim", 2.5, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 9, preset, "integration", parallel=jobs),
+        ctest("servers", 2.5, preset, "pgtest", parallel=jobs),
+        ctest("sim", 4, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("integration", 8.75, preset, "integration", parallel=jobs),
         ctest("crash", 3.5, preset, "crash", needs=tests / "crash"),
     ]
 
