@@ -40,12 +40,16 @@ void Feedback::acknowledged(Lsn near_durable, Lsn far_durable, Lsn released) {
 void Feedback::settle() {
   write_ = std::max(write_, level(near_));
   apply_ = std::max(apply_, level(far_));
-  const Lsn bounded(near_.value() > retain_max_ ? near_.value() - retain_max_ : 0);
-  flush_ = std::max({flush_, std::min(released_, near_), bounded});
+  flush_ = std::max({flush_, std::min(released_, near_), bound()});
+}
+
+Lsn Feedback::bound() const {
+  return Lsn(near_.value() > retain_max_ ? near_.value() - retain_max_ : 0);
 }
 
 std::optional<bool> Feedback::released_early() const {
-  if (released_ > Lsn()) return flush_ > released_;
+  // A target that joined holds less than was confirmed before it came: that is not our doing.
+  if (released_ > Lsn()) return bound() > released_;
   return flush_ > confirmed_ ? std::optional(true) : std::nullopt;
 }
 

@@ -46,6 +46,7 @@ class Feedback {
 
  private:
   void settle();
+  Lsn bound() const;  // flush follows the near journal at least at this distance
   Lsn level(Lsn durable) const {
     return durable >= emitted_ ? std::max(durable, passed_) : durable;
   }

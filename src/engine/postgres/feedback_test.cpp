@@ -72,6 +72,14 @@ TEST_F(FeedbackRules, TheSlotFollowsTheNearJournalAtADistance) {
   EXPECT_EQ(feedback_.released_early(), false);
 }
 
+TEST_F(FeedbackRules, ATargetThatJoinedWithLessThanWasConfirmedIsNoEarlyRelease) {
+  feedback_.start(Lsn(500), Lsn(500));
+  feedback_.emitted(Lsn(510));
+  acknowledged(510, 100, 100);
+  EXPECT_EQ(feedback_.reply().flush, Lsn(500));
+  EXPECT_EQ(feedback_.released_early(), false);
+}
+
 TEST_F(FeedbackRules, AReleaseIsNeverAheadOfTheNearJournal) {
   feedback_.start(Lsn(10), Lsn(5));
   feedback_.emitted(Lsn(30));
