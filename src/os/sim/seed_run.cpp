@@ -41,18 +41,14 @@ bool decode(ByteView bytes, SeedOutcome& outcome) {
   return in.finished();
 }
 
+// The one that the kernel chose for this child: it knows which one is idle.
 void use_one_processor() {
-  cpu_set_t allowed, one;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-  // Which one is of no consequence: children that run at once spread over them.
-  int skip = getpid() % CPU_COUNT(&allowed);
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (!CPU_ISSET(cpu, &allowed) || skip-- > 0) continue;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    sched_setaffinity(0, sizeof one, &one);
-    return;
-  }
+  const int cpu = sched_getcpu();
+  if (cpu < 0) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  sched_setaffinity(0, sizeof one, &one);
 }
 
 [[noreturn]] void send_and_exit(int fd, const Simulation& simulation, bool ok,
