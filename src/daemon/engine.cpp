@@ -29,6 +29,7 @@ postgres::ConnectOptions connect_of(const config::SiteConfig& site,
 
 std::vector<postgres::TableRule> rules_of(const config::StreamConfig& stream) {
   std::vector<postgres::TableRule> rules;
+  rules.reserve(stream.tables.size());
   for (const config::TableRule& rule : stream.tables)
     rules.push_back({.match = rule.match,
                      .exclude = rule.exclude,

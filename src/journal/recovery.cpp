@@ -112,7 +112,7 @@ Result<void> remove_leftovers(os::Files& files, const std::string& folder) {
     const std::string segment = name.substr(0, name.rfind('.')) + ".segment";
     const bool orphan =
         name.ends_with(".index") && !std::binary_search(names.begin(), names.end(), segment);
-    if (unfinished || orphan) FARSHORE_TRY(files.remove(folder + "/" + name));
+    if (unfinished || orphan) FARSHORE_TRY(files.remove(fmt::format("{}/{}", folder, name)));
   }
   return {};
 }
@@ -139,7 +139,7 @@ Result<std::vector<FoundSegment>> find_segments(os::Files& files, const std::str
   std::vector<SegmentFile> there;
   for (const std::string& file_name : names)
     if (const auto name = parse_segment_name(file_name))
-      there.push_back({.path = folder + "/" + file_name, .name = *name});
+      there.push_back({.path = fmt::format("{}/{}", folder, file_name), .name = *name});
   std::vector<FoundSegment> found;
   found.reserve(there.size());
   for (SegmentFile& file : there) {

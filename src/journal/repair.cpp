@@ -202,7 +202,7 @@ Result<void> repair_log(Log& log, std::span<const PlacedRecord> records) {
         break;  // the giver holds more than we do
     }
     auto segment = segment_for(log, placed.place);
-    if (!segment) done = std::move(segment).error();
+    if (!segment) done = segment.error();
     if (done && (!repair || repair->segment() != *segment)) {
       if (repair) done = repair->finish();
       repair.emplace(log, *segment);

@@ -20,7 +20,7 @@ class PostgresCopySink final : public CopySink {
   PostgresCopySink(os::World& world, ConnectOptions connect, SinkOptions options, EventSink events)
       : world_(world),
         connect_(std::move(connect)),
-        options_(options),
+        options_(std::move(options)),
         events_(std::move(events)) {}
 
   Result<std::vector<std::string>> missing(const Uuid& stream,
@@ -392,7 +392,8 @@ void PostgresCopySink::tell(const Uuid& stream, const std::string& name,
 
 std::unique_ptr<CopySink> make_copy_sink(os::World& world, ConnectOptions connect,
                                          SinkOptions options, EventSink events) {
-  return std::make_unique<PostgresCopySink>(world, std::move(connect), options, std::move(events));
+  return std::make_unique<PostgresCopySink>(world, std::move(connect), std::move(options),
+                                            std::move(events));
 }
 
 Result<void> remove_target(os::World& world, const ConnectOptions& connect, const Uuid& stream) {

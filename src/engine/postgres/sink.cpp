@@ -6,7 +6,10 @@ namespace farshore::postgres {
 
 PostgresSink::PostgresSink(os::World& world, ConnectOptions connect, SinkOptions options,
                            EventSink events)
-    : world_(world), connect_(std::move(connect)), options_(options), events_(std::move(events)) {}
+    : world_(world),
+      connect_(std::move(connect)),
+      options_(std::move(options)),
+      events_(std::move(events)) {}
 
 PostgresSink::~PostgresSink() = default;
 

@@ -50,6 +50,7 @@ std::string shown_message(const Failure& failure) {
 
 std::vector<std::size_t> key_columns(const MappedRelation& relation) {
   std::vector<std::size_t> columns;
+  columns.reserve(relation.key.size());
   for (const std::size_t i : relation.key) columns.push_back(relation.target_of[i]);
   return columns;
 }

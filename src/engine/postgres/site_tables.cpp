@@ -209,6 +209,7 @@ class TableComparison {
 
   std::string existing_sql() const {
     std::vector<TableName> names;
+    names.reserve(survey_.existing.size());
     for (const auto& [name, table] : survey_.existing) names.push_back(name);
     return values_sql(names);
   }
@@ -231,6 +232,7 @@ Result<std::string> describe_tables(Connection& connection, const std::vector<Ta
       connection.query(fmt::format(fmt::runtime(kWithPartitionsSql), values_sql(chosen)),
                        deadline));
   std::vector<TableName> names;
+  names.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row)
     names.push_back({std::string(rows.text(row, 0)), std::string(rows.text(row, 1))});
   FARSHORE_TRY_ASSIGN(const auto tables, read_tables(connection, names, deadline));

@@ -99,6 +99,7 @@ Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
   FARSHORE_TRY_ASSIGN(const bool through_roots, this->through_roots(*connection, deadline));
   FARSHORE_TRY_ASSIGN(const auto listed, list(*connection, deadline));
   std::vector<TableName> names;
+  names.reserve(listed.size());
   for (const Listed& table : listed) names.push_back(table.name);
   FARSHORE_TRY_ASSIGN(auto definitions, read_tables(*connection, names, deadline));
   std::map<TableName, TableDefinition> by_name;
@@ -127,6 +128,7 @@ Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
     }
   }
   std::vector<SourceTable> out;
+  out.reserve(tops.size());
   for (Counted& top : tops)
     out.push_back({.name = top.definition.quoted_name(),
                    .rows = top.rows,
@@ -142,6 +144,7 @@ Result<Bytes> PostgresSnapshotSource::shared_definitions() {
   FARSHORE_TRY(through_roots(*connection, deadline));
   FARSHORE_TRY_ASSIGN(const auto listed, list(*connection, deadline));
   std::vector<TableName> names;
+  names.reserve(listed.size());
   for (const Listed& table : listed) names.push_back(table.name);
   FARSHORE_TRY_ASSIGN(const SharedDefinitions shared, read_shared(*connection, names, deadline));
   return to_json(shared);
