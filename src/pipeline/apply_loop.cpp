@@ -12,7 +12,6 @@ constexpr Duration kSkipWait = 5s;      // for the transaction that an operator 
 constexpr Duration kRepairLook = 1s;    // for what the other region repairs
 constexpr std::size_t kUndurableMax =
     4096;  // restart places kept; beyond it the newest ones are merged
-const std::string kConsumer = "apply";
 constexpr const char* kCopyAnew = "copy all tables anew: `farshore stream resnapshot`";
 
 }  // namespace

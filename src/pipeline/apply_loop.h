@@ -53,6 +53,7 @@ class ApplyLoop {
   bool hold_for_copy(bool held, Deadline deadline);
   // What the state says beside `streaming` from the next session on.
   void announce(std::string what);
+  static constexpr const char* kConsumer = "apply";  // its name in the far journal
   static constexpr const char* kHeldForCopy =
       "tables are being copied; changes wait in the journal";
   // Skips the transaction that ends at `place` and is next; its content is saved first.

@@ -160,7 +160,7 @@ Result<void> CopyReceiver::begin_anew() {
 
 Result<void> CopyReceiver::resnapshot(const std::string& table) {
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
-  if (leg.journal->overtaken("apply") || leg.journal->overtaken(kConsumer)) {
+  if (leg.journal->overtaken(ApplyLoop::kConsumer) || leg.journal->overtaken(kConsumer)) {
     if (table.empty()) return begin_anew();
     return permanent(
         ErrorKind::conflict,
@@ -181,7 +181,7 @@ Result<void> CopyReceiver::resnapshot(const std::string& table) {
 Result<void> CopyReceiver::keep_from_here(const Leg& leg) {
   if (leg.journal->consumer(kConsumer)) return {};
   journal::ConsumerPlaces places{.required = leg.required};
-  if (const auto apply = leg.journal->consumer("apply")) places = *apply;
+  if (const auto apply = leg.journal->consumer(ApplyLoop::kConsumer)) places = *apply;
   return leg.journal->set_consumer(kConsumer, places);
 }
 

@@ -75,9 +75,9 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(running->journal, journal::Journal::open(world_, options_.folder + "/journal",
                                                                options_.journal, events));
   // Known before the first trim: what is not applied is kept.
-  if (!running->journal->consumer("apply")) {
+  if (!running->journal->consumer(ApplyLoop::kConsumer)) {
     const bool required = options_.terms(file ? file->definition : "").required;
-    FARSHORE_TRY(running->journal->set_consumer("apply", {.required = required}));
+    FARSHORE_TRY(running->journal->set_consumer(ApplyLoop::kConsumer, {.required = required}));
   }
   running->receive = std::make_unique<ReceiveLoop>(
       world_, *running->journal, board_,
@@ -339,7 +339,8 @@ Result<void> TargetLeg::resume() {
 
 Result<void> TargetLeg::resnapshot(const std::string& table) {
   auto running = this->running();
-  if (!running || !running->journal->overtaken("apply")) return copies_.resnapshot(table);
+  if (!running || !running->journal->overtaken(ApplyLoop::kConsumer))
+    return copies_.resnapshot(table);
   // The journal is emptied: no channel may be served meanwhile.
   {
     os::Lock lock(running->current_mutex);
