@@ -13,13 +13,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Servers {
-  std::string source, target;
-};
-void PrintTo(const Servers& servers, std::ostream* out) {
-  *out << servers.source << " " << servers.target;
-}
-
 class CopySinkOn : public testing::TestWithParam<Servers> {
  protected:
   CopySinkOn() : pair(shared_server(GetParam().source), shared_server(GetParam().target)) {
@@ -634,21 +627,8 @@ TEST_P(CopySinkOn, RemoveTargetForgetsTheStreamAndKeepsTheRows) {
   EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "2");
 }
 
-std::vector<Servers> same_and_crossed() {
-  std::vector<Servers> pairs;
-  for (const std::string& source : server_bin_folders())
-    for (const std::string& target : server_bin_folders()) pairs.push_back({source, target});
-  return pairs;
-}
-
-INSTANTIATE_TEST_SUITE_P(Servers, CopySinkOn, testing::ValuesIn(same_and_crossed()),
-                         [](const auto& info) {
-                           const auto version = [](const std::string& bin) {
-                             return bin.find("15") != std::string::npos ? "pg15" : "pg18";
-                           };
-                           return std::string(version(info.param.source)) + "_to_" +
-                                  version(info.param.target);
-                         });
+INSTANTIATE_TEST_SUITE_P(Servers, CopySinkOn, testing::ValuesIn(server_pairs()),
+                         [](const auto& info) { return pair_name(info.param); });
 
 }  // namespace
 }  // namespace farshore::postgres

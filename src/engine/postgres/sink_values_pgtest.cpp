@@ -4,21 +4,7 @@
 namespace farshore::postgres {
 namespace {
 
-struct Servers {
-  std::string source, target;
-};
-void PrintTo(const Servers& servers, std::ostream* out) {
-  *out << servers.source << " " << servers.target;
-}
-
 class SinkValues : public testing::TestWithParam<Servers> {};
-
-std::vector<Servers> all_pairs() {
-  std::vector<Servers> pairs;
-  for (const std::string& source : server_bin_folders())
-    for (const std::string& target : server_bin_folders()) pairs.push_back({source, target});
-  return pairs;
-}
 
 const char* const kTypes =
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'very \"happy\", {x}');"
@@ -182,12 +168,8 @@ TEST_P(SinkValues, TypesOfExtensionsAreKeysAndValues) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Servers, SinkValues, testing::ValuesIn(all_pairs()), [](const auto& info) {
-  const auto version = [](const std::string& bin) {
-    return bin.find("15") != std::string::npos ? "pg15" : "pg18";
-  };
-  return std::string(version(info.param.source)) + "_to_" + version(info.param.target);
-});
+INSTANTIATE_TEST_SUITE_P(Servers, SinkValues, testing::ValuesIn(server_pairs()),
+                         [](const auto& info) { return pair_name(info.param); });
 
 }  // namespace
 }  // namespace farshore::postgres

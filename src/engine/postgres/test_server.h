@@ -26,6 +26,27 @@ inline std::vector<std::string> server_bin_folders() {
   return found;
 }
 
+// A source and a target, for tests that run in all combinations of versions.
+struct Servers {
+  std::string source, target;
+};
+inline void PrintTo(const Servers& servers, std::ostream* out) {
+  *out << servers.source << " " << servers.target;
+}
+inline std::vector<Servers> server_pairs() {
+  std::vector<Servers> pairs;
+  for (const std::string& source : server_bin_folders())
+    for (const std::string& target : server_bin_folders()) pairs.push_back({source, target});
+  return pairs;
+}
+// "pg15_to_pg18"
+inline std::string pair_name(const Servers& servers) {
+  const auto version = [](const std::string& bin) {
+    return bin.find("15") != std::string::npos ? "pg15" : "pg18";
+  };
+  return std::string(version(servers.source)) + "_to_" + version(servers.target);
+}
+
 class TestServer {
  public:
   struct Options {
