@@ -65,10 +65,10 @@ def stages(preset):
         Stage("build", 11, ["tools/dev/build", preset]),
         ctest("unit", 2.5, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
-        ctest("tools", 0.5, preset, "tools", parallel=jobs),
+        ctest("tools", 1, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 2.5, preset, "pgtest", parallel=jobs),
-        ctest("sim", 4, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("sim", 3.5, preset, "sim", parallel=jobs, needs=tests / "sim"),
         ctest("integration", 8.75, preset, "integration", parallel=jobs),
         ctest("crash", 3.5, preset, "crash", needs=tests / "crash"),
     ]

@@ -251,9 +251,12 @@ bool FileJournal::wait_for_batch(os::Lock& lock, Sequence sequence, Deadline dea
   const bool in_flight = log_->flushing && sequence <= log_->flushing_end;
   os::CondVar& done = log_->batch_done[(log_->batch + (in_flight ? 0 : 1)) % kBatchDoors];
   const bool in_time = done.wait(lock, deadline);
-  // Each that wakes wakes two more, so that the thread that flushes goes on at once.
+  // Each that wakes wakes two more, so that the thread that flushes goes on at once; without the
+  // lock, which they need first of all.
+  lock.unlock();
   done.notify_one();
   done.notify_one();
+  lock.lock();
   return in_time;
 }
 
