@@ -267,8 +267,8 @@ Error Connection::error_of(const Rows& rows) {
                       server_error_.sqlstate)};
 }
 
-bool Connection::unread_tls_bytes() {
-  auto* ssl = static_cast<SSL*>(PQsslStruct(conn_.get(), "OpenSSL"));
+bool unread_tls_bytes(PGconn* connection) {
+  auto* ssl = static_cast<SSL*>(PQsslStruct(connection, "OpenSSL"));
   return ssl != nullptr && SSL_pending(ssl) > 0;
 }
 

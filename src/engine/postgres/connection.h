@@ -92,6 +92,9 @@ class CopyMessage {
 
 using Parameter = std::optional<std::string>;  // text form; nullopt: NULL
 
+// TLS holds bytes that were read, but not given yet: the socket will not tell of them.
+bool unread_tls_bytes(PGconn* connection);
+
 class Connection {
  public:
   // denied: password, certificate, pg_hba; not_found: no such database; unavailable.
@@ -127,8 +130,7 @@ class Connection {
   // Writes what the socket takes, without waiting.
   Result<void> flush_some();
   bool flush_pending() const { return flush_pending_; }
-  // TLS holds bytes that were read, but not given yet: the socket will not tell of them.
-  bool unread_tls_bytes();
+  bool unread_tls_bytes() { return postgres::unread_tls_bytes(conn_.get()); }
   // Waits until there is something to read, to write (if flush_pending), or the waker woke.
   os::Readiness wait(Deadline deadline, os::Waker* waker);
 

@@ -101,17 +101,33 @@ Result<void> Pipeline::sent(Sent entry) {
 
 Result<void> Pipeline::wait_until_at_most(std::uint64_t in_flight, std::size_t entries) {
   for (;;) {
+    FARSHORE_TRY_ASSIGN(const bool unsent, flush_some());
     FARSHORE_TRY(take_results());
     if (queue_.size() <= entries || (in_flight > 0 && in_flight_ <= in_flight)) return {};
-    FARSHORE_TRY(wait_for_socket());
+    FARSHORE_TRY(wait_for_socket(unsent));
   }
 }
 
-Result<void> Pipeline::wait_for_socket() {
+Result<bool> Pipeline::flush_some() {
   const int unsent = PQflush(connection_);
   if (unsent < 0) return lost("sending changes");
+  return unsent > 0;
+}
+
+Result<void> Pipeline::flush() {
+  for (;;) {
+    FARSHORE_TRY_ASSIGN(const bool unsent, flush_some());
+    if (!unsent) return {};
+    FARSHORE_TRY(wait_for_socket(true));
+  }
+}
+
+Result<void> Pipeline::wait_for_socket(bool unsent) {
+  // A TLS record may be half read: the socket would not tell of its rest.
   const os::Readiness ready =
-      os::poll_fd(PQsocket(connection_), true, unsent > 0, Deadline::never(), &waker_);
+      unread_tls_bytes(connection_)
+          ? os::Readiness{.readable = true}
+          : os::poll_fd(PQsocket(connection_), true, unsent, Deadline::never(), &waker_);
   if (ready.woken)
     return transient(ErrorKind::timeout,
                      "applying was interrupted; the open transaction rolls back");
@@ -218,10 +234,7 @@ Result<void> Pipeline::copy_data(std::string_view bytes) {
     if (taken < 0) return lost("COPY");
     if (taken > 0) bytes.remove_prefix(part.size());
     // Not one byte stays behind: libpq's buffer would grow with the run.
-    for (int unsent = PQflush(connection_); unsent != 0; unsent = PQflush(connection_)) {
-      if (unsent < 0) return lost("COPY");
-      FARSHORE_TRY(wait_for_socket());
-    }
+    FARSHORE_TRY(flush());
   }
   return {};
 }
@@ -231,7 +244,7 @@ Result<void> Pipeline::copy_end(std::uint64_t rows) {
     const int done = PQputCopyEnd(connection_, nullptr);
     if (done < 0) return lost("end of COPY");
     if (done > 0) break;
-    FARSHORE_TRY(wait_for_socket());
+    FARSHORE_TRY(flush());
   }
   copying_ = false;
   for (;;) {
@@ -249,10 +262,9 @@ Result<void> Pipeline::copy_end(std::uint64_t rows) {
 
 Result<Answer> Pipeline::copy_result() {
   for (;;) {
-    const int unsent = PQflush(connection_);
-    if (unsent < 0) return lost("COPY");
-    if (unsent == 0 && PQisBusy(connection_) == 0) break;
-    FARSHORE_TRY(wait_for_socket());
+    FARSHORE_TRY_ASSIGN(const bool unsent, flush_some());
+    if (!unsent && PQisBusy(connection_) == 0) break;
+    FARSHORE_TRY(wait_for_socket(unsent));
   }
   Answer answer(PQgetResult(connection_));
   if (PQstatus(connection_) == CONNECTION_BAD) return lost("COPY");

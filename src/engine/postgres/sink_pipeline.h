@@ -106,7 +106,11 @@ class Pipeline {
   Result<void> sent(Sent entry);
   Result<void> sync_and_wait();
   Result<void> wait_until_at_most(std::uint64_t in_flight, std::size_t entries);
-  Result<void> wait_for_socket();
+  Result<bool> flush_some();  // true: bytes are left that the socket does not take now
+  Result<void> flush();
+  // Until the socket has something to read or, with `unsent`, takes more. Only what flush_some()
+  // said just before may be given: who waits to send must not wait for an answer.
+  Result<void> wait_for_socket(bool unsent);
   Result<void> take_results();
   void take(PGresult* result, const Sent& entry);
   Result<Answer> copy_result();
