@@ -13,14 +13,19 @@ constexpr std::uint64_t kBatchBytesMax = 4_MiB;  // of one receive
 constexpr Duration kPlaceEvery = 2s;
 constexpr Duration kAskAfterSilence = 5s;
 // A walsender sends row by row, and each row would wake us. Of a backlog, where nobody waits for a
-// commit, what comes within this time is taken at once.
+// commit, we wait for kGatherBytes, but not longer than kGather; and all of kGather once the server
+// is so far ahead that the last receive took kDeepBytes.
 constexpr Duration kGather = 20ms;
+constexpr int kGatherBytes = 32 * 1024;
+constexpr std::uint64_t kDeepBytes = 1_MiB;
 constexpr Duration kBacklogAge = 1s;            // of the newest commit
 constexpr std::uint64_t kBacklogBytes = 1_MiB;  // of a transaction whose commit has not come
-// Meanwhile the window of so small a buffer closes, and then the kernel gathers the server's rows
-// into large packets: a third of the walsender's work. Over a distance it would cost throughput.
-constexpr int kReceiveBuffer = 32 * 1024;
-constexpr std::uint32_t kNearMicroseconds = 1000;  // round trip
+// Meanwhile so small a window closes, and then the kernel gathers the server's rows into large
+// packets: a third of the walsender's work. The buffer behind it holds more: packets that find it
+// full are lost, and each costs a timeout. Over a distance it would cost throughput.
+constexpr int kWindow = 64 * 1024;
+constexpr int kReceiveBuffer = 4 * kWindow;
+constexpr std::uint32_t kNearMicroseconds = 200;  // round trip
 // TCP's own timeouts notice a dead peer within 10 s; a walsender may be busy with a large
 // transaction for longer than that.
 constexpr Duration kSilenceMax = 60s;
@@ -37,6 +42,11 @@ void narrow_window(int socket) {
   if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
   if (info.tcpi_rtt > kNearMicroseconds) return;
   (void)::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof kReceiveBuffer);
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &kWindow, sizeof kWindow);
+}
+
+void wake_at(int socket, int bytes) {
+  (void)::setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
 }  // namespace
@@ -54,8 +64,7 @@ CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> con
 
 Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker& waker) {
   for (;;) {
-    if (in_backlog_)
-      (void)os::poll_fd(-1, false, false, earlier(deadline, world_.after(kGather)), &waker);
+    if (in_backlog_) gather(deadline, waker);
     Wait wait;
     {
       os::Lock lock(mutex_);
@@ -72,6 +81,15 @@ Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker
   }
 }
 
+void CaptureSession::gather(Deadline deadline, os::Waker& waker) {
+  const int socket = PQsocket(connection_->raw());
+  const bool deep = read_bytes_ >= kDeepBytes;
+  wake_at(socket, kGatherBytes);
+  (void)os::poll_fd(deep ? -1 : socket, true, false, earlier(deadline, world_.after(kGather)),
+                    &waker);
+  wake_at(socket, 1);
+}
+
 CaptureSession::Wait CaptureSession::next_wait() {
   return {.fd = PQsocket(connection_->raw()),
           .write = connection_->flush_pending(),
@@ -80,11 +98,11 @@ CaptureSession::Wait CaptureSession::next_wait() {
 
 void CaptureSession::drain() {
   const Lsn emitted = assembler_.emitted();
-  read_data_ = false;
+  read_bytes_ = 0;
   auto read = read_all();
   if (assembler_.emitted() > emitted)
     commits_are_old_ = assembler_.commit_time() < world_.clock().wall() - kBacklogAge;
-  in_backlog_ = read_data_ && (commits_are_old_ || unended_bytes_ > kBacklogBytes);
+  in_backlog_ = read_bytes_ > 0 && (commits_are_old_ || unended_bytes_ > kBacklogBytes);
   if (!read.ok()) {
     failure_ = std::move(read).error();
     return;
@@ -127,7 +145,7 @@ Result<void> CaptureSession::take(ByteView message) {
     return permanent(ErrorKind::corrupt, "{}: a replication message of type '{}' and {} bytes",
                      connection_->server(), message.front(), message.size());
   received_ = std::max(received_, Lsn(network_number(message.substr(9, 8))));
-  read_data_ = true;
+  read_bytes_ += message.size();
   const auto type = static_cast<MessageType>(message[kDataHeader]);
   const bool ends = type == MessageType::commit || type == MessageType::stream_commit;
   unended_bytes_ = ends ? 0 : unended_bytes_ + message.size();

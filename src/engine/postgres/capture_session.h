@@ -49,6 +49,8 @@ class CaptureSession {
     bool ready = false;  // do not wait
   };
 
+  // Lets more of a backlog come before it is taken.
+  void gather(Deadline deadline, os::Waker& waker);
   void drain();
   Result<void> read_all();
   Result<void> take(ByteView message);
@@ -59,8 +61,8 @@ class CaptureSession {
 
   os::World& world_;
   const std::unique_ptr<Connection> connection_;
-  RecordAssembler assembler_;  // receive's thread only, as what follows
-  bool read_data_ = false;     // by the last drain
+  RecordAssembler assembler_;     // receive's thread only, as what follows
+  std::uint64_t read_bytes_ = 0;  // of changes, by the last drain
   bool commits_are_old_ = false;
   std::uint64_t unended_bytes_ = 0;  // received since the last commit
   bool in_backlog_ = false;
