@@ -102,16 +102,21 @@ inline LinkView sample_link() {
 }
 
 inline CaptureView sample_capture() {
-  return {.leg = {.state = State::streaming},
-          .lag = {.transit = 9ms, .age = 12ms},
-          .position = "0/16B3748",
-          .retained_bytes = 12_MiB,
-          .behind_bytes = 0,
-          .hours_to_wal_max = 7.5,
-          .open_transactions = 3,
-          .heartbeat_at = parse_time("2026-11-24T16:17:11.900Z").value(),
-          .rates = {.records = 1040, .transactions = 1020, .changes = 4080, .bytes = 812000},
-          .totals = {.transactions = 120000, .changes = 480000, .bytes = 99000000}};
+  return {
+      .leg = {.state = State::streaming},
+      .lag = {.transit = 9ms, .age = 12ms},
+      .position = "0/16B3748",
+      .retained_bytes = 12_MiB,
+      .behind_bytes = 0,
+      .hours_to_wal_max = 7.5,
+      .open_transactions = 3,
+      .heartbeat_at = parse_time("2026-11-24T16:17:11.900Z").value(),
+      .rates = {.records = 1040, .transactions = 1020, .changes = 4080, .bytes = 812000},
+      .totals = {.transactions = 120000, .changes = 480000, .bytes = 99000000},
+      .near_waits =
+          HistogramView{.buckets = {{2ms, 90000}, {100ms, 120000}}, .count = 120000, .sum = 180s},
+      .far_waits =
+          HistogramView{.buckets = {{2ms, 0}, {100ms, 119000}}, .count = 119990, .sum = 9990s}};
 }
 
 inline LegView sample_target() {

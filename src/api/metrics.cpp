@@ -218,6 +218,15 @@ void write_sources(MetricsText& out, const AgentView& agent) {
   each_capture(agent, [&](const StreamView& stream, const CaptureView& capture) {
     out.sample_if_known({{"stream", stream.name}}, capture.open_transactions);
   });
+  out.family("farshore_commit_wait_seconds", histogram,
+             "From a commit's receipt to our word to the source that it holds near or far: what a "
+             "commit waits for us that asks for it.");
+  each_capture(agent, [&](const StreamView& stream, const CaptureView& capture) {
+    if (capture.near_waits)
+      out.sample_histogram({{"stream", stream.name}, {"level", "near"}}, *capture.near_waits);
+    if (capture.far_waits)
+      out.sample_histogram({{"stream", stream.name}, {"level", "far"}}, *capture.far_waits);
+  });
   out.family("farshore_heartbeat_last_timestamp_seconds", gauge,
              "Commit time of the newest heartbeat captured.");
   each_capture(agent, [&](const StreamView& stream, const CaptureView& capture) {

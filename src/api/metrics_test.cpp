@@ -26,8 +26,12 @@ std::set<std::string> names_after(const std::string& text, const std::string& ma
   return names;
 }
 
+// Of a histogram's lines: their histogram.
 std::string family_of(const std::string& sample) {
-  return sample.substr(0, sample.find_first_of("{ "));
+  std::string name = sample.substr(0, sample.find_first_of("{ "));
+  for (const std::string end : {"_bucket", "_sum", "_count"})
+    if (name.ends_with(end)) return name.substr(0, name.size() - end.size());
+  return name;
 }
 
 bool is_number(const std::string& text) {
@@ -56,6 +60,19 @@ TEST(MetricsText, WritesNumbersThatAreNone) {
   EXPECT_THAT(out.text(), HasSubstr("a NaN\na +Inf\n"));
 }
 
+TEST(MetricsText, WritesAHistogramWithItsSumAndAllThatIsBeyondTheLastBound) {
+  MetricsText out;
+  out.family("wait_seconds", MetricsText::Type::histogram, "Waits.");
+  out.sample_histogram({{"level", "far"}},
+                       {.buckets = {{5ms, 2}, {1s, 3}}, .count = 4, .sum = 2500ms});
+  EXPECT_EQ(out.text(),
+            "# HELP wait_seconds Waits.\n# TYPE wait_seconds histogram\n"
+            "wait_seconds_bucket{level=\"far\",le=\"0.005\"} 2\n"
+            "wait_seconds_bucket{level=\"far\",le=\"1\"} 3\n"
+            "wait_seconds_bucket{level=\"far\",le=\"+Inf\"} 4\n"
+            "wait_seconds_sum{level=\"far\"} 2.5\nwait_seconds_count{level=\"far\"} 4\n");
+}
+
 TEST(Metrics, HasALineForEachStreamTargetAndKind) {
   const std::string text = metrics_of(sample_view());
   for (
@@ -75,6 +92,8 @@ TEST(Metrics, HasALineForEachStreamTargetAndKind) {
        "farshore_transactions_total{stream=\"orders\",target=\"\",stage=\"capture\"} 120000\n",
        "farshore_link_bytes_total{peer=\"eu-west-1\",direction=\"sent\",form=\"plain\"} 60817408\n",
        "farshore_source_retained_bytes{stream=\"orders\"} 12582912\n",
+       "farshore_commit_wait_seconds_bucket{stream=\"orders\",level=\"near\",le=\"0.002\"} 90000\n",
+       "farshore_commit_wait_seconds_count{stream=\"orders\",level=\"far\"} 119990\n",
        "farshore_journal_health{stream=\"orders\",health=\"good\"} 1\n",
        "farshore_copy_tables{stream=\"orders\",target=\"orders-ap\",state=\"left\"} 8\n",
        "farshore_last_durable_commit_timestamp_seconds{stream=\"orders\",target=\"orders-eu\"} "
@@ -88,9 +107,10 @@ TEST(Metrics, WhatIsNotKnownIsNeverZero) {
   const std::string text = metrics_of(view);
   EXPECT_THAT(
       text, HasSubstr("farshore_lag_seconds{stream=\"s\",target=\"t\",kind=\"durability\"} NaN\n"));
-  for (const char* absent : {"farshore_backlog", "farshore_source", "farshore_transactions_total",
-                             "farshore_heartbeat", "farshore_link_rtt", "farshore_clock",
-                             "farshore_certificate", "farshore_journal", "farshore_last_durable"})
+  for (const char* absent :
+       {"farshore_backlog", "farshore_source", "farshore_transactions_total", "farshore_heartbeat",
+        "farshore_commit_wait", "farshore_link_rtt", "farshore_clock", "farshore_certificate",
+        "farshore_journal", "farshore_last_durable"})
     EXPECT_THAT(text, Not(HasSubstr(absent)));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {

@@ -8,11 +8,13 @@
 #include <string_view>
 #include <utility>
 
+#include "api/views.h"
+
 namespace farshore::api {
 
 class MetricsText {
  public:
-  enum class Type { gauge, counter };
+  enum class Type { gauge, counter, histogram };
   using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
   // `help` in one line. Nothing is written for a family without samples.
@@ -24,9 +26,13 @@ class MetricsText {
     if (value) sample(labels, static_cast<double>(*value));
   }
 
+  void sample_histogram(Labels labels, const HistogramView& histogram);
+
   const std::string& text() const { return text_; }
 
  private:
+  void line(std::string_view suffix, Labels labels, std::string_view upto, double value);
+
   std::string text_, name_, head_;
 };
 

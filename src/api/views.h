@@ -64,6 +64,16 @@ struct TotalsView {  // since the agent started; for counters of /metrics
   std::optional<std::uint64_t> bytes;
 };
 
+struct HistogramView {  // of times, since the agent started
+  struct Bucket {
+    Duration upto;
+    std::uint64_t count = 0;  // of times up to this one, with those of the buckets before
+  };
+  std::vector<Bucket> buckets;  // ascending
+  std::uint64_t count = 0;
+  Duration sum{};
+};
+
 struct CaptureView {
   LegStateView leg;
   LagView lag;                                  // engine to near journal
@@ -77,6 +87,8 @@ struct CaptureView {
   std::optional<WallTime> heartbeat_at;  // commit time of the newest heartbeat that was captured
   RatesView rates;
   TotalsView totals;
+  // How long commits waited for us; empty: none has ended yet.
+  std::optional<HistogramView> near_waits, far_waits;
 };
 
 struct CopyTableView {

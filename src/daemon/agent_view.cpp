@@ -34,6 +34,15 @@ api::TotalsView totals_view(std::uint64_t transactions, std::uint64_t changes,
   return {.transactions = transactions, .changes = changes, .bytes = bytes};
 }
 
+std::optional<api::HistogramView> histogram_view(const pipeline::CommitWaits::Histogram& waits) {
+  if (waits.count() == 0) return std::nullopt;
+  api::HistogramView view{.count = waits.count(), .sum = waits.sum};
+  std::uint64_t upto = 0;
+  for (std::size_t i = 0; i < pipeline::CommitWaits::kBounds.size(); ++i)
+    view.buckets.push_back({pipeline::CommitWaits::kBounds[i], upto += waits.ended[i]});
+  return view;
+}
+
 std::string place_text(Place place) {
   return place.sequence == Sequence(0) ? "" : fmt::format("{}", place);
 }
@@ -155,7 +164,9 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
       .open_transactions = captured.open_transactions,
       .heartbeat_at = known(captured.commit_time),
       .rates = rates(entry.config->name, {captured.transactions, captured.changes, captured.bytes}),
-      .totals = totals_view(captured.transactions, captured.changes, captured.bytes)};
+      .totals = totals_view(captured.transactions, captured.changes, captured.bytes),
+      .near_waits = histogram_view(status.near_waits),
+      .far_waits = histogram_view(status.far_waits)};
   forecast_source(entry.config->name, entry.config->source, *view.capture);
   view.journal = journal_view(status.journal, entry.config->journal);
   for (const pipeline::SourceTargetStatus& target : status.targets) {

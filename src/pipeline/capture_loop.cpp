@@ -92,6 +92,7 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
     unsynced_.clear();
     acknowledged_.near_durable = tail.position;
     source_.acknowledge(acknowledged_);
+    near_waits_.acknowledged(written, world_.now());
   }
   Record record{.kind = RecordKind::session, .session = session_, .payload = identity.text};
   FARSHORE_TRY(write({std::move(record)}, stop));
@@ -129,11 +130,12 @@ Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
 }
 
 Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token stop) {
+  const MonotonicTime received = world_.now();
   for (Record& record : records) record.session = session_;
   for (bool shown = false;;) {
     auto written = journal_.append(records, world_.after(kAppendWait));
     if (written.ok()) {
-      note_written(records, *written);
+      note_written(records, *written, received);
       if (shown) board_.set(State::streaming);
       return {};
     }
@@ -157,7 +159,8 @@ Result<void> CaptureLoop::write_preamble(std::stop_token stop) {
   return {};
 }
 
-void CaptureLoop::note_written(std::span<const Record> records, Place last_place) {
+void CaptureLoop::note_written(std::span<const Record> records, Place last_place,
+                               MonotonicTime received) {
   const Sequence last = last_place.sequence;
   const WallTime now = world_.clock().wall();
   os::Lock lock(mutex_);
@@ -173,7 +176,11 @@ void CaptureLoop::note_written(std::span<const Record> records, Place last_place
     if (record.flags.streamed && record.flags.first) open_[record.xid] = true;
     if (ends_transaction(record)) {
       open_.erase(record.xid);
-      if (record.kind == RecordKind::data) ++stats_.transactions;
+      if (record.kind == RecordKind::data) {
+        ++stats_.transactions;
+        near_waits_.received(sequence, received);
+        far_waits_.received(sequence, received);
+      }
     }
     stats_.changes += record.changes;
     stats_.bytes += record.payload.size();
@@ -212,6 +219,7 @@ void CaptureLoop::far_durable(const CommitPosition& commit) {
   acknowledged_.far_durable = commit.position;
   acknowledged_.released = commit.position;
   source_.acknowledge(acknowledged_);
+  far_waits_.acknowledged(commit.sequence, world_.now());
 }
 
 void CaptureLoop::acknowledge_near_locked() {
@@ -219,6 +227,7 @@ void CaptureLoop::acknowledge_near_locked() {
   if (!commit) return;
   acknowledged_.near_durable = commit->position;
   source_.acknowledge(acknowledged_);
+  near_waits_.acknowledged(commit->sequence, world_.now());
 }
 
 void CaptureLoop::accept_identity() {

@@ -13,6 +13,7 @@
 #include "pipeline/backlog_meter.h"
 #include "pipeline/backoff.h"
 #include "pipeline/commit_positions.h"
+#include "pipeline/commit_waits.h"
 #include "pipeline/lag_gauge.h"
 #include "pipeline/state.h"
 #include "pipeline/stopper.h"
@@ -66,6 +67,8 @@ class CaptureLoop {
   // Captured after `from`; unknown when that was before this object lived.
   std::optional<Amount> backlog(Sequence from) const { return meter_.after(from); }
   Lag lag(WallTime now) const { return lag_.read(now); }
+  CommitWaits::Histogram near_waits() const { return near_waits_.histogram(); }
+  CommitWaits::Histogram far_waits() const { return far_waits_.histogram(); }
 
  private:
   Result<void> session(std::stop_token stop);
@@ -77,7 +80,7 @@ class CaptureLoop {
   Result<void> write_preamble(std::stop_token stop);
   SourceProgress note_progress();
   void follow_durable(std::stop_token stop);
-  void note_written(std::span<const Record> records, Place last_place);
+  void note_written(std::span<const Record> records, Place last_place, MonotonicTime received);
   void acknowledge_near_locked();
 
   os::World& world_;
@@ -90,6 +93,7 @@ class CaptureLoop {
   Backoff backoff_;
   LagGauge lag_;
   BacklogMeter meter_;
+  CommitWaits near_waits_, far_waits_;
 
   // owned by run()
   std::uint32_t session_ = 0;

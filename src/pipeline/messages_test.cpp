@@ -8,6 +8,7 @@
 #include "os/thread.h"
 #include "pipeline/backlog_meter.h"
 #include "pipeline/commit_positions.h"
+#include "pipeline/commit_waits.h"
 #include "pipeline/lag_gauge.h"
 #include "pipeline/stopper.h"
 #include "pipeline/totals.h"
@@ -155,6 +156,44 @@ TEST(CommitPositions, AnswersTheNewestThatIsDurable) {
   EXPECT_EQ(positions.through(Sequence(2))->position.bytes, "a");
   EXPECT_FALSE(positions.through(Sequence(2)));
   EXPECT_EQ(positions.through(Sequence(9))->position.bytes, "c");
+}
+
+TEST(CommitWaits, AreCountedWhenTheyEndByHowLongTheyTook) {
+  CommitWaits waits;
+  const MonotonicTime start{100s};
+  waits.received(Sequence(3), start);
+  waits.received(Sequence(7), start + 10ms);
+  EXPECT_EQ(waits.histogram().count(), 0U);
+  waits.acknowledged(Sequence(6), start + 2ms);
+  waits.acknowledged(Sequence(7), start + 60ms);
+  const auto histogram = waits.histogram();
+  EXPECT_EQ(histogram.ended[1], 1U);  // up to 2 ms
+  EXPECT_EQ(histogram.ended[5], 1U);  // up to 50 ms
+  EXPECT_EQ(histogram.count(), 2U);
+  EXPECT_EQ(histogram.sum, 52ms);
+}
+
+TEST(CommitWaits, AnAcknowledgementThatOvertakesTheNoteEndsTheWait) {
+  CommitWaits waits;
+  waits.acknowledged(Sequence(9), MonotonicTime{11s});
+  waits.received(Sequence(8), MonotonicTime{10s});
+  EXPECT_EQ(waits.histogram().sum, 1s);
+}
+
+TEST(CommitWaits, OfALongOutageNoneIsLostAndNoneIsCountedShorterThanItWas) {
+  CommitWaits waits;
+  constexpr std::uint64_t kMany = CommitWaits::kPendingMax * 8 + 3;
+  Duration exact{};
+  for (std::uint64_t i = 1; i <= kMany; ++i) {
+    waits.received(Sequence(i), MonotonicTime{1s * i});
+    exact += 1s * (kMany - i);
+  }
+  waits.acknowledged(Sequence(kMany), MonotonicTime{1s * kMany});
+  const auto histogram = waits.histogram();
+  EXPECT_EQ(histogram.count(), kMany);
+  EXPECT_GE(histogram.sum, exact);
+  EXPECT_LT(histogram.sum, exact + exact / 100);
+  EXPECT_GT(histogram.ended.back(), 0U);
 }
 
 TEST(BacklogMeter, CountsWhatCameAfterAndIsUnknownBelowItsOldestMark) {

@@ -436,6 +436,8 @@ SourceStatus SourceStream::status() const {
   }
   status.captured = running->capture->stats();
   status.capture_lag = running->capture->lag(now);
+  status.near_waits = running->capture->near_waits();
+  status.far_waits = running->capture->far_waits();
   status.journal = running->journal->status();
   for (const auto& leg : running->legs) {
     const FarStatus far = leg->ship->status();

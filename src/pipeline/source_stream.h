@@ -45,6 +45,7 @@ struct SourceStatus {
   std::string identity;
   CaptureStats captured;
   Lag capture_lag;
+  CommitWaits::Histogram near_waits, far_waits;  // of commits that this agent captured
   journal::Status journal;
   std::vector<SourceTargetStatus> targets;
 };

@@ -132,8 +132,24 @@ class SyncTest(LabTest):
         for committer in (near, far, local):
             committer.stop()
         self.wait_applied(deployment)
+        self.expect_waits(deployment, near.acknowledged)
         self.expect_equal(deployment.source, deployment.target, only=["public.ledger"])
         self.expect_quiet_logs(deployment)
+
+    def expect_waits(self, deployment, acknowledged):
+        """The metric of the waits: commits waited seconds for the region, hardly for us."""
+        samples = deployment.near.metric("farshore_commit_wait_seconds")
+
+        def sample(kind, labels):
+            return samples[f'farshore_commit_wait_seconds_{kind}{{stream="app",{labels}}}']
+
+        longer = {
+            level: sample("count", f'level="{level}"') - sample("bucket", f'level="{level}",le="1"')
+            for level in ("near", "far")
+        }
+        self.assertGreaterEqual(sample("count", 'level="near"'), len(acknowledged))
+        self.assertGreater(longer["far"], 20)
+        self.assertLess(longer["near"], longer["far"])
 
     def test_commits_that_wait_go_on_when_the_killed_agent_is_back(self):
         deployment = self.start()

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import urllib.request
 
 from lab.process import Failed, Process, wait_until
 from lab.wan import Wan
@@ -54,6 +55,13 @@ class Agent:
     def restart_after_kill(self):
         self.kill()
         self.start()
+
+    def metric(self, name):
+        """The samples of /metrics whose name begins so, by their text before the value."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.region.api_port}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = [line.rsplit(" ", 1) for line in lines if line.startswith(name)]
+        return {sample: float(value) for sample, value in pairs}
 
     def last_lines(self, count=20):
         return "\n".join(self.process.output().splitlines()[-count:])
