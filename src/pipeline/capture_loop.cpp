@@ -83,8 +83,10 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
   const journal::Tail tail = journal_.tail();
   Position after = tail.position;
   if (gap_accepted()) after = {};
-  FARSHORE_TRY_ASSIGN(const SourceIdentity identity, source_.start(after));
-  FARSHORE_TRY(check_identity(identity));
+  FARSHORE_TRY_ASSIGN(
+      const SourceIdentity identity,
+      source_.start(after, [this](const SourceIdentity& found) { return check_identity(found); }));
+  FARSHORE_TRY(keep_identity(identity));
   session_ = tail.session + 1;
   {
     os::Lock lock(mutex_);
@@ -108,22 +110,26 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
 }
 
 Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
-  const bool expected = options_.expected_identity == identity.text;
-  bool accepted = options_.expected_identity.empty();
+  const std::string& expected = options_.expected_identity;
+  os::Lock lock(mutex_);
+  const bool accepted =
+      expected.empty() || identity.text == expected || identity.text == accepted_identity_;
+  refused_identity_ = accepted ? "" : identity.text;
+  if (accepted) return {};
+  accepted_identity_.clear();
+  return permanent(
+      ErrorKind::conflict,
+      "the source is not the one that was captured before: it is {}, it was {}; if it was restored "
+      "or promoted on purpose, accept it with `farshore stream resume`, else repair its address",
+      identity.text, expected);
+}
+
+Result<void> CaptureLoop::keep_identity(const SourceIdentity& identity) {
   {
     os::Lock lock(mutex_);
-    accepted = accepted || accepted_identity_ == identity.text;
     accepted_identity_.clear();
-    refused_identity_ = expected || accepted ? "" : identity.text;
   }
-  if (expected) return {};
-  if (!accepted)
-    return permanent(
-        ErrorKind::conflict,
-        "the source is not the one that was captured before: it is {}, it was {}; if it was "
-        "restored or "
-        "promoted on purpose, accept it with `farshore stream resume`, else repair its address",
-        identity.text, options_.expected_identity);
+  if (identity.text == options_.expected_identity) return {};
   FARSHORE_TRY(callbacks_.identity_seen(identity.text));
   options_.expected_identity = identity.text;
   return {};

@@ -76,6 +76,7 @@ class CaptureLoop {
   bool gap_accepted() const;
   void fail(const Error& error);
   Result<void> check_identity(const SourceIdentity& identity);
+  Result<void> keep_identity(const SourceIdentity& identity);
   Result<void> write(std::vector<Record> records, std::stop_token stop);
   Result<void> write_preamble(std::stop_token stop);
   SourceProgress note_progress();

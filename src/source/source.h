@@ -5,6 +5,7 @@
 // again, or give up if the error's retry is `no`.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,8 @@ struct SourceIdentity {
   std::string text;
   friend bool operator==(const SourceIdentity&, const SourceIdentity&) = default;
 };
+
+using AcceptSource = std::function<Result<void>(const SourceIdentity&)>;
 
 // Design 3.3: what we tell the server, as positions of committed transactions (`last` records).
 // Each never goes back.
@@ -46,9 +49,10 @@ struct SourceProgress {
 
 struct Source : Port {
   // Opens a capture session that delivers every transaction committed after `after` (empty: from
-  // where the server holds it for us). conflict: another identity or slot in use; overtaken: the
-  // server no longer has it; denied; unavailable.
-  virtual Result<SourceIdentity> start(const Position& after) = 0;
+  // where the server holds it for us). `accept` is asked before anything is made at the server;
+  // its error ends the start. conflict: slot in use; overtaken: the server no longer has it;
+  // denied; unavailable.
+  virtual Result<SourceIdentity> start(const Position& after, const AcceptSource& accept) = 0;
   // Records in order, each without place and session (capture sets them); empty when nothing came.
   // <= 4 MiB at a time.
   virtual Result<std::vector<Record>> next(Deadline deadline) = 0;

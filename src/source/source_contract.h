@@ -40,7 +40,7 @@ class SourceContract : public testing::TestWithParam<SourceSetup> {
  protected:
   void start(const Position& after = {}) {
     source().stop();
-    auto started = source().start(after);
+    auto started = source().start(after, accept_any);
     ASSERT_TRUE(started.ok()) << started.error().what;
     identity_ = started->text;
     open_.clear();
@@ -71,6 +71,7 @@ class SourceContract : public testing::TestWithParam<SourceSetup> {
     return all;
   }
   Source& source() { return database_->source(); }
+  static Result<void> accept_any(const SourceIdentity&) { return {}; }
   void beat() {
     const auto beaten = database_->heartbeat().beat(database_->soon(20s));
     ASSERT_TRUE(beaten.ok()) << beaten.error().what;
@@ -121,6 +122,18 @@ TEST_P(SourceContract, EachTransactionIsGivenOnceInTheOrderOfItsCommit) {
   EXPECT_EQ(xids.size(), 5U);
 }
 
+TEST_P(SourceContract, ASourceThatIsNotAcceptedIsNotStarted) {
+  std::string asked;
+  const auto refused = source().start({}, [&](const SourceIdentity& identity) -> Result<void> {
+    asked = identity.text;
+    return permanent(ErrorKind::conflict, "another one");
+  });
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().what, "another one");
+  start();
+  EXPECT_EQ(asked, identity_);
+}
+
 TEST_P(SourceContract, ASessionGivesAllAfterThePositionAndNothingBefore) {
   start();
   for (int i = 0; i < 6; ++i) database_->commit(1);
@@ -147,7 +160,7 @@ TEST_P(SourceContract, WhatWasReleasedIsGoneAndAnAcknowledgementNeverGoesBack) {
     source().acknowledge({all[i].position, all[i].position, all[i].position});
   database_->wait_released(all[2].position);
   source().stop();
-  const auto refused = source().start(all[0].position);
+  const auto refused = source().start(all[0].position, accept_any);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, ErrorKind::overtaken) << refused.error().what;
   EXPECT_EQ(refused.error().retry, Retry::no);

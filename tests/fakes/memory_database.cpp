@@ -115,7 +115,9 @@ void MemoryDatabase::set_identity(std::string identity) {
   identity_ = std::move(identity);
 }
 
-Result<SourceIdentity> MemorySource::start(const Position& after) {
+Result<SourceIdentity> MemorySource::start(const Position& after, const AcceptSource& accept) {
+  SourceIdentity identity{database_.identity_};
+  FARSHORE_TRY(accept(identity));
   const std::uint64_t released = lsn_of(database_.acknowledged_.released);
   after_ = after.empty() ? released : lsn_of(after);
   if (after_ < released)
@@ -125,7 +127,7 @@ Result<SourceIdentity> MemorySource::start(const Position& after) {
   emitted_.clear();
   defined_.clear();
   interrupted_ = false;
-  return SourceIdentity{database_.identity_};
+  return identity;
 }
 
 Result<std::vector<Record>> MemorySource::next(Deadline deadline) {

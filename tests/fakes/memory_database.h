@@ -83,7 +83,7 @@ class MemorySource final : public Source {
   // `world`: of the host that the agent runs on; its chance decides how records are cut.
   MemorySource(os::World& world, MemoryDatabase& database) : world_(world), database_(database) {}
 
-  Result<SourceIdentity> start(const Position& after) override;
+  Result<SourceIdentity> start(const Position& after, const AcceptSource& accept) override;
   Result<std::vector<Record>> next(Deadline deadline) override;
   std::vector<Bytes> preamble() const override;
   void acknowledge(const Acknowledgement& acknowledgement) override;

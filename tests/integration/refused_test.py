@@ -42,6 +42,30 @@ class RefusedTest(LabTest):
         self.expect_equal(source, target)
         self.expect_quiet_logs(deployment, r" heartbeat\.")
 
+    def test_nothing_is_made_at_another_server_under_the_sources_address(self):
+        deployment = self.start()
+        source, target = deployment.source, deployment.target
+        self.wait_applied(deployment)
+        other = self.postgres("other", 15 if source.version == 18 else 18)
+        other.sql("CREATE TABLE public.orders (id bigint PRIMARY KEY, body text)")
+        source.stop()
+        other.stop()
+        with open(other.data / "postgresql.conf", "a") as conf:
+            conf.write(f"port = {source.port}\n")
+        other.port = source.port
+        other.start()
+        deployment.wait_for_capture("failed", 60, "not the one that was captured before")
+        self.assertEqual(other.value("SELECT count(*) FROM pg_publication"), 0)
+        self.assertEqual(other.value("SELECT count(*) FROM pg_replication_slots"), 0)
+        other.stop()
+        source.start()
+        source.sql("INSERT INTO public.orders VALUES (2, 'second')")
+        deployment.farshore("stream", "resume", "app")
+        deployment.wait_for_capture("streaming", 30)
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment, r" heartbeat\.", r" source\.upkeep_failed ")
+
     def test_a_copy_that_is_denied_is_a_failed_leg_until_it_is_granted(self):
         source, target = self.postgres("source"), self.postgres("target")
         source.sql(

@@ -37,7 +37,7 @@ class PostgresSource final : public Source {
       : world_(world), options_(std::move(options)), publication_(options_) {}
   ~PostgresSource() override { stop(); }
 
-  Result<SourceIdentity> start(const Position& after) override;
+  Result<SourceIdentity> start(const Position& after, const AcceptSource& accept) override;
   Result<std::vector<Record>> next(Deadline deadline) override;
   std::vector<Bytes> preamble() const override;
   void acknowledge(const Acknowledgement& acknowledgement) override;
@@ -46,10 +46,10 @@ class PostgresSource final : public Source {
   void stop() override;
 
  private:
-  Result<SourceIdentity> open_session(Lsn after);
-  Result<SlotState> prepare(Connection& sql, Lsn after, std::string& database_oid);
+  Result<SourceIdentity> open_session(Lsn after, const AcceptSource& accept);
+  Result<SlotState> prepare(Connection& sql, Lsn after);
   Result<void> check_slot(const Connection& sql, const SlotState& slot, Lsn after);
-  Result<std::string> identify(Connection& replication);
+  Result<SourceIdentity> identify(Connection& sql, Connection& replication);
   std::string start_command(const Connection& replication, Lsn after) const;
   Error explained(Error error) const;
   std::string resnapshot() const {
@@ -59,7 +59,7 @@ class PostgresSource final : public Source {
   void upkeep(std::stop_token stop, std::shared_ptr<CaptureSession> session);
   Result<void> upkeep_once(std::unique_ptr<Connection>& sql, CaptureSession& session,
                            MonotonicTime& refresh_at);
-  Result<void> look(Connection& sql, CaptureSession& session);
+  Result<bool> look(Connection& sql, CaptureSession& session);
   void tell(Severity severity, const char* name, std::string message) const;
   std::shared_ptr<CaptureSession> session() const {
     os::Lock lock(mutex_);
@@ -83,32 +83,31 @@ class PostgresSource final : public Source {
   os::Thread upkeep_thread_;
 };
 
-Result<SourceIdentity> PostgresSource::start(const Position& after) {
+Result<SourceIdentity> PostgresSource::start(const Position& after, const AcceptSource& accept) {
   stop();
   waker_.clear();
   interrupted_ = false;
   FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::from(after));
-  auto identity = open_session(lsn);
+  auto identity = open_session(lsn, accept);
   if (!identity.ok()) return explained(std::move(identity).error());
   return identity;
 }
 
-Result<SourceIdentity> PostgresSource::open_session(Lsn after) {
+Result<SourceIdentity> PostgresSource::open_session(Lsn after, const AcceptSource& accept) {
   const Deadline soon = world_.after(options_.connect_wait);
   FARSHORE_TRY_ASSIGN(
       auto sql, Connection::open(world_, connect_options(options_, "control"), soon, &waker_));
   if (sql->server_version() < kServerVersionMin)
     return permanent(ErrorKind::invalid, "{}: PostgreSQL {} is too old; 14 or newer is needed",
                      sql->server(), sql->server_version() / 10000);
-  std::string database_oid;
-  FARSHORE_TRY_ASSIGN(const SlotState slot, prepare(*sql, after, database_oid));
   ConnectOptions connect = connect_options(options_, "");
   connect.replication = true;
   FARSHORE_TRY_ASSIGN(
       auto replication,
       Connection::open(world_, connect, world_.after(options_.connect_wait), &waker_));
-  FARSHORE_TRY_ASSIGN(std::string identity, identify(*replication));
-  identity += fmt::format(" database={} slot={}", database_oid, slot_name(options_.stream));
+  FARSHORE_TRY_ASSIGN(SourceIdentity identity, identify(*sql, *replication));
+  FARSHORE_TRY(accept(identity));
+  FARSHORE_TRY_ASSIGN(const SlotState slot, prepare(*sql, after));
   FARSHORE_TRY(replication->begin_copy_both(start_command(*replication, after),
                                             world_.after(options_.connect_wait)));
   auto session = std::make_shared<CaptureSession>(
@@ -125,11 +124,11 @@ Result<SourceIdentity> PostgresSource::open_session(Lsn after) {
   upkeep_waker_.clear();
   upkeep_thread_ =
       os::Thread("pg-upkeep", [this, session](std::stop_token stop) { upkeep(stop, session); });
-  return SourceIdentity{std::move(identity)};
+  return identity;
 }
 
 // The publication first: a slot that begins before it could never read past its beginning.
-Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after, std::string& database_oid) {
+Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after) {
   FARSHORE_TRY(publication_.refresh(sql, world_.after(options_.connect_wait)));
   FARSHORE_TRY_ASSIGN(ServerState server,
                       read_server(sql, options_.stream, world_.after(options_.connect_wait)));
@@ -155,7 +154,6 @@ Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after, std::strin
   if (server.slot->database != server.database)
     return permanent(ErrorKind::conflict, "{}: slot {} belongs to database {}", sql.server(),
                      slot_name(options_.stream), server.slot->database);
-  database_oid = server.database_oid;
   // What piled up while nobody captured is caught up, not a reason to give the slot up.
   piled_up_ = retained_by(server);
   return *server.slot;
@@ -184,10 +182,13 @@ Result<void> PostgresSource::check_slot(const Connection& sql, const SlotState& 
   return {};
 }
 
-Result<std::string> PostgresSource::identify(Connection& replication) {
-  FARSHORE_TRY_ASSIGN(const Rows rows,
-                      replication.query("IDENTIFY_SYSTEM", world_.after(options_.connect_wait)));
-  return fmt::format("system={} timeline={}", rows.text(0, 0), rows.text(0, 1));
+Result<SourceIdentity> PostgresSource::identify(Connection& sql, Connection& replication) {
+  const Deadline soon = world_.after(options_.connect_wait);
+  FARSHORE_TRY_ASSIGN(const Rows rows, replication.query("IDENTIFY_SYSTEM", soon));
+  FARSHORE_TRY_ASSIGN(const ServerState server, read_server(sql, options_.stream, soon));
+  return SourceIdentity{fmt::format("system={} timeline={} database={} slot={}", rows.text(0, 0),
+                                    rows.text(0, 1), server.database_oid,
+                                    slot_name(options_.stream))};
 }
 
 std::string PostgresSource::start_command(const Connection& replication, Lsn after) const {
@@ -303,18 +304,19 @@ Result<void> PostgresSource::upkeep_once(std::unique_ptr<Connection>& sql, Captu
     FARSHORE_TRY_ASSIGN(sql, Connection::open(world_, connect_options(options_, "control"),
                                               world_.after(options_.connect_wait), &upkeep_waker_));
   }
-  FARSHORE_TRY(look(*sql, session));
-  if (world_.now() < refresh_at) return {};
+  FARSHORE_TRY_ASSIGN(const bool ours, look(*sql, session));
+  if (!ours || world_.now() < refresh_at) return {};
   FARSHORE_TRY(publication_.refresh(*sql, world_.after(kUpkeepWait)));
   refresh_at = world_.now() + options_.refresh_every;
   return {};
 }
 
-Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
+// Whether our slot is there: where it is not, perhaps at another server, no publication is made.
+Result<bool> PostgresSource::look(Connection& sql, CaptureSession& session) {
   FARSHORE_TRY_ASSIGN(const ServerState server,
                       read_server(sql, options_.stream, world_.after(kUpkeepWait)));
   const std::string name = slot_name(options_.stream);
-  if (!server.slot) return {};  // the walsender knows it first
+  if (!server.slot) return false;  // the walsender knows it first
   const std::uint64_t retained = retained_by(server);
   {
     os::Lock lock(mutex_);
@@ -329,7 +331,7 @@ Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
                            name, server.slot->lost_reason, resnapshot()),
                  waker_);
   if (retained <= options_.wal_max) piled_up_ = 0;
-  if (options_.wal_max == 0 || retained <= options_.wal_max + piled_up_) return {};
+  if (options_.wal_max == 0 || retained <= options_.wal_max + piled_up_) return true;
   const Error error = permanent(
       ErrorKind::overtaken,
       "{}: slot {} held {} of log, more than source.wal_max ({}): it was dropped before the disk "
@@ -339,7 +341,7 @@ Result<void> PostgresSource::look(Connection& sql, CaptureSession& session) {
   // Over a connection that the end of this session, which follows at once, does not interrupt.
   FARSHORE_TRY(postgres::drop_slot(world_, options_));
   tell(Severity::error, "source.slot_dropped", error.what);
-  return {};
+  return false;
 }
 
 void PostgresSource::tell(Severity severity, const char* name, std::string message) const {

@@ -302,12 +302,12 @@ TEST_P(SourceOnServer, AJournalThatEndsBeforeWhatTheSlotReleasedIsTold) {
   const auto records = only(stream.read_transactions(3), RecordKind::data);
   stream.acknowledge_all(records);
   (void)stream.read_for(300ms);
-  auto started = stream.source->start(records[0].position);
+  auto started = stream.source->start(records[0].position, TestStream::accept_any);
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().kind, ErrorKind::overtaken);
   EXPECT_EQ(started.error().retry, Retry::no);
   EXPECT_THAT(started.error().what, HasSubstr("farshore stream resnapshot orders"));
-  EXPECT_TRUE(stream.source->start(records[2].position).ok());
+  EXPECT_TRUE(stream.source->start(records[2].position, TestStream::accept_any).ok());
 }
 
 TEST_P(SourceOnServer, WithoutHeartbeatsAPlaceComesWhereUnpublishedWorkMovesTheServer) {
@@ -322,7 +322,7 @@ TEST_P(SourceOnServer, WithoutHeartbeatsAPlaceComesWhereUnpublishedWorkMovesTheS
   ASSERT_FALSE(records.empty());
   EXPECT_EQ(records[0].kind, RecordKind::heartbeat);
   stream.acknowledge_all(records);
-  EXPECT_TRUE(stream.source->start(records[0].position).ok());
+  EXPECT_TRUE(stream.source->start(records[0].position, TestStream::accept_any).ok());
 }
 
 TEST_P(SourceOnServer, ASlotThatIsGoneIsNotMadeAgainInSilence) {
@@ -333,17 +333,17 @@ TEST_P(SourceOnServer, ASlotThatIsGoneIsNotMadeAgainInSilence) {
   const auto records = stream.read_transactions(1);
   stream.source->stop();
   ASSERT_TRUE(drop_slot(test_world(), stream.options).ok());
-  auto started = stream.source->start(records[0].position);
+  auto started = stream.source->start(records[0].position, TestStream::accept_any);
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().kind, ErrorKind::overtaken);
-  EXPECT_TRUE(stream.source->start({}).ok());
+  EXPECT_TRUE(stream.source->start({}, TestStream::accept_any).ok());
 }
 
 TEST_P(SourceOnServer, ASlotInUseNamesWhoHoldsIt) {
   TestStream stream(database_);
   stream.start();
   auto other = make_source(test_world(), stream.options);
-  auto started = other->start({});
+  auto started = other->start({}, TestStream::accept_any);
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().kind, ErrorKind::conflict);
   EXPECT_EQ(started.error().retry, Retry::yes);
@@ -455,6 +455,20 @@ TEST_P(SourceOnServer, AnEndedSessionIsTriedAgainAndLosesNothing) {
   EXPECT_NE(second.back().xid, first.back().xid);
 }
 
+TEST_P(SourceOnServer, NothingIsMadeAtAServerThatIsNotAccepted) {
+  TestStream stream(database_);
+  stream.source = make_source(test_world(), stream.options);
+  const auto started = stream.source->start({}, [](const SourceIdentity&) -> Result<void> {
+    return permanent(ErrorKind::conflict, "another server");
+  });
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().what, "another server");
+  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_publication"), "0");
+  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
+                            slot_name(stream.options.stream) + "'"),
+            "0");
+}
+
 TEST_P(SourceOnServer, RemoveLeavesNothingBehind) {
   TestStream stream(database_);
   stream.start();
@@ -470,13 +484,13 @@ TEST_P(SourceOnServer, AMissingSlotThatCannotBeMadeNamesTheTransactionItWaitsFor
   TestStream stream(database_);
   stream.options.slot_wait = 300ms;
   stream.source = make_source(test_world(), stream.options);
-  auto started = stream.source->start({});
+  auto started = stream.source->start({}, TestStream::accept_any);
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().kind, ErrorKind::timeout);
   EXPECT_EQ(started.error().retry, Retry::yes);
   EXPECT_THAT(started.error().what, HasSubstr("pid " + busy.value("SELECT pg_backend_pid()")));
   busy.run("COMMIT");
-  EXPECT_TRUE(stream.source->start({}).ok());
+  EXPECT_TRUE(stream.source->start({}, TestStream::accept_any).ok());
 }
 
 }  // namespace

@@ -210,7 +210,7 @@ TEST_P(SynchronousOnServer, OurOwnSessionsNeverWait) {
   other.stream = Uuid::from_random(1, 2);
   other.slot_wait = 5s;
   auto second = make_source(test_world(), other);
-  auto started = second->start({});
+  auto started = second->start({}, TestStream::accept_any);
   EXPECT_TRUE(started.ok()) << started.error().what;
   second.reset();
   EXPECT_TRUE(remove_source(test_world(), other).ok());

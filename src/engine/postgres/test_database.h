@@ -113,9 +113,10 @@ class TestStream {
     (void)remove_source(test_world(), options);
   }
 
+  static Result<void> accept_any(const SourceIdentity&) { return {}; }
   Source& start(const Position& after = {}) {
     if (!source) source = make_source(test_world(), options);
-    auto started = source->start(after);
+    auto started = source->start(after, accept_any);
     FARSHORE_CHECK(started.ok(), "{}", started.error().what);
     identity = *std::move(started);
     return *source;
