@@ -38,6 +38,13 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 'u',
 // built in means the same on two servers. xml carries its encoding in text only.
 constexpr const char* kColumnsSql = R"(
 SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), tn.nspname, t.typname,
+       CASE WHEN t.typtype = 'd' THEN (
+         WITH RECURSIVE beneath AS (
+           SELECT t.typbasetype AS oid
+           UNION ALL SELECT d.typbasetype FROM beneath b
+                       JOIN pg_type d ON d.oid = b.oid AND d.typtype = 'd')
+         SELECT format_type(b.oid, NULL) FROM beneath b
+           JOIN pg_type p ON p.oid = b.oid AND p.typtype <> 'd') END,
        CASE WHEN a.attcollation <> 0 AND a.attcollation <> t.typcollation
             THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) END,
        a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated,
@@ -67,6 +74,11 @@ SELECT o.conrelid, o.conname, o.contype, pg_get_constraintdef(o.oid),
 
 constexpr const char* kIndexesSql = R"(
 SELECT i.indrelid, c.relname, quote_ident(c.relname), pg_get_indexdef(i.indexrelid), i.indisunique,
+       CASE WHEN i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate THEN
+         (SELECT json_agg(a.attname ORDER BY k.place)
+            FROM unnest(i.indkey) WITH ORDINALITY k(attnum, place)
+            JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+           WHERE k.place <= i.indnkeyatts) END,
        c.relispartition
   FROM pg_index i
   JOIN pg_class c ON c.oid = i.indexrelid
@@ -273,6 +285,7 @@ void take_column(TableDefinition& table, RowReader& row) {
   column.type = row.text();
   column.type_schema = row.text();
   column.type_name = row.text();
+  column.base_type = row.text();
   column.collation = row.text();
   column.not_null = row.flag();
   column.default_expression = row.text();
@@ -301,6 +314,7 @@ void take_index(TableDefinition& table, RowReader& row) {
   const std::string quoted = row.text();
   index.definition = row.text();
   index.unique = row.flag();
+  index.columns = row.names();
   index.inherited = row.flag();
   // The server writes a partitioned table's index as ON ONLY; made so it would have no parts.
   const std::string_view only = " ON ONLY ";

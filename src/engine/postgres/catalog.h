@@ -19,6 +19,7 @@ struct ColumnDefinition {
   std::string name;
   std::string type;                    // format_type with modifier: numeric(10,2), shop.mood[]
   std::string type_schema, type_name;  // pg_type's own names
+  std::string base_type;               // of a domain: what lies beneath, without modifier
   std::string collation;               // quoted and qualified; empty: the type's default
   bool not_null = false;
   std::string default_expression;  // empty: none; of a generated column: its expression
@@ -41,7 +42,8 @@ struct IndexDefinition {
   std::string name;
   std::string definition;  // pg_get_indexdef: CREATE UNIQUE INDEX i ON public.t USING btree (a)
   bool unique = false;
-  bool inherited = false;  // comes with the partitioned parent's index
+  std::vector<std::string> columns;  // of the key; empty: partial, or on an expression
+  bool inherited = false;            // comes with the partitioned parent's index
 };
 
 struct SequenceDefinition {

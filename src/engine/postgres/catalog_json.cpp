@@ -42,6 +42,7 @@ static void to_json(json& out, const ColumnDefinition& in) {
          {"type", in.type},
          {"type_schema", in.type_schema},
          {"type_name", in.type_name},
+         {"base_type", in.base_type},
          {"collation", in.collation},
          {"not_null", in.not_null},
          {"default", in.default_expression},
@@ -55,6 +56,7 @@ static void from_json(const json& in, ColumnDefinition& out) {
   get(in, "type", out.type);
   get(in, "type_schema", out.type_schema);
   get(in, "type_name", out.type_name);
+  get(in, "base_type", out.base_type);
   get(in, "collation", out.collation);
   get(in, "not_null", out.not_null);
   get(in, "default", out.default_expression);
@@ -89,6 +91,7 @@ static void to_json(json& out, const IndexDefinition& in) {
   out = {{"name", in.name},
          {"definition", in.definition},
          {"unique", in.unique},
+         {"columns", in.columns},
          {"inherited", in.inherited}};
 }
 
@@ -96,6 +99,7 @@ static void from_json(const json& in, IndexDefinition& out) {
   get(in, "name", out.name);
   get(in, "definition", out.definition);
   get(in, "unique", out.unique);
+  get(in, "columns", out.columns);
   get(in, "inherited", out.inherited);
 }
 

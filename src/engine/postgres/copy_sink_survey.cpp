@@ -185,6 +185,14 @@ const char* kind_text(char relation) {
   }
 }
 
+// A name is at most 63 bytes; what is cut off is whole characters.
+std::string name_of_before(const std::string& name) {
+  constexpr std::string_view kEnd = "_before";
+  std::size_t size = std::min(name.size(), std::size_t{63} - kEnd.size());
+  while (size < name.size() && (static_cast<unsigned char>(name[size]) & 0xC0) == 0x80) --size;
+  return name.substr(0, size).append(kEnd);
+}
+
 // It takes the name, so the table can neither be made nor written.
 Result<void> survey_other_relations(Connection& connection, const std::vector<TableName>& tables,
                                     Survey& survey, Deadline deadline) {
@@ -203,7 +211,8 @@ Result<void> survey_other_relations(Connection& connection, const std::vector<Ta
         {.code = "not_a_table",
          .object = "table " + table.quoted(),
          .what = fmt::format("is no table here: a {} has its name", kind),
-         .remedy = fmt::format("ALTER {} {} RENAME TO ...;", kind, table.quoted())});
+         .remedy = fmt::format("ALTER {} {} RENAME TO {};", kind, table.quoted(),
+                               quote_identifier(name_of_before(table.name)))});
   }
   return {};
 }

@@ -111,6 +111,22 @@ void check_triggers(SiteQuestions& ask, const Taken& taken) {
                         taken.schemas, kRunAtTarget));
 }
 
+// A view's own rule comes with the view.
+void check_rules(SiteQuestions& ask, const Taken& taken) {
+  const std::string from =
+      "FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = "
+      "c.relnamespace WHERE c.relkind IN ('r','p')";
+  if (const auto names = ask.list(
+          fmt::format("SELECT format('%I of %I.%I', r.rulename, n.nspname, c.relname) {} AND c.oid "
+                      "IN ({}) ORDER BY n.nspname, c.relname, r.rulename",
+                      from, taken.tables));
+      !names.empty())
+    ask.add(FindingLevel::note, "rules", ask.site(),
+            "rules are not made on the target: " + listed(names),
+            fmt::format("SELECT pg_get_ruledef(r.oid) {} AND n.nspname IN ({});{}", from,
+                        taken.schemas, kRunAtTarget));
+}
+
 void check_policies(SiteQuestions& ask, const Taken& taken) {
   std::set<std::string> tables;
   std::vector<std::string> names;
@@ -175,6 +191,7 @@ void check_left_out(SiteQuestions& ask) {
   check_large_objects(ask);
   check_relations(ask, taken);
   check_triggers(ask, taken);
+  check_rules(ask, taken);
   check_policies(ask, taken);
   check_functions(ask, taken);
   check_grants(ask, taken);

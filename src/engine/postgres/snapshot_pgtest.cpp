@@ -311,7 +311,10 @@ TEST_P(SnapshotOnServer, DefinitionsSayAllThatATargetTableIsMadeFrom) {
       " c text COLLATE \"C\", g int GENERATED ALWAYS AS (s * 2) STORED, f int REFERENCES "
       "shop.parent,"
       " PRIMARY KEY (id), UNIQUE (s, n), CHECK (n > 0)) WITH (fillfactor = 70);"
-      "CREATE INDEX by_c ON shop.\"T\" (lower(c)) WHERE l > 0");
+      "CREATE INDEX by_c ON shop.\"T\" (lower(c)) WHERE l > 0;"
+      "CREATE UNIQUE INDEX by_two ON shop.\"T\" (s DESC, id) INCLUDE (l);"
+      "CREATE DOMAIN shop.still_positive AS shop.positive;"
+      "ALTER TABLE shop.\"T\" ADD d shop.still_positive");
   TestStream stream(database_);
   stream.start();
   auto& source = snapshot(stream);
@@ -339,7 +342,11 @@ TEST_P(SnapshotOnServer, DefinitionsSayAllThatATargetTableIsMadeFrom) {
   EXPECT_EQ(t.constraints[2].kind, 'c');
   ASSERT_EQ(t.foreign_keys.size(), 1u);
   EXPECT_EQ(t.foreign_keys[0].referenced_table, "parent");
-  ASSERT_EQ(t.indexes.size(), 1u);
+  EXPECT_EQ(t.column("d")->base_type, "integer");
+  EXPECT_EQ(t.column("n")->base_type, "");
+  ASSERT_EQ(t.indexes.size(), 2u);
+  EXPECT_THAT(t.indexes[0].columns, ElementsAre());
+  EXPECT_THAT(t.indexes[1].columns, ElementsAre("s", "id"));
   EXPECT_THAT(t.indexes[0].definition,
               HasSubstr("ON shop.\"T\" USING btree (lower(c)) WHERE (l > 0)"));
   ASSERT_EQ(t.sequences.size(), 3u);
@@ -350,7 +357,7 @@ TEST_P(SnapshotOnServer, DefinitionsSayAllThatATargetTableIsMadeFrom) {
   EXPECT_THAT(shared->schemas, ElementsAre("shop"));
   std::vector<std::string> order;
   for (const TypeDefinition& type : shared->types) order.push_back(type.name);
-  ASSERT_EQ(order.size(), 4u);
+  ASSERT_EQ(order.size(), 5u);
   auto at = [&](const char* name) { return std::ranges::find(order, name) - order.begin(); };
   EXPECT_LT(at("positive"), at("pair"));
   EXPECT_LT(at("mood"), at("pair"));

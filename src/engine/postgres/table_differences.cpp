@@ -24,11 +24,15 @@ TypeText split(const std::string& type) {
   return {type.substr(0, open) + type.substr(close + 1), type.substr(open + 1, close - open - 1)};
 }
 
-// A shorter or coarser column would refuse values or round them without a word. The stream judges
-// in the same way (relation_map.cpp).
-bool holds(const std::string& source, const std::string& target) {
-  const TypeText from = split(source), to = split(target);
-  if (from.bare != to.bare) return false;
+// A domain takes the values of what lies beneath it, or refuses them aloud. A shorter or coarser
+// column would refuse values or round them without a word. The stream judges in the same way
+// (relation_map.cpp).
+bool holds(const ColumnDefinition& source, const ColumnDefinition& target) {
+  const TypeText from = split(source.type), to = split(target.type);
+  const auto beneath = [](const ColumnDefinition& column, const TypeText& type) {
+    return column.base_type.empty() ? type.bare : column.base_type;
+  };
+  if (beneath(source, from) != beneath(target, to)) return false;
   if (to.modifier.empty() || to.modifier == from.modifier) return true;
   const bool by_length = to.bare == "character varying" || to.bare == "bit varying";
   return by_length && !from.modifier.empty() &&
@@ -107,7 +111,7 @@ class ColumnComparison {
           alter(have, "DROP EXPRESSION"));
       return;
     }
-    if (!holds(column.type, have.type))
+    if (!holds(column, have))
       add(FindingLevel::error, "column_type",
           fmt::format("column {} is {} here and {} at the source", name, have.type, column.type),
           alter(have, fmt::format("TYPE {} USING {}::{}", column.type, name, column.type)));
@@ -173,11 +177,7 @@ std::set<std::string> set_of(const std::vector<std::string>& names) {
   return {names.begin(), names.end()};
 }
 
-bool unique_index_on(const IndexDefinition& index, const std::vector<std::string>& columns) {
-  return index.unique && index.definition.ends_with(" (" + quote_identifiers(columns) + ")");
-}
-
-// Of whole rows and checked at once: what finds a row by these columns.
+// Of whole rows and checked at once: what finds a row by these columns, in any order.
 bool has_key(const TableDefinition& table, const std::vector<std::string>& columns) {
   return std::ranges::any_of(
              table.constraints,
@@ -186,7 +186,8 @@ bool has_key(const TableDefinition& table, const std::vector<std::string>& colum
                       constraint.definition.find(" DEFERRABLE") == std::string::npos;
              }) ||
          std::ranges::any_of(table.indexes, [&](const IndexDefinition& index) {
-           return unique_index_on(index, columns);
+           return index.unique && !index.columns.empty() &&
+                  set_of(index.columns) == set_of(columns);
          });
 }
 

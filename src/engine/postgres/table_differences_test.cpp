@@ -89,6 +89,18 @@ TEST_F(TableDifferences, ATypeWithoutLimitHoldsWhatHasOneAndNotTheOtherWayRound)
   EXPECT_THAT(all(), ElementsAre(HasSubstr("error column_type")));
 }
 
+TEST_F(TableDifferences, ADomainIsWhatLiesBeneathIt) {
+  target.columns[0].type = "public.number";
+  target.columns[0].base_type = "bigint";
+  EXPECT_THAT(all(), IsEmpty());
+  std::swap(source.columns[0], target.columns[0]);
+  EXPECT_THAT(all(), IsEmpty());
+  target.columns[0].type = "public.word";
+  target.columns[0].base_type = "text";
+  EXPECT_THAT(all(), ElementsAre(HasSubstr("error column_type: column id is public.word here and "
+                                           "public.number at the source")));
+}
+
 TEST_F(TableDifferences, AColumnOfTheTargetAloneMustFillItself) {
   target.columns.push_back(column("extra", "text"));
   EXPECT_THAT(all(), ElementsAre("note column_extra: column extra is not at the source -> "));
@@ -147,15 +159,22 @@ TEST_F(TableDifferences, WithoutAKeyTheTargetReadsTheWholeTable) {
               ElementsAre(HasSubstr("warning no_key: no primary key or unique index is on (id)")));
   EXPECT_THAT(all()[0], HasSubstr("-> ALTER TABLE public.orders ADD PRIMARY KEY (id);"));
 
-  target.indexes = {{.name = "i",
-                     .definition = "CREATE UNIQUE INDEX i ON public.orders USING btree (id)",
-                     .unique = true}};
+  target.indexes = {{.name = "i", .unique = true, .columns = {"id"}}};
   EXPECT_THAT(all(), IsEmpty());
+  target.indexes = {{.name = "partial", .unique = true}};
+  EXPECT_THAT(all(), ElementsAre(HasSubstr("warning no_key")));
 
   target.indexes.clear();
   target.constraints = {
       {.name = "k", .kind = 'u', .definition = "UNIQUE (id) DEFERRABLE", .columns = {"id"}}};
   EXPECT_THAT(all(), ElementsAre(HasSubstr("warning no_key")));
+}
+
+TEST_F(TableDifferences, AKeyIsOneInAnyOrderOfItsColumns) {
+  source.identity_columns = source.constraints[0].columns = {"id", "what"};
+  target.constraints.clear();
+  target.indexes = {{.name = "i", .unique = true, .columns = {"what", "id"}}};
+  EXPECT_THAT(all(), IsEmpty());
 }
 
 TEST_F(TableDifferences, ConstraintsOfTheTargetAloneMayRefuseRows) {
@@ -164,10 +183,7 @@ TEST_F(TableDifferences, ConstraintsOfTheTargetAloneMayRefuseRows) {
   EXPECT_THAT(all(), ElementsAre("warning constraint_extra: constraint what_key (UNIQUE (what)) is "
                                  "not at the source: it may refuse rows that the source takes -> "
                                  "ALTER TABLE public.orders DROP CONSTRAINT what_key;"));
-  source.indexes = {{.name = "what_index",
-                     .definition = "CREATE UNIQUE INDEX what_index ON public.orders USING btree "
-                                   "(what)",
-                     .unique = true}};
+  source.indexes = {{.name = "what_index", .unique = true, .columns = {"what"}}};
   EXPECT_THAT(all(), IsEmpty());
 }
 
