@@ -236,7 +236,19 @@ Error Connection::broken(std::string_view doing) {
                    trimmed(PQerrorMessage(conn_.get())));
 }
 
-std::string without_values(std::string_view sqlstate, std::string message) {
+bool raised_in_function(const PGresult* error) {
+  const std::string family = field(error, PG_DIAG_SQLSTATE).substr(0, 2);
+  if (family == "P0" || family == "38" || family == "39") return true;
+  // RAISE with another SQLSTATE; the rest: 'SQL function "f" statement 1', in the server's
+  // language.
+  return field(error, PG_DIAG_SOURCE_FUNCTION) == "exec_stmt_raise" ||
+         field(error, PG_DIAG_CONTEXT).find(" function ") != std::string::npos;
+}
+
+std::string message_without_values(std::string_view sqlstate, bool in_function,
+                                   std::string message) {
+  if (in_function)
+    return "a trigger or function of the database raised an error; the server's log has its words";
   if (sqlstate == "22021" || sqlstate == "22P05")
     return "a text has a character that the encoding of the database lacks";
   // 22023 quotes what a setting was given.
@@ -255,15 +267,15 @@ Error Connection::error_of(const Rows& rows) {
                    .schema = field(result, PG_DIAG_SCHEMA_NAME),
                    .table = field(result, PG_DIAG_TABLE_NAME),
                    .column = field(result, PG_DIAG_COLUMN_NAME),
-                   .constraint = field(result, PG_DIAG_CONSTRAINT_NAME)};
+                   .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
+                   .in_function = raised_in_function(result)};
   if (server_error_.sqlstate.empty()) {
     if (!usable()) return broken("the connection broke");
     return permanent(ErrorKind::invalid, "{}: {}", server_, trimmed(PQresultErrorMessage(result)));
   }
   const Classification is = classify(server_error_.sqlstate);
   return {is.kind, is.retry,
-          fmt::format("{}: {} (SQLSTATE {})", server_,
-                      without_values(server_error_.sqlstate, server_error_.message),
+          fmt::format("{}: {} (SQLSTATE {})", server_, server_error_.shown_message(),
                       server_error_.sqlstate)};
 }
 

@@ -45,9 +45,21 @@ struct ConnectOptions {
   std::vector<Setting> settings;
 };
 
+// The server's message without what it quotes of a value of a row (data exceptions), and without
+// what a function of the user's says, which may be anything: errors go into logs, events and
+// status.
+std::string message_without_values(std::string_view sqlstate, bool in_function,
+                                   std::string message);
+bool raised_in_function(const PGresult* error);
+
 // What the server said of a statement that it refused.
 struct ServerError {
   std::string sqlstate, message, detail, hint, schema, table, column, constraint;
+  bool in_function = false;  // a trigger's or another function's words
+
+  std::string shown_message() const {
+    return message_without_values(sqlstate, in_function, message);
+  }
 };
 
 struct Classification {
@@ -56,10 +68,6 @@ struct Classification {
 };
 // Never io or closed: those speak of our own disk and our own stop.
 Classification classify(std::string_view sqlstate);
-
-// The server's message without what it quotes of a value of a row (data exceptions): errors go into
-// logs, events and status.
-std::string without_values(std::string_view sqlstate, std::string message);
 
 // Rows of one answer; owns the PGresult. Values are in text form unless asked for otherwise.
 class Rows {

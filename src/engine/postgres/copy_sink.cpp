@@ -281,7 +281,7 @@ Result<void> PostgresCopySink::make_later(Connection& connection, const LaterObj
   tell({}, "copy.object_missing",
        fmt::format("{} of table {} was not made: {}; on the target: {};",
                    quote_identifier(object.name), quote_qualified(object.schema, object.table),
-                   connection.server_error().message, object.sql));
+                   connection.server_error().shown_message(), object.sql));
   return {};
 }
 
@@ -295,7 +295,7 @@ Result<void> PostgresCopySink::validate(Connection& connection, const LaterObjec
                    "up: {}; later, on the "
                    "target: {};",
                    quote_identifier(object.name), quote_qualified(object.schema, object.table),
-                   connection.server_error().message, object.validate));
+                   connection.server_error().shown_message(), object.validate));
   return {};
 }
 

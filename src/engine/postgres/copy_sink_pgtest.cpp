@@ -12,6 +12,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class CopySinkOn : public testing::TestWithParam<Servers> {
  protected:
@@ -560,6 +561,26 @@ TEST_P(CopySinkOn, BeginningAnewCopiesAllAgainAndForgetsWhatWasApplied) {
   }
   ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
   pair.expect_same_tables();
+}
+
+TEST_P(CopySinkOn, WhatATriggerSaysOfARowIsNotInTheError) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  pair.on_target(
+      "CREATE TABLE t (id int PRIMARY KEY, v text);"
+      "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 1 THEN "
+      "RAISE 'not %', NEW.v; END IF; RAISE check_violation USING MESSAGE = 'never ' || NEW.v; END "
+      "$$; CREATE TRIGGER tell BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tell(); "
+      "ALTER TABLE t ENABLE ALWAYS TRIGGER tell");
+  publish("t");
+  for (const char* row : {"(1, 'secret')", "(2, 'secret')"}) {
+    pair.on_source(fmt::format("DELETE FROM t; INSERT INTO t VALUES {}", row));
+    ASSERT_TRUE(prepare().ok());
+    const auto refused = copy(table("public.t"));
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.error().what, HasSubstr("a trigger or function of the database raised"));
+    EXPECT_THAT(refused.error().what, HasSubstr("public.t"));
+    EXPECT_THAT(refused.error().what, Not(HasSubstr("secret")));
+  }
 }
 
 TEST_P(CopySinkOn, TablesOfAnotherShapeAreRefusedWithTheLinesToPaste) {

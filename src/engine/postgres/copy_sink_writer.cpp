@@ -86,7 +86,7 @@ Result<void> PostgresTableWriter::empty_table() {
   const std::string state = connection_->server_error().sqlstate;
   if (state != "0A000" && state != "42501")
     return transient(ErrorKind::unavailable, "{}: table {} could not be emptied: {}",
-                     connection_->server(), table_, connection_->server_error().message);
+                     connection_->server(), table_, connection_->server_error().shown_message());
   FARSHORE_TRY(connection_->query("ROLLBACK TO SAVEPOINT emptied", soon()));
   auto deleted = connection_->query("DELETE FROM " + name, world_.after(kWriteWait));
   if (!deleted.ok()) return std::move(deleted).error();

@@ -32,10 +32,15 @@ Failure failure_of(const PGresult* result) {
                   .hint = field(result, PG_DIAG_MESSAGE_HINT),
                   .column = field(result, PG_DIAG_COLUMN_NAME),
                   .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
-                  .table = field(result, PG_DIAG_TABLE_NAME)};
+                  .table = field(result, PG_DIAG_TABLE_NAME),
+                  .in_function = raised_in_function(result)};
   if (failure.sqlstate.empty()) failure.sqlstate = "XX000";
   if (failure.message.empty()) failure.message = PQresultErrorMessage(result);
   return failure;
+}
+
+std::string Failure::shown_message() const {
+  return message_without_values(sqlstate, in_function, message);
 }
 
 Result<std::unique_ptr<Pipeline>> Pipeline::start(PGconn* connection, os::Waker& waker,
@@ -201,9 +206,9 @@ Result<Answer> Pipeline::query(const std::string& sql, std::span<const char* con
   if (failure_) {
     const Failure failure = *std::exchange(failure_, std::nullopt);
     const Classification is = classify(failure.sqlstate);
-    return Error{is.kind, is.retry,
-                 fmt::format("{}: {} ({})", sql.substr(0, 80),
-                             without_values(failure.sqlstate, failure.message), failure.sqlstate)};
+    return Error{
+        is.kind, is.retry,
+        fmt::format("{}: {} ({})", sql.substr(0, 80), failure.shown_message(), failure.sqlstate)};
   }
   return std::move(kept_);
 }

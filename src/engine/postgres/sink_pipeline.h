@@ -56,10 +56,12 @@ constexpr std::uint64_t kAnyRows = ~std::uint64_t{0};
 struct Failure {
   std::string sqlstate;  // empty: the statement succeeded but touched another number of rows
   std::string message, detail, hint, column, constraint, table;
+  bool in_function = false;
   std::uint64_t rows_expected = 0, rows_found = 0;
   std::shared_ptr<const RowTrace> trace;  // null: a statement of our own
 
   bool miscounted() const { return sqlstate.empty(); }
+  std::string shown_message() const;  // without values
 };
 
 class Pipeline {

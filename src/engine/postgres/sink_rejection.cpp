@@ -40,14 +40,6 @@ std::string names_text(const TargetRelation& table, ColumnList columns) {
   return "(" + quote_identifiers(names) + ")";
 }
 
-// What the server says of it, without values.
-std::string shown_message(const Failure& failure) {
-  const std::string of = failure.sqlstate.substr(0, 2);
-  if (of == "P0" || of == "38" || of == "39")
-    return "a trigger or function of the target raised an error";
-  return without_values(failure.sqlstate, failure.message);
-}
-
 std::vector<std::size_t> key_columns(const MappedRelation& relation) {
   std::vector<std::size_t> columns;
   columns.reserve(relation.key.size());
@@ -109,7 +101,7 @@ Result<std::string> existing_row(Pipeline& pipeline, const Failure& failure,
   const auto unique =
       std::find_if(table.uniques.begin(), table.uniques.end(),
                    [&](const UniqueIndex& index) { return index.name == failure.constraint; });
-  if (unique == table.uniques.end() || unique->columns.empty()) return shown_message(failure);
+  if (unique == table.uniques.end() || unique->columns.empty()) return failure.shown_message();
   FARSHORE_TRY_ASSIGN(const FoundRows found,
                       look_up(pipeline, trace, unique->columns, trace.values, lines));
   std::string text =
@@ -226,12 +218,12 @@ Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const Curs
   const std::string subject = traced ? subject_of(*failure.trace, item) : place_text(item);
   if (!failure.miscounted() && is.retry == Retry::yes)
     return {Error{is.kind, is.retry,
-                  fmt::format("{}: {} ({})", subject, shown_message(failure), failure.sqlstate)},
+                  fmt::format("{}: {} ({})", subject, failure.shown_message(), failure.sqlstate)},
             {}};
   std::vector<Json> lines = report_of(failure, item);
   if (!traced)
     return {Error{is.kind, is.retry,
-                  fmt::format("{}: {} ({})", subject, shown_message(failure), failure.sqlstate)},
+                  fmt::format("{}: {} ({})", subject, failure.shown_message(), failure.sqlstate)},
             text_of(lines)};
   if (failure.miscounted()) {
     const Result<std::string> counted = counted_rows(pipeline, failure, lines);
@@ -240,7 +232,7 @@ Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const Curs
                       found, kThen),
             text_of(lines)};
   }
-  std::string found = shown_message(failure);
+  std::string found = failure.shown_message();
   if (failure.sqlstate == "23505" && failure.trace->op != RowOp::truncate)
     if (auto existing = existing_row(pipeline, failure, lines); existing.ok()) found = *existing;
   const ErrorKind kind = is.kind == ErrorKind::denied ? is.kind : ErrorKind::rejected;

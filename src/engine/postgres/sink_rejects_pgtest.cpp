@@ -209,7 +209,7 @@ TEST_P(SinkRejects, ErrorsNameNoValues) {
       "ALTER TABLE s ADD CHECK (v::date > '2000-01-01')");
   const std::pair<const char*, const char*> bad[] = {
       {"INSERT INTO s VALUES (1, 'secret-value')", "input syntax for type date: \"...\""},
-      {"INSERT INTO r VALUES (1, 'secret-value')", "a trigger or function of the target raised"},
+      {"INSERT INTO r VALUES (1, 'secret-value')", "a trigger or function of the database"},
       {"INSERT INTO f VALUES (2, 424242)", "the same (p) is there already"}};
   for (const auto& [statement, said] : bad) {
     good_then(statement);

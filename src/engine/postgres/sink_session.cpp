@@ -138,8 +138,7 @@ std::string sequence_lsn(Sequence sequence) {
 Error error_of(const Failure& failure, std::string_view doing) {
   const Classification is = classify(failure.sqlstate);
   return {is.kind, is.retry,
-          fmt::format("{}: {} ({})", doing, without_values(failure.sqlstate, failure.message),
-                      failure.sqlstate)};
+          fmt::format("{}: {} ({})", doing, failure.shown_message(), failure.sqlstate)};
 }
 
 Result<bool> prepare_writing_session(Connection& connection, Deadline deadline) {
