@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/engine.h"
+#include "link/long_message.h"
 
 namespace farshore::daemon {
 namespace {
@@ -117,8 +118,8 @@ Result<SiteAnswer> ask_site(const pipeline::Dial& dial, const std::string& strea
                             Deadline deadline) {
   FARSHORE_TRY_ASSIGN(
       auto channel, dial(fmt::format("check/{}/{}", stream, site), link::Class::control, deadline));
-  FARSHORE_TRY(channel->send(to_json(question), deadline));
-  FARSHORE_TRY_ASSIGN(const Bytes answer, channel->receive(deadline));
+  FARSHORE_TRY(link::send_long(*channel, to_json(question), deadline));
+  FARSHORE_TRY_ASSIGN(const Bytes answer, link::receive_long(*channel, deadline));
   channel->close();
   return answer_from_json(answer);
 }
@@ -148,7 +149,7 @@ void SiteAnswers::answer(const config::StreamConfig& stream, const std::string& 
 
 void SiteAnswers::run(Running& running, const config::StreamConfig& stream,
                       const std::string& site_name) {
-  auto asked = running.channel->receive(world_.after(kQuestionWait));
+  auto asked = link::receive_long(*running.channel, world_.after(kQuestionWait));
   if (!asked.ok()) return;
   auto answer = [&]() -> Result<SiteAnswer> {
     FARSHORE_TRY_ASSIGN(const SiteQuestion question, question_from_json(*asked));
@@ -156,7 +157,7 @@ void SiteAnswers::run(Running& running, const config::StreamConfig& stream,
     return answer_to(*site, question);
   };
   // The one who asked closes the channel; else it ends with the link.
-  (void)running.channel->send(to_json(answer()), world_.after(kSendWait));
+  (void)link::send_long(*running.channel, to_json(answer()), world_.after(kSendWait));
   (void)running.channel->receive(world_.after(kSendWait));
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/checksum.h"
 #include "link/link_fixture.h"
+#include "link/long_message.h"
 #include "os/thread.h"
 
 namespace farshore::link {
@@ -37,6 +38,46 @@ TEST_F(LinkTest, AMessageOverTheLimitIsRefusedAtOnce) {
   start();
   auto [here, there] = channel();
   EXPECT_EQ(here->send(Bytes(kMessageMax + 1, 'x'), soon()).error().kind, ErrorKind::invalid);
+}
+
+TEST_F(LinkTest, ALongMessageIsCutAndComesTogetherAgain) {
+  start();
+  auto [here, there] = channel();
+  os::Thread sender("sender", [&, &channel = here](std::stop_token) {
+    for (const std::size_t size :
+         {std::size_t{3}, std::size_t{kMessageMax} + 1, std::size_t{kMessageMax} * 3})
+      EXPECT_EQ(error_of(send_long(*channel, Bytes(size, 'x'), soon())), "");
+    EXPECT_EQ(error_of(channel->send("behind", soon())), "");
+  });
+  for (const std::size_t size :
+       {std::size_t{3}, std::size_t{kMessageMax} + 1, std::size_t{kMessageMax} * 3})
+    EXPECT_EQ(receive_long(*there, soon()).value(), Bytes(size, 'x'));
+  EXPECT_EQ(receive_long(*there, soon()).value(), "behind");
+  sender.join();
+  EXPECT_EQ(send_long(*here, Bytes(kLongMessageMax + 1, 'x'), soon()).error().kind,
+            ErrorKind::invalid);
+}
+
+TEST_F(LinkTest, PiecesThatDoNotMakeTheWholeAreRefused) {
+  start();
+  auto [here, there] = channel();
+  const auto head = [](std::uint64_t size) {
+    Bytes out;
+    ByteWriter(out).number(std::uint8_t{0}).number(size);
+    return out;
+  };
+  for (const auto& [size, piece, kind] :
+       {std::tuple{std::uint64_t{5}, "sixteen", ErrorKind::corrupt},
+        std::tuple{std::uint64_t{5}, "", ErrorKind::corrupt},
+        std::tuple{std::uint64_t{kLongMessageMax} + 1, "x", ErrorKind::corrupt}}) {
+    auto [one, other] = channel();
+    ASSERT_TRUE(one->send(head(size), soon()).ok());
+    ASSERT_TRUE(one->send(piece, soon()).ok());
+    EXPECT_EQ(receive_long(*other, soon()).error().kind, kind);
+  }
+  ASSERT_TRUE(here->send(head(5), soon()).ok());
+  ASSERT_TRUE(here->send("on", soon()).ok());
+  EXPECT_EQ(receive_long(*there, soon(200ms)).error().kind, ErrorKind::unavailable);
 }
 
 TEST_F(LinkTest, FactsNameThePeerAndCountBytes) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/guarded.h"
+#include "link/long_message.h"
 #include "pipeline/bounded_cursor.h"
 
 namespace farshore::pipeline {
@@ -61,7 +62,7 @@ Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
   std::optional<Prepare> prepared;
   while (!stop.stop_requested()) {
-    auto next = channel.receive(world_.after(kChannelWait));
+    auto next = link::receive_long(channel, world_.after(kChannelWait));
     if (!next.ok() && next.error().kind == ErrorKind::timeout)
       continue;  // tables are under way on their own channels
     if (!next.ok()) return std::move(next).error();
@@ -86,8 +87,9 @@ Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
 
 Result<void> CopyReceiver::answer(link::Channel& channel, const CopyAsk& question, const Leg& leg) {
   FARSHORE_TRY_ASSIGN(auto names, copy_sink_.missing(leg.stream, question.tables));
-  return channel.send(encode(CopyMissing{.tables = std::move(names), .first = !leg.copied}),
-                      world_.after(kSendWait));
+  return link::send_long(channel,
+                         encode(CopyMissing{.tables = std::move(names), .first = !leg.copied}),
+                         world_.after(kSendWait));
 }
 
 Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg) {
@@ -106,7 +108,7 @@ Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepar
                            : fmt::format("{} tables are copied", prepare.tables.size()));
     leg.loop->hold_for_copy(false, Deadline::passed());
   }
-  return channel.send(encode(Prepared{std::move(tables)}), world_.after(kSendWait));
+  return link::send_long(channel, encode(Prepared{std::move(tables)}), world_.after(kSendWait));
 }
 
 Result<void> CopyReceiver::complete(const Prepare& prepare, const Leg& leg, std::stop_token stop) {
@@ -115,7 +117,7 @@ Result<void> CopyReceiver::complete(const Prepare& prepare, const Leg& leg, std:
 }
 
 Result<void> CopyReceiver::receive_table(link::Channel& channel, std::stop_token stop) {
-  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kSendWait)));
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, link::receive_long(channel, world_.after(kChannelWait)));
   FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
   const auto* begin = std::get_if<TableBegin>(&message);
   if (begin == nullptr)

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/guarded.h"
+#include "link/long_message.h"
 #include "os/thread.h"
 
 namespace farshore::pipeline {
@@ -28,6 +29,11 @@ CopySender::CopySender(os::World& world, Dial dial, SnapshotSource& source, Stat
 
 Result<void> CopySender::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(std::vector<SourceTable> tables, source_.tables());
+  if (tables.size() > kListMax)
+    return permanent(ErrorKind::invalid,
+                     "stream {} takes {} tables, and one stream can at most take {}: give some of "
+                     "them to another stream, with rules under `tables:` in farshore.yaml",
+                     options_.stream_name, tables.size(), kListMax);
   FARSHORE_TRY_ASSIGN(auto channel,
                       dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site),
                             link::Class::copy, world_.after(kOpenWait)));
@@ -69,7 +75,11 @@ Result<std::vector<SourceTable>> CopySender::prepare(link::Channel& channel,
                         .shared_definitions = std::move(shared),
                         .tables = tables,
                         .existing = options_.existing};
-  FARSHORE_TRY_ASSIGN(Message answer, ask(channel, prepare, world_.after(kPrepareWait)));
+  auto asked = ask(channel, prepare, world_.after(kPrepareWait));
+  if (!asked.ok())
+    return within(fmt::format("the definitions of {} tables", tables.size()),
+                  std::move(asked).error());
+  const Message answer = *std::move(asked);
   const auto* prepared = std::get_if<Prepared>(&answer);
   if (prepared == nullptr)
     return permanent(ErrorKind::corrupt, "the target answered Prepare with something else");
@@ -134,7 +144,8 @@ Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, 
                       dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site),
                             link::Class::copy, world_.after(kOpenWait)));
   std::stop_callback close(stop, [&] { channel->close(); });
-  FARSHORE_TRY(channel->send(encode(TableBegin{options_.stream, table}), world_.after(kOpenWait)));
+  FARSHORE_TRY(link::send_long(*channel, encode(TableBegin{options_.stream, table}),
+                               world_.after(kPrepareWait)));
   FARSHORE_TRY(send_rows(*channel, **rows, slot, stop));
   const TableEnd end{.mark = (*rows)->mark(), .rows = (*rows)->rows_read()};
   FARSHORE_TRY_ASSIGN(Message answer, ask(*channel, end, world_.after(kPrepareWait)));

@@ -6,7 +6,6 @@ namespace farshore::pipeline {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kListMax = 100'000;  // elements of any list in a message
 
 // Archive is Saver or Loader: each message lists its fields once, in wire order.
 class Saver {

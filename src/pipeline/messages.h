@@ -119,6 +119,8 @@ struct TableEnd {
 };
 struct TableCopied {};
 
+constexpr std::size_t kListMax = 100'000;  // elements of any list in a message
+
 using Message = std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch, Fetched, Verb,
                              VerbDone, Prepare, Prepared, CopyDone, Completed, TableBegin, Chunk,
                              TableEnd, TableCopied, CopyAsk, CopyMissing>;

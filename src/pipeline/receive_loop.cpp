@@ -1,6 +1,7 @@
 #include "pipeline/receive_loop.h"
 
 #include "base/guarded.h"
+#include "link/long_message.h"
 #include "os/thread.h"
 #include "pipeline/ship_loop.h"
 
@@ -38,7 +39,7 @@ void ReceiveLoop::serve(link::Channel& channel, std::stop_token stop) {
 }
 
 Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) {
-  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(world_.after(kHelloWait)));
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, link::receive_long(channel, world_.after(kHelloWait)));
   FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
   const auto* hello = std::get_if<Hello>(&message);
   if (hello == nullptr)

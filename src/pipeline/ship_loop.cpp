@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/guarded.h"
+#include "link/long_message.h"
 #include "os/thread.h"
 #include "pipeline/resume_point.h"
 
@@ -20,8 +21,8 @@ constexpr std::size_t kFetchesMax = 16;  // of the target's, not yet answered
 }  // namespace
 
 Result<Message> ask(link::Channel& channel, const Message& question, Deadline deadline) {
-  FARSHORE_TRY(channel.send(encode(question), deadline));
-  FARSHORE_TRY_ASSIGN(const Bytes bytes, channel.receive(deadline));
+  FARSHORE_TRY(link::send_long(channel, encode(question), deadline));
+  FARSHORE_TRY_ASSIGN(const Bytes bytes, link::receive_long(channel, deadline));
   FARSHORE_TRY_ASSIGN(Message answer, decode(bytes));
   if (auto* refuse = std::get_if<Refuse>(&answer))
     return Error{refuse->kind, refuse->retry, refuse->what};
