@@ -49,6 +49,8 @@ class CopyReceiver {
   Result<void> resnapshot(const std::string& table);
   // All tables are copied as if for the first time, and the journal is emptied.
   Result<void> begin_anew();
+  // Any thread: what waits for the target ends, for good.
+  void interrupt() { copy_sink_.interrupt(); }
 
  private:
   Result<void> copy(link::Channel& channel, std::stop_token stop);

@@ -22,9 +22,11 @@ class HeartbeatLoop {
         stopper_(world) {}
 
   void run(std::stop_token stop) {
+    std::stop_callback interrupt(stop, [this] { writer_.interrupt(); });
     bool failing = false;
     while (stopper_.wait(stop, interval_)) {
       auto beaten = writer_.beat(world_.after(5s));
+      if (stop.stop_requested()) return;
       if (!beaten.ok() && !failing && events_)
         events_({.severity = Severity::warning,
                  .name = "heartbeat.failed",

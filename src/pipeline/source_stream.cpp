@@ -125,6 +125,7 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
   }
   running->capture_thread.request_stop();
   running->acknowledge_thread.request_stop();
+  running->parts.snapshot->interrupt();
   for (auto& leg : running->legs) {
     leg->ship_thread.join();
     leg->copy_thread.join();

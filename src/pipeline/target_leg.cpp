@@ -47,6 +47,7 @@ TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside,
                    }}) {}
 
 void TargetLeg::run(std::stop_token stop) {
+  std::stop_callback interrupt(stop, [this] { copies_.interrupt(); });
   Backoff backoff(world_, kReopenMin, kReopenMax);
   while (!stop.stop_requested()) {
     auto result = guarded([&] { return run_once(stop); });

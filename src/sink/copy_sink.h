@@ -39,6 +39,7 @@ struct TableWriter : Port {
   virtual Result<void> finish(ByteView mark) = 0;
 };
 
+// Outlives its TableWriters.
 struct CopySink : Port {
   // Those of `tables` that are not copied, by name.
   virtual Result<std::vector<std::string>> missing(const Uuid& stream,
@@ -65,6 +66,9 @@ struct CopySink : Port {
   // Both sinks are closed and hold everything up to `through`: tables that were set aside and are
   // copied go on with the others.
   virtual Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) = 0;
+  // Any thread: whatever waits for the database, its TableWriters too, and all later calls end with
+  // `closed`.
+  virtual void interrupt() = 0;
 };
 
 }  // namespace farshore

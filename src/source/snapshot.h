@@ -36,6 +36,7 @@ struct TableRows : Port {
   virtual std::uint64_t rows_read() const = 0;
 };
 
+// Outlives its TableRows.
 struct SnapshotSource : Port {
   // The stream's tables as they are now. `definitions` also carries what belongs to no single table
   // (types, schemas).
@@ -45,6 +46,9 @@ struct SnapshotSource : Port {
   // May be called from several threads at once, each for a table of its own. timeout names the
   // transaction (pid, since when) waited for.
   virtual Result<std::unique_ptr<TableRows>> open(const SourceTable& table, Deadline deadline) = 0;
+  // Any thread: whatever waits for the database, its TableRows too, and all later calls end with
+  // `closed`.
+  virtual void interrupt() = 0;
 };
 
 }  // namespace farshore

@@ -69,6 +69,7 @@ struct Source : Port {
 // `heartbeat` record. One writer for each source database, shared by its streams.
 struct HeartbeatWriter : Port {
   virtual Result<void> beat(Deadline deadline) = 0;
+  virtual void interrupt() = 0;  // any thread: beat, also a later one, ends with `closed`
 };
 
 }  // namespace farshore

@@ -112,6 +112,7 @@ class MemoryHeartbeatWriter final : public HeartbeatWriter {
     database_.heartbeat();
     return {};
   }
+  void interrupt() override {}
 
  private:
   MemoryDatabase& database_;
@@ -119,6 +120,7 @@ class MemoryHeartbeatWriter final : public HeartbeatWriter {
 
 // A stream whose tables are there already: nothing to copy.
 struct NoTables final : SnapshotSource {
+  void interrupt() override {}
   Result<std::vector<SourceTable>> tables() override { return std::vector<SourceTable>(); }
   Result<Bytes> shared_definitions() override { return Bytes(); }
   Result<std::unique_ptr<TableRows>> open(const SourceTable& table, Deadline) override {

@@ -18,6 +18,7 @@ class MemorySnapshotSource final : public SnapshotSource {
   Result<std::vector<SourceTable>> tables() override;
   Result<Bytes> shared_definitions() override { return Bytes(); }
   Result<std::unique_ptr<TableRows>> open(const SourceTable& table, Deadline deadline) override;
+  void interrupt() override {}
 
   std::map<std::string, MemoryRows> rows;  // by table
 };
@@ -42,6 +43,7 @@ class MemoryCopySink final : public CopySink {
   Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) override;
   Result<void> begin_anew(const Uuid& stream) override { return reset(stream, Epoch(1), ""); }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
+  void interrupt() override {}
 
   std::map<std::string, CopiedTable> tables;
 };

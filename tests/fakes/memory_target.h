@@ -75,6 +75,7 @@ struct NoCopy final : CopySink {
   Result<void> reset(const Uuid&, Epoch, const std::string&) override { return {}; }
   Result<void> begin_anew(const Uuid&) override { return {}; }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
+  void interrupt() override {}
 };
 
 }  // namespace farshore::fakes

@@ -34,8 +34,12 @@ class PostgresCopySink final : public CopySink {
   Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) override;
   Result<void> begin_anew(const Uuid& stream) override;
   Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) override;
+  void interrupt() override { waker_.wake(); }
 
  private:
+  Result<std::unique_ptr<Connection>> open() {
+    return Connection::open(world_, connect_, world_.after(options_.connect_wait), &waker_);
+  }
   Result<std::unique_ptr<Connection>> connect(const Uuid& stream);
   Result<void> make_shared(Connection& connection, const Survey& survey);
   Result<void> make_table(Connection& connection, const Uuid& stream, std::optional<Epoch> aside,
@@ -54,6 +58,7 @@ class PostgresCopySink final : public CopySink {
   const ConnectOptions connect_;
   const SinkOptions options_;
   const EventSink events_;
+  os::Waker waker_;
 };
 
 // What the stream's sink holds, as SQL.
@@ -74,8 +79,7 @@ Result<std::vector<TableDefinition>> definitions_of(const std::vector<SourceTabl
 }
 
 Result<std::unique_ptr<Connection>> PostgresCopySink::connect(const Uuid& stream) {
-  FARSHORE_TRY_ASSIGN(auto connection,
-                      Connection::open(world_, connect_, world_.after(options_.connect_wait)));
+  FARSHORE_TRY_ASSIGN(auto connection, open());
   FARSHORE_TRY(prepare_writing_session(*connection, soon()));
   FARSHORE_TRY(take_copy_origin(*connection, stream, soon()));
   // Foreign keys are validated with joins of whole tables, which the sink's settings forbid.
@@ -88,8 +92,7 @@ Result<std::unique_ptr<Connection>> PostgresCopySink::connect(const Uuid& stream
 
 Result<std::vector<std::string>> PostgresCopySink::missing(const Uuid& stream,
                                                            const std::vector<SourceTable>& tables) {
-  FARSHORE_TRY_ASSIGN(auto connection,
-                      Connection::open(world_, connect_, world_.after(options_.connect_wait)));
+  FARSHORE_TRY_ASSIGN(auto connection, open());
   FARSHORE_TRY(make_own_tables(*connection, soon()));
   FARSHORE_TRY_ASSIGN(const Rows rows,
                       connection->query("SELECT table_name, coalesce(membership, '') "
@@ -223,7 +226,7 @@ void PostgresCopySink::tell_rejoined(const Uuid& stream, const Survey& survey,
 Result<std::unique_ptr<TableWriter>> PostgresCopySink::begin(const Uuid& stream,
                                                              const SourceTable& table) {
   FARSHORE_TRY_ASSIGN(const TableDefinition definition, table_from_json(table.definition));
-  return PostgresTableWriter::begin(world_, connect_, options_, stream, definition);
+  return PostgresTableWriter::begin(world_, connect_, options_, stream, definition, waker_);
 }
 
 Result<void> PostgresCopySink::complete(const Uuid& stream,
@@ -250,8 +253,7 @@ Result<void> PostgresCopySink::complete(const Uuid& stream,
       if (there) FARSHORE_TRY(validate(*connection, object));
     }
   connection.reset();  // it holds one of the origins
-  FARSHORE_TRY_ASSIGN(connection,
-                      Connection::open(world_, connect_, world_.after(options_.connect_wait)));
+  FARSHORE_TRY_ASSIGN(connection, open());
   drop_copy_origins(*connection, stream);
   return {};
 }

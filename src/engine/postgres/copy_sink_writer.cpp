@@ -39,13 +39,11 @@ PostgresTableWriter::PostgresTableWriter(os::World& world, std::unique_ptr<Conne
       only_(table.kind == 'r'),
       empties_(table.kind != 'p' || !table.partitions.empty()) {}
 
-Result<std::unique_ptr<TableWriter>> PostgresTableWriter::begin(os::World& world,
-                                                                const ConnectOptions& connect,
-                                                                const SinkOptions& options,
-                                                                const Uuid& stream,
-                                                                const TableDefinition& table) {
+Result<std::unique_ptr<TableWriter>> PostgresTableWriter::begin(
+    os::World& world, const ConnectOptions& connect, const SinkOptions& options, const Uuid& stream,
+    const TableDefinition& table, os::Waker& waker) {
   FARSHORE_TRY_ASSIGN(auto connection,
-                      Connection::open(world, connect, world.after(options.connect_wait)));
+                      Connection::open(world, connect, world.after(options.connect_wait), &waker));
   FARSHORE_TRY(prepare_writing_session(*connection, world.after(options.control_wait)));
   FARSHORE_TRY(take_copy_origin(*connection, stream, world.after(options.control_wait)));
   std::unique_ptr<PostgresTableWriter> writer(

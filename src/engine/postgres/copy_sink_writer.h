@@ -15,10 +15,10 @@ namespace farshore::postgres {
 class PostgresTableWriter final : public TableWriter {
  public:
   // conflict: the table was not prepared, is copied already, or is copied by another session just
-  // now.
+  // now. `waker` ends all waits with `closed`.
   static Result<std::unique_ptr<TableWriter>> begin(os::World& world, const ConnectOptions& connect,
                                                     const SinkOptions& options, const Uuid& stream,
-                                                    const TableDefinition& table);
+                                                    const TableDefinition& table, os::Waker& waker);
 
   Result<void> write(ByteView chunk) override;
   Result<void> finish(ByteView mark) override;

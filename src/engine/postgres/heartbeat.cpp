@@ -15,7 +15,7 @@ class PostgresHeartbeatWriter final : public HeartbeatWriter {
 
   Result<void> beat(Deadline deadline) override {
     if (!connection_) {
-      FARSHORE_TRY_ASSIGN(connection_, Connection::open(world_, options_, deadline));
+      FARSHORE_TRY_ASSIGN(connection_, Connection::open(world_, options_, deadline, &waker_));
     }
     auto beaten = connection_->query("SELECT pg_logical_emit_message(true, " +
                                          quote_literal(kHeartbeatPrefix) + ", " +
@@ -25,10 +25,12 @@ class PostgresHeartbeatWriter final : public HeartbeatWriter {
     connection_.reset();
     return std::move(beaten).error();
   }
+  void interrupt() override { waker_.wake(); }
 
  private:
   os::World& world_;
   ConnectOptions options_;
+  os::Waker waker_;
   std::unique_ptr<Connection> connection_;
 };
 

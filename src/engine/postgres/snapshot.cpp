@@ -40,6 +40,7 @@ class PostgresSnapshotSource final : public SnapshotSource {
   Result<std::vector<SourceTable>> tables() override;
   Result<Bytes> shared_definitions() override;
   Result<std::unique_ptr<TableRows>> open(const SourceTable& table, Deadline deadline) override;
+  void interrupt() override { waker_.wake(); }
 
  private:
   Result<std::unique_ptr<Connection>> connect(Deadline deadline);
@@ -49,13 +50,14 @@ class PostgresSnapshotSource final : public SnapshotSource {
 
   os::World& world_;
   const SourceOptions options_;
+  os::Waker waker_;
 };
 
 Result<std::unique_ptr<Connection>> PostgresSnapshotSource::connect(Deadline deadline) {
   ConnectOptions options = connect_options(options_, "copy");
   options.settings = {{"row_security", "off"},  // an error instead of rows that are missing
                       {"lock_timeout", "10s"}};
-  return Connection::open(world_, options, deadline);
+  return Connection::open(world_, options, deadline, &waker_);
 }
 
 Result<bool> PostgresSnapshotSource::through_roots(Connection& connection, Deadline deadline) {
@@ -185,7 +187,7 @@ Result<void> PostgresSnapshotSource::wait_for_older(Connection& connection,
                        "ended; the oldest is {}",
                        table, who.empty() ? fmt::format("xid {}", oldest) : who);
     }
-    (void)connection.wait(earlier(deadline, world_.after(kPollEvery)), nullptr);
+    (void)connection.wait(earlier(deadline, world_.after(kPollEvery)), &waker_);
   }
 }
 
