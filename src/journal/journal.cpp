@@ -61,6 +61,7 @@ class FileJournal : public Journal {
   Result<void> repair(std::span<const PlacedRecord> records) override {
     return repair_log(*log_, records);
   }
+  std::optional<DamagedRun> damaged() const override;
   Status status() const override;
   void close() override;
 
@@ -430,14 +431,24 @@ bool FileJournal::overtaken(const std::string& name) const {
 
 // --- status, end
 
+const Damage* oldest_damage(const Log& log) {
+  if (log.failure || log.damages.empty()) return nullptr;
+  return &*std::min_element(log.damages.begin(), log.damages.end(),
+                            [](const Damage& a, const Damage& b) { return a.first < b.first; });
+}
+
+std::optional<DamagedRun> FileJournal::damaged() const {
+  const os::Lock lock(log_->mutex);
+  const Damage* oldest = oldest_damage(*log_);
+  if (oldest == nullptr) return std::nullopt;
+  return DamagedRun{oldest->first, oldest->last};
+}
+
 void judge(const Log& log, Status& status) {
   if (log.failure) {
     status.health = Health::failed;
     status.reason = log.failure->what;
-  } else if (!log.damages.empty()) {
-    const auto first =
-        std::min_element(log.damages.begin(), log.damages.end(),
-                         [](const Damage& a, const Damage& b) { return a.first < b.first; });
+  } else if (const Damage* first = oldest_damage(log)) {
     status.health = Health::damaged;
     status.reason =
         text_of(*first) + "; it is repaired from the other region's journal when the link is up";

@@ -59,6 +59,12 @@ struct Status {
   std::optional<Sequence> scrubbed;  // newest that the scrub has checked in its current round
 };
 
+// Records `first` to `last` are damaged: what repair needs.
+struct DamagedRun {
+  Sequence first, last;
+  friend bool operator==(const DamagedRun&, const DamagedRun&) = default;
+};
+
 // What the newest durable records say of the source. Found at open without reading more than the
 // last segment: each segment's header carries the tail of all before it.
 struct Tail {
@@ -158,6 +164,8 @@ class Journal {
   // order. What is not damaged or lies behind our end is passed over. conflict: place or hash does
   // not fit.
   virtual Result<void> repair(std::span<const PlacedRecord> records) = 0;
+  // The oldest run that is known, as Status has it; cheap.
+  virtual std::optional<DamagedRun> damaged() const = 0;
 
   virtual Status status() const = 0;
   // Wakes all waiters with `closed`; the folder may then be opened anew.

@@ -112,15 +112,14 @@ Result<void> ReceiveLoop::queue_answer(Message message) {
 }
 
 Result<void> ReceiveLoop::ask_for_damaged(link::Channel& channel) {
-  const journal::Status status = journal_.status();
+  const std::optional<journal::DamagedRun> damaged = journal_.damaged();
   {
     os::Lock lock(mutex_);
-    if (asked_ == status.damaged_first) return {};
-    asked_ = status.damaged_first;
-    if (!asked_) return {};
+    const auto before =
+        std::exchange(asked_, damaged ? std::optional(damaged->first) : std::nullopt);
+    if (!asked_ || asked_ == before) return {};
   }
-  return channel.send(encode(Fetch{*status.damaged_first, *status.damaged_last}),
-                      world_.after(kHelloWait));
+  return channel.send(encode(Fetch{damaged->first, damaged->last}), world_.after(kHelloWait));
 }
 
 Result<void> ReceiveLoop::repair(const Fetched& fetched) {

@@ -290,19 +290,18 @@ Result<std::vector<PlacedRecord>> ShipLoop::fetch(link::Channel& channel, Fetch 
 // Damage that was found behind the place we ship at, by the scrub or by another reader. A target
 // that does not hold it any more has passed it: the leg goes on.
 Result<void> ShipLoop::mend(link::Channel& channel) {
-  const journal::Status status = journal_.status();
-  if (!status.damaged_first || not_held_ == status.damaged_first) return {};
+  const std::optional<journal::DamagedRun> damaged = journal_.damaged();
+  if (!damaged || not_held_ == damaged->first) return {};
   {
     os::Lock lock(mutex_);
-    if (*status.damaged_first > far_.ack.durable.sequence) return {};
+    if (damaged->first > far_.ack.durable.sequence) return {};
   }
-  FARSHORE_TRY_ASSIGN(const auto records,
-                      fetch(channel, {*status.damaged_first, *status.damaged_last}));
+  FARSHORE_TRY_ASSIGN(const auto records, fetch(channel, {damaged->first, damaged->last}));
   if (!records.empty()) return journal_.repair(records);
-  not_held_ = status.damaged_first;
+  not_held_ = damaged->first;
   board_.report(Severity::warning, "journal.not_repaired",
                 fmt::format("{} does not hold the damaged records {} to {} any more", options_.site,
-                            *status.damaged_first, *status.damaged_last));
+                            damaged->first, damaged->last));
   return {};
 }
 
