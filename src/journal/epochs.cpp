@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "journal/first_header.h"
 #include "journal/flush.h"
 #include "journal/salvage.h"
 #include "journal/segment_writer.h"
@@ -180,6 +181,7 @@ Result<void> start_at(Log& log, Place next, std::uint64_t hash_before,
   history.promised = std::max(history.promised, history.current());
   os::Files& files = log.world.files();
   FARSHORE_TRY_ASSIGN(const auto empty_ones, find_segments(files, log.folder));
+  FARSHORE_TRY(remove_first_header(files, log.folder));
   for (const FoundSegment& segment : empty_ones) FARSHORE_TRY(files.remove(segment.path));
   FARSHORE_TRY(save_history(files, log.folder, history));
   SegmentHeader header;
@@ -207,6 +209,7 @@ Result<void> remove_all(Log& log) {
     for (const SegmentPtr& segment : log.segments) paths.push_back(segment->path);
   }
   FARSHORE_TRY(save_consumers_of(log));
+  FARSHORE_TRY(remove_first_header(log.world.files(), log.folder));
   for (const std::string& path : paths) {
     (void)log.world.files().remove(index_path(path));
     FARSHORE_TRY(log.world.files().remove(path));

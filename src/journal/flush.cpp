@@ -1,5 +1,6 @@
 #include "journal/flush.h"
 
+#include "journal/first_header.h"
 #include "journal/segment_writer.h"
 
 namespace farshore::journal {
@@ -67,7 +68,12 @@ Result<void> enter_segment(Log& log, const SegmentPtr& segment, std::uint64_t& s
   if (!file) return within(fmt::format("creating {}", segment->path), file.error());
   segment->file = *std::move(file);
   segment->created = true;
-  return {};
+  bool first = false;
+  {
+    const os::Lock lock(log.mutex);
+    first = segment == log.segments.front();
+  }
+  return first ? save_first_header(log.world.files(), log.folder, segment->header) : Result<void>();
 }
 
 Result<void> write_batch(Log& log, const Batch& batch, std::uint64_t& syncs) {

@@ -6,9 +6,9 @@
 namespace farshore::journal {
 namespace {
 
-// What follows from the segment before, when its last record can be read.
+// The copy, or what follows from the segment before, when its last record can be read.
 Result<std::optional<SegmentHeader>> from_before(os::Files& files, const SegmentFile& file) {
-  if (file.before == nullptr) return std::optional<SegmentHeader>();
+  if (file.before == nullptr) return file.copy;
   const SegmentHeader& before = file.before->header;
   FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, file.before->path, before.epoch));
   const Sequence last = file.name.first.previous();
@@ -48,13 +48,15 @@ Result<SegmentHeader> rebuild_header(os::Files& files, const SegmentFile& file) 
                       reader.find_valid(kSegmentHeaderMin, limit, file.name.first));
   const bool first_is_good = frame && frame->header.sequence == file.name.first;
   FARSHORE_TRY_ASSIGN(const auto before, from_before(files, file));
-  if (before && (first_is_good ? continues(*before, *frame) : !file.newest)) return *before;
+  const bool proven =
+      first_is_good ? before && continues(*before, *frame) : before && (file.copy || !file.newest);
+  if (proven) return *before;
   if (const auto head = reader.head(); head && first_is_good)
     if (const auto header = with_one_byte_corrected(head->substr(0, frame->offset), file.name);
         header && continues(*header, *frame))
       return *header;
   return permanent(ErrorKind::corrupt,
-                   "its header is file, and neither the journal file before it nor its own first "
+                   "neither the journal file before it, nor the copy in `first`, nor its own first "
                    "record tell what it was");
 }
 

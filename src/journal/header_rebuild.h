@@ -15,10 +15,11 @@ struct SegmentFile {
   SegmentName name;
   bool newest = false;                   // then nothing but the first frame proves a header
   const FoundSegment* before = nullptr;  // the segment before it; nullptr: it is the first one
+  std::optional<SegmentHeader> copy;     // of the first one's header, where there is one
 };
 
-// From the end of the segment before, else by finding the one byte that changed. corrupt: neither
-// gives a header that the first frame continues.
+// From the copy, or the end of the segment before, else by finding the one byte that changed.
+// corrupt: none gives a header that the first frame continues.
 Result<SegmentHeader> rebuild_header(os::Files& files, const SegmentFile& file);
 
 }  // namespace farshore::journal

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "journal/first_header.h"
 #include "journal/header_rebuild.h"
 #include "journal/salvage.h"
 #include "journal/segment_writer.h"
@@ -132,6 +133,44 @@ Result<void> drop_superseded(os::Files& files, std::vector<FoundSegment>& found)
   return {};
 }
 
+// What lies before the first segment was not removed by retention: it has a place again, where
+// repair puts its records.
+Result<void> restore_first(os::Files& files, const std::string& folder,
+                           std::vector<FoundSegment>& found) {
+  const auto first = load_first_header(files, folder);
+  if (!first || found.empty() || first->first >= found.front().header.first) return {};
+  FARSHORE_TRY(create_segment(files, folder, *first));
+  found.insert(found.begin(), {.header = *first,
+                               .path = folder + "/" + segment_name(first->first, first->epoch),
+                               .size = first->bytes(),
+                               .missing = true});
+  return {};
+}
+
+Result<void> keep_first_header(os::Files& files, const std::string& folder,
+                               const std::vector<FoundSegment>& found) {
+  const auto first = load_first_header(files, folder);
+  if (found.empty()) return first ? remove_first_header(files, folder) : Result<void>();
+  const SegmentHeader& header = found.front().header;
+  if (first && encode_segment_header(*first) == encode_segment_header(header)) return {};
+  return save_first_header(files, folder, header);
+}
+
+// What the search for segments found wrong, the records of each.
+std::vector<Damage> damages_of(const std::vector<FoundSegment>& found) {
+  std::vector<Damage> damages;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const auto& [header, path, size, why, refused, missing] = found[i];
+    if (missing)
+      damages.push_back({path, header.epoch, header.bytes(), header.first,
+                         found[i + 1].header.first.previous(),
+                         "the file was missing, and retention had not removed it", false});
+    else if (!why.empty())
+      damages.push_back({path, header.epoch, 0, header.first, header.first, why, refused});
+  }
+  return damages;
+}
+
 }  // namespace
 
 Result<std::vector<FoundSegment>> find_segments(os::Files& files, const std::string& folder) {
@@ -142,7 +181,12 @@ Result<std::vector<FoundSegment>> find_segments(os::Files& files, const std::str
       there.push_back({.path = fmt::format("{}/{}", folder, file_name), .name = *name});
   std::vector<FoundSegment> found;
   found.reserve(there.size());
+  const auto first = load_first_header(files, folder);
+  const auto is_first = [&](const SegmentName& name) {
+    return first && name.first == first->first && name.epoch == first->epoch;
+  };
   for (SegmentFile& file : there) {
+    if (found.empty() && is_first(file.name)) file.copy = first;
     file.newest = &file == &there.back();
     file.before = found.empty() ? nullptr : &found.back();
     FARSHORE_TRY_ASSIGN(FoundSegment segment, read_header(files, file));
@@ -159,6 +203,8 @@ Result<void> recover(Log& log) {
   FARSHORE_TRY(remove_leftovers(files, log.folder));
   FARSHORE_TRY_ASSIGN(auto found, find_segments(files, log.folder));
   FARSHORE_TRY(drop_superseded(files, found));
+  FARSHORE_TRY(restore_first(files, log.folder, found));
+  FARSHORE_TRY(keep_first_header(files, log.folder, found));
 
   std::deque<SegmentPtr> segments;
   for (std::size_t i = 0; i + 1 < found.size(); ++i) {
@@ -193,12 +239,7 @@ Result<void> recover(Log& log) {
     log.total_bytes = 0;
     for (const SegmentPtr& segment : log.segments) log.total_bytes += segment->planned_end;
   }
-  for (const FoundSegment& segment : found) {
-    const SegmentHeader& header = segment.header;
-    if (!segment.header_damage.empty())
-      log.report({segment.path, header.epoch, 0, header.first, header.first, segment.header_damage,
-                  segment.header_refused});
-  }
+  for (const Damage& damage : damages_of(found)) log.report(damage);
   for (const Damage& damage : scan.damages) log.report(damage);
   return {};
 }

@@ -12,6 +12,7 @@ struct FoundSegment {
   std::uint64_t size = 0;
   std::string header_damage;    // not empty: the header was made anew, for this reason
   bool header_refused = false;  // the disk refuses to read it
+  bool missing = false;         // it was not there, and was made again without its records
 };
 // All segments of a folder, oldest first. corrupt: a header that is damaged and cannot be made
 // anew, or a name that does not fit it.

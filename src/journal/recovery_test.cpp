@@ -150,6 +150,7 @@ TEST_F(JournalRecovery, RefusesToOpenWithAHeaderThatNothingTellsAndNamesTheFile)
   open();
   commit_many(2000);
   journal.reset();
+  ASSERT_TRUE(world.disk.remove(kFolder + "/first").ok());
   world.disk.change(segment_paths().at(0), [](Bytes& bytes) { bytes.replace(0, 80, 80, '\0'); });
   const auto opened = Journal::open(world, kFolder, options, sink());
   ASSERT_FALSE(opened.ok());

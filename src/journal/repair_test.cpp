@@ -1,7 +1,13 @@
+#include <gmock/gmock.h>
+
 #include "journal/journal_fixture.h"
+#include "journal/segment_format.h"
 
 namespace farshore::journal {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
 
 class JournalRepair : public JournalFixture {
  protected:
@@ -26,6 +32,9 @@ class JournalRepair : public JournalFixture {
   }
   std::span<const PlacedRecord> good_ones(std::size_t first, std::size_t last) {
     return std::span(good).subspan(first - 1, last - first + 1);
+  }
+  static Sequence sequence_of(const std::string& path) {
+    return parse_segment_name(path.substr(path.rfind('/') + 1))->first;
   }
   Sequence read_until_damage() {
     auto reader = *journal->reader(Sequence(1));
@@ -303,6 +312,71 @@ TEST_F(JournalRepair, ABadSectorUnderAHeaderIsRepairedToo) {
   reopen();
   EXPECT_EQ(journal->status().health, Health::good);
   EXPECT_EQ(read_all().size(), good.size());
+}
+
+// --- the first segment, before which nothing lies that tells of it
+
+TEST_F(JournalRepair, AFirstHeaderOfWhichNothingIsLeftIsKnownFromItsCopy) {
+  const std::string path = segment_paths().at(0);
+  journal.reset();
+  const Bytes whole = world.disk.read(path);
+  world.disk.change(path, [](Bytes& bytes) { bytes.replace(0, 80, 80, '\0'); });
+  open();
+  EXPECT_THAT(journal->status().reason, HasSubstr(path + " is damaged at offset 0"));
+  EXPECT_EQ(read_all().size(), good.size());
+  ASSERT_TRUE(journal->repair(good_ones(1, 1)).ok());
+  reopen();
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(world.disk.read(path), whole);
+}
+
+TEST_F(JournalRepair, AFirstSegmentThatIsMissingIsDamageAndNoTrim) {
+  const std::string path = segment_paths().at(0);
+  const Sequence last = sequence_of(segment_paths().at(1)).previous();
+  journal.reset();
+  ASSERT_TRUE(world.disk.remove(path).ok());
+  open();
+  EXPECT_THAT(journal->status().reason,
+              AllOf(HasSubstr(path), HasSubstr("the file was missing, and retention had not"),
+                    HasSubstr("it is repaired from the other region's journal")));
+  EXPECT_EQ(journal->status().first.sequence, Sequence(1));
+  EXPECT_EQ(journal->damaged(), (DamagedRun{Sequence(1), last}));
+  EXPECT_EQ(read_until_damage(), Sequence(1));
+  ASSERT_TRUE(journal->repair(good_ones(1, last.value())).ok());
+  EXPECT_EQ(read_all().size(), good.size());
+  reopen();
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(read_all().size(), good.size());
+}
+
+TEST_F(JournalRepair, WhatRetentionRemovedIsNotMissed) {
+  const auto paths = segment_paths();
+  ASSERT_GT(paths.size(), 3U);
+  const Sequence second = sequence_of(paths.at(1)), third = sequence_of(paths.at(2));
+  options.keep = 0s;
+  reopen();
+  ASSERT_TRUE(journal->set_consumer("slow", {.applied = second, .restart = second}).ok());
+  ASSERT_TRUE(journal->trim().ok());
+  ASSERT_EQ(journal->status().first.sequence, second);
+  reopen();
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(journal->status().first.sequence, second);
+  journal.reset();
+  ASSERT_TRUE(world.disk.remove(paths.at(1)).ok());
+  open();
+  EXPECT_EQ(journal->damaged(), (DamagedRun{second, third.previous()}));
+  EXPECT_EQ(journal->consumer("slow")->restart, second);
+}
+
+TEST_F(JournalRepair, AClearTakesTheCopyOfTheFirstHeaderWithIt) {
+  const std::string path = segment_paths().at(0);
+  const Bytes whole = world.disk.read(path), copy = world.disk.read(kFolder + "/first");
+  EXPECT_EQ(whole.substr(0, copy.size()), copy);
+  ASSERT_TRUE(journal->clear().ok());
+  EXPECT_THAT(world.disk.paths(), testing::Not(testing::Contains(kFolder + "/first")));
+  reopen();
+  EXPECT_EQ(journal->status().health, Health::good);
+  EXPECT_EQ(journal->status().written.sequence, Sequence(0));
 }
 
 // --- pace and place of the scrub

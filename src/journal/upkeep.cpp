@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "journal/append_rate.h"
+#include "journal/first_header.h"
 #include "journal/retention.h"
 #include "journal/segment_writer.h"
 
@@ -86,10 +87,18 @@ bool is_needed(const Log& log, const Segment& segment) {
   });
 }
 
-// One by one and each durable: a crash must not leave a hole among the segments.
+// One by one and each durable: a crash must not leave a hole among the segments, nor anything gone
+// that the copy of the first header does not tell.
 Result<void> remove_oldest(Log& log, std::size_t count) {
   for (; count > 0; --count) {
     std::string path;
+    SegmentPtr next;
+    {
+      const os::Lock lock(log.mutex);
+      if (is_needed(log, *log.segments.front())) return {};
+      next = log.segments.at(1);
+    }
+    FARSHORE_TRY(save_first_header(log.world.files(), log.folder, next->header));
     {
       const os::Lock lock(log.mutex);
       const SegmentPtr oldest = log.segments.front();

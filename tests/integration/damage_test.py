@@ -97,6 +97,32 @@ class DamageTest(LabTest):
         self.repaired(deployment, path, whole, deployment.regions[0])
         self.finish(deployment)
 
+    def test_a_first_file_that_was_removed_while_an_agent_was_stopped_comes_back(self):
+        deployment = self.start()
+        near, far = deployment.regions
+        for agent, region, path in (
+            (deployment.near, near, self.near_file(deployment, 0)),
+            (deployment.far, far, self.far_file(deployment, 0)),
+        ):
+            agent.stop()
+            path.unlink()
+            agent.start()
+
+            def whole(region=region, path=path):
+                events = deployment.farshore("events", region=region)
+                return (
+                    f"{path.name} is damaged" in events
+                    and "the file was missing" in events
+                    and "no damage" in self.inspect(deployment, path)
+                    and self.health(deployment, region) == "good"
+                )
+
+            self.wait(
+                lambda: deployment.try_source_view() and deployment.try_leg(), 20, "no answer"
+            )
+            self.wait(whole, 30, lambda: deployment.farshore("events", region=region))
+        self.finish(deployment)
+
     def test_damage_in_the_near_journal_from_while_the_agent_was_stopped(self):
         deployment = self.start()
         path = self.near_file(deployment, 1)
