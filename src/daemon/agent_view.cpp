@@ -253,6 +253,12 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
         .applied = {.transactions = applied.transactions, .changes = applied.changes, .bytes = {}}};
     if (leg.leg.state == api::State::streaming && !status.source_connected)
       leg.leg.reason = "the source's region is not connected";
+    if (!received.source_lacks.empty())
+      leg.leg = {.state = api::State::failed,
+                 .reason = received.source_lacks,
+                 .remedy = fmt::format("`farshore stream resnapshot {} --to {}`",
+                                       entry->config->name, entry->target->site),
+                 .retry_in = {}};
     found->state = std::max(found->state, leg.leg.state);
     found->journal = journal_view(status.journal, entry->config->journal);
     found->targets.push_back(std::move(leg));

@@ -129,6 +129,7 @@ FARSHORE_FIELDS(TableEnd, m.mark, m.rows)
 FARSHORE_FIELDS(TableCopied)
 FARSHORE_FIELDS(CopyAsk, m.tables)
 FARSHORE_FIELDS(CopyMissing, m.tables, m.first)
+FARSHORE_FIELDS(Overtaken, m.why)
 #undef FARSHORE_FIELDS
 
 template <class T>

@@ -2,7 +2,7 @@
 // encode and decode.
 //
 //   ship channel (opened by the source's region, one per target):
-//     source: Hello             -> target: Welcome | Refuse
+//     source: Hello             -> target: Welcome | Refuse; Overtaken may take Begin's place
 //     source: Begin, Records…   <- target: Ack…             both: Fetch -> Fetched (repair),
 //     source: Verb -> VerbDone
 //   copy channel: source: CopyAsk -> CopyMissing; Prepare -> Prepared; CopyDone -> Completed;
@@ -52,6 +52,10 @@ struct Begin {
   Place next;                     // of the first record that follows
   std::uint64_t hash_before = 0;  // running hash before it
   std::vector<journal::EpochEntry> history;
+};
+
+struct Overtaken {  // instead of a Begin: the source no longer holds what the target needs next
+  std::string why;
 };
 
 struct Records {
@@ -123,7 +127,7 @@ constexpr std::size_t kListMax = 100'000;  // elements of any list in a message
 
 using Message = std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch, Fetched, Verb,
                              VerbDone, Prepare, Prepared, CopyDone, Completed, TableBegin, Chunk,
-                             TableEnd, TableCopied, CopyAsk, CopyMissing>;
+                             TableEnd, TableCopied, CopyAsk, CopyMissing, Overtaken>;
 
 Bytes encode(const Message& message);
 Result<Message> decode(ByteView bytes);  // corrupt: names the message

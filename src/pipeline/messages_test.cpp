@@ -52,7 +52,8 @@ std::vector<Message> samples() {
       TableEnd{"mark", 3},
       TableCopied{},
       CopyAsk{{table}},
-      CopyMissing{{"public.t"}, true}};
+      CopyMissing{{"public.t"}, true},
+      Overtaken{"trimmed"}};
 }
 
 TEST(Messages, EachIsReadAsItWasWritten) {

@@ -54,6 +54,7 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
     begun_ = false;
     ended_ = false;
     stats_.connected = true;
+    stats_.source_lacks.clear();
   }
   channel.set_class(link::Class::waiting);  // acknowledgements only: commits may wait for them
   std::optional<os::Thread> acknowledger;
@@ -81,6 +82,11 @@ Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::sto
   if (auto* records = std::get_if<Records>(&message))
     return begun_ ? write(records->records, stop) : Result<void>();  // sent before it knew
   if (auto* start = std::get_if<Begin>(&message)) return begin(*start);
+  if (auto* overtaken = std::get_if<Overtaken>(&message)) {
+    os::Lock lock(mutex_);
+    stats_.source_lacks = std::move(overtaken->why);
+    return {};
+  }
   if (auto* verb = std::get_if<Verb>(&message)) {
     const Result<void> done = callbacks_.verb(*verb);
     const bool emptied = begun_ && journal_.status().written.sequence == Sequence(0);

@@ -80,11 +80,13 @@ Result<void> ShipLoop::session(std::stop_token stop) {
     far_.heard_at = world_.now();
     changed_.notify_all();
   }
-  if (begin.ok())
+  if (begin.ok()) {
     FARSHORE_TRY(start(*channel, welcome, *begin));
-  else
+  } else {
     board_.fail(begin.error(), fmt::format("`farshore stream resnapshot {} --to {}`",
                                            options_.stream_name, options_.site));
+    FARSHORE_TRY(channel->send(encode(Overtaken{begin.error().what}), world_.after(kAnswerWait)));
+  }
   Result<void> received;
   os::Thread receiver("ack-" + options_.site, [&](std::stop_token receiver_stop) {
     auto result = guarded([&] { return receive(*channel, receiver_stop); });

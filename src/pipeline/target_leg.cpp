@@ -340,7 +340,14 @@ Result<void> TargetLeg::resume() {
 
 Result<void> TargetLeg::resnapshot(const std::string& table) {
   auto running = this->running();
-  if (!running || !running->journal->overtaken(ApplyLoop::kConsumer))
+  const bool source_lacks = running && !running->receive->stats().source_lacks.empty();
+  if (source_lacks && !table.empty())
+    return permanent(
+        ErrorKind::conflict,
+        "the source lacks a part of the changes, which all tables of this target need: "
+        "`farshore stream resnapshot {}` without --table",
+        options_.stream_name);
+  if (!running || !(source_lacks || running->journal->overtaken(ApplyLoop::kConsumer)))
     return copies_.resnapshot(table);
   // The journal is emptied: no channel may be served meanwhile.
   {
@@ -348,7 +355,7 @@ Result<void> TargetLeg::resnapshot(const std::string& table) {
     if (running->current_ship != nullptr) running->current_ship->close();
   }
   os::Lock turn(running->ship_mutex);
-  return copies_.resnapshot(table);
+  return source_lacks ? copies_.begin_anew() : copies_.resnapshot(table);
 }
 
 Result<void> TargetLeg::skip(Place place, Deadline deadline) {

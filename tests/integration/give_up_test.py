@@ -60,29 +60,34 @@ class GiveUpTest(FullTest):
         )
         slow = deployment.regions[2]
         writer = workload.MixedWriter(deployment.source, pause=0.01).start()
+        for typed_at in deployment.regions[0], slow:
+            self.wait_applied(deployment, target=slow.postgres)
+            self.overtake(deployment)
+            words = ("stream", "resnapshot", "app", "--to", "app-r3", "--yes")
+            deployment.farshore(*words, region=typed_at)
+            deployment.wait_for_state("streaming", 60, target_index=2)
+        self.finish(deployment, writer)
         self.wait_applied(deployment, target=slow.postgres)
+        self.expect_equal(deployment.source, slow.postgres)
+        self.expect_quiet_logs(deployment)
+
+    def overtake(self, deployment):
+        """The third target lacks what the near journal has dropped, and both ends say so."""
         deployment.wans["r1", "r3"].cut()
         self.write_bulk(deployment.source, 16)
         self.wait_applied(deployment)
         self.assertIn("journal.consumer_overtaken", deployment.farshore("events"))
         deployment.wait_for_capture("streaming", 1)
         deployment.wans["r1", "r3"].heal()
+        for region in deployment.regions[0], deployment.regions[2]:
 
-        def overtaken():
-            leg = next(
-                leg for leg in deployment.source_view()["targets"] if leg["site"] == "app-r3"
-            )
-            return leg["state"] == "failed" and leg
+            def overtaken(region=region):
+                leg = deployment.leg(2, region=region)
+                return leg["state"] == "failed" and leg
 
-        leg = self.wait(overtaken, 30, "the leg does not say that it was overtaken")
-        self.assertIn("trimmed", leg["reason"])
-        self.assertIn("resnapshot app --to app-r3", leg["remedy"])
-        deployment.farshore("stream", "resnapshot", "app", "--to", "app-r3", "--yes")
-        deployment.wait_for_state("streaming", 60, target_index=2)
-        self.finish(deployment, writer)
-        self.wait_applied(deployment, target=slow.postgres)
-        self.expect_equal(deployment.source, slow.postgres)
-        self.expect_quiet_logs(deployment)
+            leg = self.wait(overtaken, 30, f"{region.name} does not say that it was overtaken")
+            self.assertIn("trimmed", leg["reason"])
+            self.assertIn("resnapshot app --to app-r3", leg["remedy"])
 
     def test_a_paused_target_that_was_overtaken_says_so_and_is_copied_anew(self):
         self.expected_in_log += (
