@@ -93,14 +93,15 @@ Result<TargetParts> make_target(os::World& world, const config::Config& config,
     events(std::move(event));
   };
   const postgres::ConnectOptions connect = connect_of(site, "farshore_apply_" + stream.name);
-  postgres::SinkOptions options{.unknown_waits = true, .rejected_folder = folder + "/rejected"};
+  postgres::SinkOptions options{
+      .stream_name = stream.name, .unknown_waits = true, .rejected_folder = folder + "/rejected"};
   postgres::SinkOptions aside = options;
   aside.aside = true;
   return TargetParts{
       std::make_unique<postgres::PostgresSink>(world, connect, std::move(options), named),
       std::make_unique<postgres::PostgresSink>(world, connect, std::move(aside), named),
       postgres::make_copy_sink(world, connect_of(site, "farshore_copy_" + stream.name),
-                               postgres::SinkOptions{}, named)};
+                               postgres::SinkOptions{.stream_name = stream.name}, named)};
 }
 
 Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world,
@@ -116,6 +117,7 @@ Result<std::unique_ptr<Site>> make_site(os::World& world, const config::Config& 
   postgres::SiteOptions options{.name = site.name, .connect = connect_of(site, "farshore_check")};
   if (stream != nullptr) {
     options.stream = known_identity(world, config, *stream, site);
+    options.stream_name = stream->name;
     if (stream->from == site.name) options.rules = rules_of(*stream);
     for (const config::TargetConfig& target : stream->to)
       if (target.site == site.name) options.existing = existing_of(target.existing);

@@ -18,6 +18,7 @@ struct SiteOptions {
   std::string name;  // of the site, for messages
   ConnectOptions connect;
   Uuid stream;                                   // nil: not known here
+  std::string stream_name = "STREAM";            // as commands in messages name it
   std::vector<TableRule> rules;                  // of the stream at its source; empty: any table
   ExistingRows existing = ExistingRows::refuse;  // at a target
 };

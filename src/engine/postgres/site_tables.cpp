@@ -133,8 +133,8 @@ class TableComparison {
       lines += sql + "; ";
     ask_.add(FindingLevel::error, "table_missing", object(table),
              "the table was copied and is no longer here",
-             fmt::format("{} -- then: farshore stream resnapshot STREAM --table {}", lines,
-                         table.quoted_name()));
+             fmt::format("{} -- then: farshore stream resnapshot {} --table {}", lines,
+                         ask_.options().stream_name, table.quoted_name()));
   }
 
   void tell_schema(const std::string& schema) {
