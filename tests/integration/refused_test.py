@@ -3,6 +3,7 @@
 said so."""
 
 import pathlib
+import time
 
 import preamble
 from lab.case import LabTest
@@ -90,6 +91,8 @@ class RefusedTest(LabTest):
             return leg and leg["state"] == "failed" and leg
 
         self.wait(failed, 60, "the leg does not fail")
+        time.sleep(2)  # the first look at the source's tables asks for the copy once more
+        self.wait(failed, 10, "the leg does not fail again")
         for _ in range(20):  # what the target says meanwhile does not hide it
             leg = failed()
             self.assertTrue(leg, deployment.source_view()["targets"])
