@@ -135,6 +135,7 @@ void Agent::guard(const std::function<void()>& work) {
 }
 
 Agent::~Agent() {
+  checks_stop_.request_stop();
   server_.reset();
   sampler_thread_.request_stop();
   sampler_thread_.join();
@@ -431,10 +432,10 @@ Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
   const AskElsewhere elsewhere = [this](const config::StreamConfig& of, const std::string& site,
                                         const SiteQuestion& question) {
     return ask_site(dial(config_.site(site)->region), of.name, site, question,
-                    world_.after(kAskWait));
+                    world_.after(kAskWait), checks_stop_.get_token());
   };
-  FARSHORE_TRY_ASSIGN(auto findings,
-                      daemon::check(world_, config_, region_.name, stream, elsewhere));
+  FARSHORE_TRY_ASSIGN(auto findings, daemon::check(world_, config_, region_.name, stream, elsewhere,
+                                                   checks_stop_.get_token()));
   for (const auto& peer : peers_) {
     const link::PeerFacts facts = peer->link->facts();
     if (facts.rtt == Duration::zero()) continue;
@@ -445,7 +446,7 @@ Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
 }
 
 Result<std::string> Agent::grants(const std::string& site, api::GrantRole role) {
-  return daemon::grants(world_, config_, site, role);
+  return daemon::grants(world_, config_, site, role, checks_stop_.get_token());
 }
 
 // Forgets the stream at this end: stops it, drops what it holds in the database, and its folder.

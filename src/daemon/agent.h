@@ -120,6 +120,7 @@ class Agent final : public api::Agent {
   std::vector<std::unique_ptr<SourceEntry>> sources_;
   std::vector<std::unique_ptr<TargetEntry>> targets_;
   std::vector<std::unique_ptr<Heartbeat>> heartbeats_;
+  std::stop_source checks_stop_;  // of what the API asks of databases
   std::unique_ptr<api::Server> server_;
   os::Thread sampler_thread_;  // looks at the counters once a second, so that rates are known when
                                // somebody asks

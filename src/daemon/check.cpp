@@ -32,8 +32,12 @@ api::FindingView::Level level_of(FindingLevel level) {
 class Check {
  public:
   Check(os::World& world, const config::Config& config, std::string region,
-        const AskElsewhere& elsewhere)
-      : world_(world), config_(config), region_(std::move(region)), elsewhere_(elsewhere) {}
+        const AskElsewhere& elsewhere, std::stop_token stop)
+      : world_(world),
+        config_(config),
+        region_(std::move(region)),
+        elsewhere_(elsewhere),
+        stop_(std::move(stop)) {}
 
   void check(const config::StreamConfig& stream);
   // Its certificates, where they are here.
@@ -55,6 +59,7 @@ class Check {
   const config::Config& config_;
   const std::string region_;
   const AskElsewhere& elsewhere_;
+  const std::stop_token stop_;
   std::vector<api::FindingView> findings_;
   std::set<std::string> unreachable_;                       // sites, each said already
   std::map<std::string, std::string> not_reached_;          // sites elsewhere, and why
@@ -84,6 +89,7 @@ void Check::check_site(const config::StreamConfig& stream, const std::string& si
                               .object = "site " + site_name,
                               .message = made.error().what,
                               .remedy = ""}});
+  std::stop_callback interrupt(stop_, [&] { (*made)->interrupt(); });
   auto findings = (*made)->check(role);
   for (const Finding& finding : findings)
     if (finding.code == "unreachable") unreachable_.insert(site_name);
@@ -93,6 +99,7 @@ void Check::check_site(const config::StreamConfig& stream, const std::string& si
 Result<SiteAnswer> Check::ask_from_here(const config::StreamConfig& stream, const std::string& site,
                                         const SiteQuestion& question) {
   FARSHORE_TRY_ASSIGN(auto made, make_site(world_, config_, *config_.site(site), &stream));
+  std::stop_callback interrupt(stop_, [&] { made->interrupt(); });
   return answer_to(*made, question);
 }
 
@@ -218,8 +225,8 @@ std::vector<api::FindingView> check_kernel(Duration rtt) {
 Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config,
                                             const std::string& region,
                                             const std::string& stream_name,
-                                            const AskElsewhere& elsewhere) {
-  Check run(world, config, region, elsewhere);
+                                            const AskElsewhere& elsewhere, std::stop_token stop) {
+  Check run(world, config, region, elsewhere, std::move(stop));
   bool found = false;
   for (const config::StreamConfig& stream : config.streams) {
     if (!stream_name.empty() && stream.name != stream_name) continue;
@@ -233,13 +240,15 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
 }
 
 Result<std::string> grants(os::World& world, const config::Config& config,
-                           const std::string& site_name, api::GrantRole role) {
+                           const std::string& site_name, api::GrantRole role,
+                           std::stop_token stop) {
   const config::SiteConfig* site = config.site(site_name);
   if (site == nullptr) return config::unknown_site(config, site_name);
   const config::StreamConfig* stream = nullptr;
   for (const config::StreamConfig& candidate : config.streams)
     if (candidate.from == site_name) stream = &candidate;
   FARSHORE_TRY_ASSIGN(auto made, make_site(world, config, *site, stream));
+  std::stop_callback interrupt(stop, [&] { made->interrupt(); });
   return made->grants(role == api::GrantRole::source ? SiteRole::source : SiteRole::target);
 }
 

@@ -2,6 +2,7 @@
 // without a running agent.
 #pragma once
 
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -15,16 +16,17 @@ namespace farshore::daemon {
 
 // Findings of one stream, or of all when empty, at the sites of `region` (all regions when empty).
 // Tables are compared with those of sites elsewhere too: through `elsewhere`, else, or when that
-// fails, with a connection from here; a note says where neither works.
+// fails, with a connection from here; a note says where neither works. `stop` ends all waits.
 Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config,
                                             const std::string& region, const std::string& stream,
-                                            const AskElsewhere& elsewhere = {});
+                                            const AskElsewhere& elsewhere = {},
+                                            std::stop_token stop = {});
 // What the machine should be set to for the link; no findings when its kernel's buffers are large
 // enough.
 std::vector<api::FindingView> check_kernel(Duration rtt);
 
 Result<std::string> grants(os::World& world, const config::Config& config, const std::string& site,
-                           api::GrantRole role);
+                           api::GrantRole role, std::stop_token stop = {});
 
 Result<std::string> check_text(const cli::CheckArguments& arguments);
 Result<std::string> grants_text(const cli::GrantsArguments& arguments);

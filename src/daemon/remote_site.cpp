@@ -115,9 +115,10 @@ Result<SiteAnswer> answer_from_json(std::string_view text) {
 
 Result<SiteAnswer> ask_site(const pipeline::Dial& dial, const std::string& stream,
                             const std::string& site, const SiteQuestion& question,
-                            Deadline deadline) {
+                            Deadline deadline, std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(
       auto channel, dial(fmt::format("check/{}/{}", stream, site), link::Class::control, deadline));
+  std::stop_callback close(stop, [&] { channel->close(); });
   FARSHORE_TRY(link::send_long(*channel, to_json(question), deadline));
   FARSHORE_TRY_ASSIGN(const Bytes answer, link::receive_long(*channel, deadline));
   channel->close();
@@ -131,7 +132,10 @@ void SiteAnswers::close() {
     closed_ = true;
     running.swap(running_);
   }
-  for (auto& one : running) one->channel->close();
+  for (auto& one : running) {
+    one->channel->close();
+    one->thread.request_stop();
+  }
 }
 
 void SiteAnswers::answer(const config::StreamConfig& stream, const std::string& site,
@@ -141,19 +145,20 @@ void SiteAnswers::answer(const config::StreamConfig& stream, const std::string& 
   if (closed_ || running_.size() >= kAtOnce) return channel->close();
   Running& running = *running_.emplace_back(std::make_unique<Running>());
   running.channel = std::move(channel);
-  running.thread = os::Thread("check", [this, &running, &stream, site](const std::stop_token&) {
-    run(running, stream, site);
+  running.thread = os::Thread("check", [this, &running, &stream, site](std::stop_token stop) {
+    run(running, stream, site, std::move(stop));
     running.done = true;
   });
 }
 
 void SiteAnswers::run(Running& running, const config::StreamConfig& stream,
-                      const std::string& site_name) {
+                      const std::string& site_name, std::stop_token stop) {
   auto asked = link::receive_long(*running.channel, world_.after(kQuestionWait));
   if (!asked.ok()) return;
   auto answer = [&]() -> Result<SiteAnswer> {
     FARSHORE_TRY_ASSIGN(const SiteQuestion question, question_from_json(*asked));
     FARSHORE_TRY_ASSIGN(auto site, make_site(world_, config_, *config_.site(site_name), &stream));
+    std::stop_callback interrupt(stop, [&] { site->interrupt(); });
     return answer_to(*site, question);
   };
   // The one who asked closes the channel; else it ends with the link.

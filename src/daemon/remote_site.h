@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,10 @@ using AskElsewhere = std::function<Result<SiteAnswer>(
 // unavailable: no link stands, or that agent knows no such question.
 Result<SiteAnswer> ask_site(const pipeline::Dial& dial, const std::string& stream,
                             const std::string& site, const SiteQuestion& question,
-                            Deadline deadline);
+                            Deadline deadline, std::stop_token stop = {});
 
 // Answers the questions of other regions, each in a thread of its own: databases are asked.
-// close() waits for those that run, until their database answers or its deadline has passed; the
-// destructor closes. Threads: any.
+// close() ends those that run and waits for them; the destructor closes. Threads: any.
 class SiteAnswers {
  public:
   static constexpr std::size_t kAtOnce = 4;  // further ones are closed unanswered
@@ -61,7 +61,8 @@ class SiteAnswers {
     std::unique_ptr<link::Channel> channel;
     os::Thread thread;
   };
-  void run(Running& running, const config::StreamConfig& stream, const std::string& site);
+  void run(Running& running, const config::StreamConfig& stream, const std::string& site,
+           std::stop_token stop);
 
   os::World& world_;
   const config::Config& config_;

@@ -5,6 +5,7 @@
 
 #include <deque>
 
+#include "engine/postgres/test_silent_server.h"
 #include "fakes/memory_site.h"
 #include "os/real/real_world.h"
 
@@ -217,6 +218,17 @@ TEST_F(SiteAnswersTest, CloseEndsTheQuestionsThatWait) {
   answers_->close();
   EXPECT_EQ(waiting->receive(world_->after(20s)).error().kind, ErrorKind::unavailable);
   EXPECT_EQ(open()->receive(world_->after(20s)).error().kind, ErrorKind::unavailable);
+}
+
+TEST_F(SiteAnswersTest, CloseDoesNotWaitForADatabaseThatDoesNotAnswer) {
+  const postgres::SilentServer silent;
+  config_.sites[0].dsn = silent.conninfo();
+  auto asking = open();
+  ASSERT_TRUE(asking->send(to_json(SiteQuestion{}), world_->after(20s)).ok());
+  EXPECT_EQ(asking->receive(world_->after(200ms)).error().kind, ErrorKind::timeout);
+  const MonotonicTime began = world_->now();
+  answers_->close();
+  EXPECT_LT(world_->now() - began, 5s);
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ struct Site : Port {
   // At a target: where its tables differ from such a description. Errors: the server cannot be
   // reached or asked; corrupt: not a description of this engine.
   virtual Result<std::vector<Finding>> compare(const std::string& description) = 0;
+  virtual void interrupt() = 0;  // any thread: what waits for the database, also later, ends
 };
 
 }  // namespace farshore

@@ -16,6 +16,7 @@ struct MemorySite final : Site {
   Result<std::string> grants(SiteRole role) override;
   Result<std::string> describe() override;
   Result<std::vector<Finding>> compare(const std::string& description) override;
+  void interrupt() override {}
 
   std::string name;
   bool reachable = true;

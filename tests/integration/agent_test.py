@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """The agent as a process: one a region, clean stop, restarts, exit codes."""
 
+import os
 import pathlib
+import signal
 import socket
 import ssl
 import time
@@ -55,6 +57,30 @@ class AgentTest(LabTest):
         target.start()
         deployment.wait_for_state("streaming", 60)
         self.wait_applied(deployment)
+        self.expect_quiet_logs(deployment, r" stream\.retry ", r" heartbeat\.", r" link\.")
+
+    def test_agents_stop_soon_although_their_databases_do_not_answer(self):
+        source, target = self.postgres("source"), self.postgres("target")
+        self.make_marks(source)
+        pids = [
+            int((server.data / "postmaster.pid").read_text().split()[0])
+            for server in (source, target)
+        ]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            deployment = self.deploy(source, target, wait=False)
+            time.sleep(2)
+            began = time.monotonic()
+            deployment.near.stop()
+            deployment.far.stop()
+            self.assertLess(time.monotonic() - began, 2.5)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        deployment.near.start()
+        deployment.far.start()
+        deployment.wait_for_state("streaming", 60)
         self.expect_quiet_logs(deployment, r" stream\.retry ", r" heartbeat\.", r" link\.")
 
     def test_pausing_holds_back_applying_and_not_the_far_journal(self):

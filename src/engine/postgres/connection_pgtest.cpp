@@ -1,13 +1,11 @@
 // The libpq wrapper on real servers: deadlines, errors, secrets.
 #include <gmock/gmock.h>
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <fstream>
 
 #include "engine/postgres/heartbeat.h"
 #include "engine/postgres/test_database.h"
+#include "engine/postgres/test_silent_server.h"
 #include "os/thread.h"
 
 namespace farshore::postgres {
@@ -46,21 +44,9 @@ TEST_P(ConnectionOnServer, AQueryThatTakesTooLongTimesOut) {
 }
 
 TEST_P(ConnectionOnServer, AServerThatDoesNotAnswerTimesOut) {
-  // Listens, and never accepts.
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(::listen(fd, 1), 0);
-  socklen_t size = sizeof address;
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  const SilentServer silent;
   const MonotonicTime before = test_world().now();
-  auto connection = Connection::open(
-      test_world(),
-      {.conninfo = fmt::format("host=127.0.0.1 port={} dbname=x", ntohs(address.sin_port))},
-      soon(300ms));
-  ::close(fd);
+  auto connection = Connection::open(test_world(), {.conninfo = silent.conninfo()}, soon(300ms));
   ASSERT_FALSE(connection.ok());
   EXPECT_EQ(connection.error().kind, ErrorKind::unavailable);
   EXPECT_EQ(connection.error().retry, Retry::yes);

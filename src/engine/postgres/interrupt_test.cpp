@@ -3,38 +3,14 @@
 
 #include "engine/postgres/copy_sink.h"
 #include "engine/postgres/heartbeat.h"
+#include "engine/postgres/site.h"
 #include "engine/postgres/snapshot.h"
+#include "engine/postgres/test_silent_server.h"
 #include "os/real/real_world.h"
 #include "os/thread.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 namespace farshore::postgres {
 namespace {
-
-// Listens, and never accepts.
-class SilentServer {
- public:
-  SilentServer() : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    address_.sin_family = AF_INET;
-    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address_;
-    FARSHORE_CHECK(::bind(fd_, reinterpret_cast<sockaddr*>(&address_), size) == 0 &&
-                       ::listen(fd_, 1) == 0 &&
-                       ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size) == 0,
-                   "no socket to listen on");
-  }
-  ~SilentServer() { ::close(fd_); }
-  std::string conninfo() const {
-    return fmt::format("host=127.0.0.1 port={} dbname=x user=x", ntohs(address_.sin_port));
-  }
-
- private:
-  int fd_;
-  sockaddr_in address_{};
-};
 
 class Interrupt : public testing::Test {
  protected:
@@ -70,6 +46,11 @@ TEST_F(Interrupt, EndsTheConnectOfASnapshot) {
 TEST_F(Interrupt, EndsTheConnectOfACopy) {
   auto sink = make_copy_sink(*world_, {.conninfo = server_.conninfo()}, {}, {});
   ends_with_closed(*sink, [&] { return sink->missing(Uuid{}, {}); });
+}
+
+TEST_F(Interrupt, EndsTheConnectOfASite) {
+  auto site = make_site(*world_, {.name = "s", .connect = {.conninfo = server_.conninfo()}});
+  ends_with_closed(*site, [&] { return site->describe(); });
 }
 
 }  // namespace

@@ -81,6 +81,8 @@ class PostgresSite final : public Site {
     return ask.take();
   }
 
+  void interrupt() override { waker_.wake(); }
+
   Result<std::string> grants(SiteRole role) override {
     FARSHORE_TRY_ASSIGN(auto connection, open());
     FARSHORE_TRY_ASSIGN(Rows who, connection->query("SELECT current_user, current_database()",
@@ -135,11 +137,12 @@ class PostgresSite final : public Site {
     ConnectOptions connect = options_.connect;
     // A commit that only reads waits for nobody, and `check` sees what others have.
     connect.settings.emplace_back("synchronous_commit", std::nullopt);
-    return Connection::open(world_, connect, world_.after(kConnectWait));
+    return Connection::open(world_, connect, world_.after(kConnectWait), &waker_);
   }
 
   os::World& world_;
   const SiteOptions options_;
+  os::Waker waker_;
 };
 
 }  // namespace
