@@ -55,11 +55,11 @@ class TestPair {
     for (int row = 0; row < rows->count(); ++row) recorder.message(from_hex(rows->text(row, 0)));
   }
 
-  std::unique_ptr<PostgresSink> sink(SinkOptions options = {}) {
+  std::unique_ptr<PostgresSink> sink(const SinkOptions& options = {}) {
     return std::make_unique<PostgresSink>(*world, connect_options(target_server_, "fs_t"), options);
   }
   // A new sink applies the log to its end.
-  Result<Applied> apply_all(SinkOptions options = {}) {
+  Result<Applied> apply_all(const SinkOptions& options = {}) {
     auto fresh = sink(options);
     return apply_with(*fresh);
   }
@@ -77,7 +77,7 @@ class TestPair {
       if (!moved) return sum;
     }
   }
-  void captured_and_applied(SinkOptions options = {}) {
+  void captured_and_applied(const SinkOptions& options = {}) {
     capture();
     auto applied = apply_all(options);
     ASSERT_TRUE(applied.ok()) << applied.error().what;

@@ -1,4 +1,6 @@
 // Every kind of value, from each server version to each, row by row equal.
+#include <fmt/format.h>
+
 #include "engine/postgres/sink_test_stream.h"
 
 namespace farshore::postgres {
@@ -119,9 +121,10 @@ TEST_P(SinkValues, EachTypeIsAKey) {
   int n = 0;
   for (const auto& [type, values] : keys) {
     const std::string t = "k" + std::to_string(++n);
-    make += "CREATE TABLE " + t + " (n int, k " + type + ", v text, PRIMARY KEY (k, n));";
-    fill += "INSERT INTO " + t + " VALUES " + numbered_rows(values) + ";";
-    change += "UPDATE " + t + " SET v = 'w' WHERE n <> 2; DELETE FROM " + t + " WHERE n IN (2, 3);";
+    make += fmt::format("CREATE TABLE {} (n int, k {}, v text, PRIMARY KEY (k, n));", t, type);
+    fill += fmt::format("INSERT INTO {} VALUES {};", t, numbered_rows(values));
+    change +=
+        fmt::format("UPDATE {0} SET v = 'w' WHERE n <> 2; DELETE FROM {0} WHERE n IN (2, 3);", t);
   }
   pair.both(make);
   pair.start();
