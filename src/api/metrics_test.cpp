@@ -75,30 +75,28 @@ TEST(MetricsText, WritesAHistogramWithItsSumAndAllThatIsBeyondTheLastBound) {
 
 TEST(Metrics, HasALineForEachStreamTargetAndKind) {
   const std::string text = metrics_of(sample_view());
-  for (
-      const char* line :
-      {"farshore_build_info{version=\"0.1.0\",cluster=\"shop\",region=\"us-east-1\"} 1\n",
-       "farshore_lag_seconds{stream=\"orders\",target=\"orders-eu\",kind=\"capture\"} 0.012\n",
-       "farshore_lag_seconds{stream=\"orders\",target=\"orders-eu\",kind=\"durability\"} 0.13\n",
-       "farshore_lag_seconds{stream=\"orders\",target=\"orders-eu\",kind=\"apply\"} 0.16\n",
-       "farshore_lag_transit_seconds{stream=\"orders\",target=\"orders-eu\",kind=\"apply\"} "
-       "0.101\n",
-       "farshore_connected{peer=\"eu-west-1\"} 1\n", "farshore_connected{peer=\"ap-south-1\"} 0\n",
-       "farshore_state{stream=\"orders\",leg=\"target\",target=\"orders-eu\",state=\"streaming\"} "
-       "1\n",
-       "farshore_state{stream=\"orders\",leg=\"target\",target=\"orders-eu\",state=\"failed\"} 0\n",
-       "farshore_state{stream=\"audit\",leg=\"target\",target=\"audit-eu\",state=\"failed\"} 1\n",
-       "farshore_backlog_bytes{stream=\"orders\",target=\"orders-eu\",stage=\"ship\"} 65536\n",
-       "farshore_transactions_total{stream=\"orders\",target=\"\",stage=\"capture\"} 120000\n",
-       "farshore_link_bytes_total{peer=\"eu-west-1\",direction=\"sent\",form=\"plain\"} 60817408\n",
-       "farshore_source_retained_bytes{stream=\"orders\"} 12582912\n",
-       "farshore_commit_wait_seconds_bucket{stream=\"orders\",level=\"near\",le=\"0.002\"} 90000\n",
-       "farshore_commit_wait_seconds_count{stream=\"orders\",level=\"far\"} 119990\n",
-       "farshore_journal_health{stream=\"orders\",health=\"good\"} 1\n",
-       "farshore_copy_tables{stream=\"orders\",target=\"orders-ap\",state=\"left\"} 8\n",
-       "farshore_last_durable_commit_timestamp_seconds{stream=\"orders\",target=\"orders-eu\"} "
-       "1795537032.215\n"})
-    EXPECT_THAT(text, HasSubstr(line));
+  std::istringstream lines(
+      R"(farshore_build_info{version="0.1.0",cluster="shop",region="us-east-1"} 1
+farshore_lag_seconds{stream="orders",target="orders-eu",kind="capture"} 0.012
+farshore_lag_seconds{stream="orders",target="orders-eu",kind="durability"} 0.13
+farshore_lag_seconds{stream="orders",target="orders-eu",kind="apply"} 0.16
+farshore_lag_transit_seconds{stream="orders",target="orders-eu",kind="apply"} 0.101
+farshore_connected{peer="eu-west-1"} 1
+farshore_connected{peer="ap-south-1"} 0
+farshore_state{stream="orders",leg="target",target="orders-eu",state="streaming"} 1
+farshore_state{stream="orders",leg="target",target="orders-eu",state="failed"} 0
+farshore_state{stream="audit",leg="target",target="audit-eu",state="failed"} 1
+farshore_backlog_bytes{stream="orders",target="orders-eu",stage="ship"} 65536
+farshore_transactions_total{stream="orders",target="",stage="capture"} 120000
+farshore_link_bytes_total{peer="eu-west-1",direction="sent",form="plain"} 60817408
+farshore_source_retained_bytes{stream="orders"} 12582912
+farshore_commit_wait_seconds_bucket{stream="orders",level="near",le="0.002"} 90000
+farshore_commit_wait_seconds_count{stream="orders",level="far"} 119990
+farshore_journal_health{stream="orders",health="good"} 1
+farshore_copy_tables{stream="orders",target="orders-ap",state="left"} 8
+farshore_last_durable_commit_timestamp_seconds{stream="orders",target="orders-eu"} 1795537032.215
+)");
+  for (std::string line; std::getline(lines, line);) EXPECT_THAT(text, HasSubstr(line + "\n"));
 }
 
 TEST(Metrics, WhatIsNotKnownIsNeverZero) {

@@ -22,7 +22,7 @@ class ServerTest : public testing::Test {
  protected:
   ServerTest() { agent_.set_view(sample_view()); }
 
-  void start(Options options = {.address = "127.0.0.1:0"}) {
+  void start(const Options& options = {.address = "127.0.0.1:0"}) {
     auto started = Server::start(*world_, options, agent_);
     ASSERT_TRUE(started.ok()) << started.error().what;
     server_ = *std::move(started);
@@ -184,6 +184,7 @@ TEST_F(ServerTest, EndsWhileClientsFollow) {
 TEST_F(ServerTest, TooManyFollowersAreRefusedAndOthersStillServed) {
   start();
   std::vector<os::Thread> followers;
+  followers.reserve(kFollowersMax);
   for (int i = 0; i < kFollowersMax; ++i)
     followers.emplace_back("follower", [&](std::stop_token stop) {
       (void)client().Get("/v1/events?since=0&follow=1",

@@ -53,7 +53,7 @@ const char* why(httplib::Error error) {
 
 class HttpClient final : public ApiClient {
  public:
-  HttpClient(const ApiEndpoint& endpoint, std::string token)
+  HttpClient(const ApiEndpoint& endpoint, const std::string& token)
       : url_(endpoint.url), http_(endpoint.url) {
     http_.set_connection_timeout(kConnectTimeout);
     http_.set_read_timeout(kAnswerTimeout);

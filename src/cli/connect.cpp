@@ -29,7 +29,7 @@ std::vector<std::string> Invocation::all(const std::string& name) const {
 }
 
 std::string Invocation::config() const {
-  const std::string given = given_or_environment(value("--config"), "FARSHORE_CONFIG");
+  std::string given = given_or_environment(value("--config"), "FARSHORE_CONFIG");
   if (!given.empty()) return given;
   for (const char* path : {"farshore.yaml", "/etc/farshore/farshore.yaml"}) {
     std::error_code ignored;

@@ -33,6 +33,7 @@ std::string TextTable::head(const Terminal& terminal) const {
 
 std::vector<std::string> TextTable::rows(const Terminal& terminal) const {
   std::vector<std::string> lines;
+  lines.reserve(rows_.size());
   for (const auto& cells : rows_) lines.push_back(line(terminal, cells));
   return lines;
 }

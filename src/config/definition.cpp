@@ -81,6 +81,7 @@ Values aligned(const Values& ours, const Values& defaults, const Values& theirs)
 
 std::vector<Values> aligned(const Values& defaults, const std::vector<Values>& theirs) {
   std::vector<Values> result;
+  result.reserve(theirs.size());
   for (const Values& one : theirs) result.push_back(aligned(defaults, defaults, one));
   return result;
 }

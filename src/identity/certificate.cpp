@@ -220,7 +220,8 @@ Result<std::vector<CertificateFacts>> read_certificates(os::Files& files,
   std::vector<CertificateFacts> all;
   for (const std::string& name : names) {
     if (!name.ends_with(".crt")) continue;
-    FARSHORE_TRY_ASSIGN(CertificateFacts facts, read_certificate(files, folder + "/" + name));
+    FARSHORE_TRY_ASSIGN(CertificateFacts facts,
+                        read_certificate(files, fmt::format("{}/{}", folder, name)));
     all.push_back(std::move(facts));
   }
   if (all.empty())
