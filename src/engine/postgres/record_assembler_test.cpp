@@ -8,6 +8,7 @@ namespace farshore::postgres {
 namespace {
 
 using testing::ElementsAre;
+using namespace std::string_literals;
 
 std::vector<Record> records_of(RecordAssembler& assembler,
                                const std::vector<std::string>& messages) {
@@ -55,6 +56,7 @@ std::string line(const Record& record) {
 
 std::vector<std::string> lines(const std::vector<Record>& records) {
   std::vector<std::string> out;
+  out.reserve(records.size());
   for (const Record& record : records) out.push_back(line(record));
   return out;
 }
@@ -124,8 +126,8 @@ TEST(RecordAssembler, ARelationOfAStreamThatIsRolledBackDefinesNothing) {
 TEST(RecordAssembler, ARelationOfAnAbortedSubtransactionDefinesNothing) {
   // S, R of subtransaction 2, E, its abort, S, E, c; with no row change in it.
   auto number = [](std::uint32_t value) { return Bytes(3, '\0') + static_cast<char>(value); };
-  Bytes relation = "R" + number(2) + number(9) + Bytes("public\0t\0d\0\1", 13) +
-                   Bytes("\1id\0\0\0\0\27\377\377\377\377", 12);
+  Bytes relation =
+      "R" + number(2) + number(9) + "public\0t\0d\0\1"s + "\1id\0\0\0\0\27\377\377\377\377"s;
   RecordAssembler assembler("farshore_");
   const auto records =
       records_of(assembler, {"S" + number(1) + "\1", relation, "E", "A" + number(1) + number(2),

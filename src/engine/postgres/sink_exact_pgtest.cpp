@@ -218,7 +218,7 @@ TEST_P(SinkExact, PreamblesTeachTheTables) {
     ASSERT_TRUE(message.ok());
     if (!*message) break;
     ((*message)->front() == 'R' ? preamble : rest)
-        .add(**message, 0, [](Bytes, std::uint32_t, bool) {});
+        .add(**message, 0, [](const Bytes&, std::uint32_t, bool) {});
   }
   ASSERT_FALSE(preamble.empty());
   log.add({.kind = RecordKind::preamble, .payload = preamble.take_payload()});

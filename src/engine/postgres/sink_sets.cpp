@@ -321,6 +321,7 @@ Result<void> SetWriter::start_copy(Batch& batch) {
   const MappedRelation& relation = *batch.relation;
   copy_columns_ = inserts->shape.written;
   std::vector<std::size_t> columns;
+  columns.reserve(copy_columns_.size());
   for (const std::size_t i : copy_columns_) columns.push_back(relation.target_of[i]);
   FARSHORE_TRY(pipeline_.copy_begin(
       copy_statement(relation.target, columns),

@@ -1,5 +1,7 @@
 // What a change stream holds that a naive applier gets wrong: each case ends with both tables row
 // by row equal.
+#include <fmt/format.h>
+
 #include "engine/postgres/sink_test_stream.h"
 
 namespace farshore::postgres {
@@ -31,12 +33,11 @@ TEST_P(SinkTraps, InsertsUpdatesDeletes) {
   pair.both("CREATE TABLE t (id int PRIMARY KEY, a text, b int)");
   pair.start();
   for (int i = 0; i < 40; ++i) {
-    const std::string n = std::to_string(i);
-    pair.on_source("BEGIN; INSERT INTO t SELECT g, 'row ' || g, g FROM generate_series(" + n +
-                   " * 10, " + n +
-                   " * 10 + 9) g; UPDATE t SET b = b + 1, a = a || '''\\\"{},' WHERE id % 3 = 0;"
-                   "DELETE FROM t WHERE id % 7 = " +
-                   std::to_string(i % 7) + "; COMMIT");
+    pair.on_source(
+        fmt::format("BEGIN; INSERT INTO t SELECT g, 'row ' || g, g FROM generate_series({}, {}) g;"
+                    "UPDATE t SET b = b + 1, a = a || '''\\\"{{}},' WHERE id % 3 = 0;"
+                    "DELETE FROM t WHERE id % 7 = {}; COMMIT",
+                    i * 10, i * 10 + 9, i % 7));
   }
   reset_ = "TRUNCATE t";
   expect_equal_both_ways();

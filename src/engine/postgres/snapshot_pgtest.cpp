@@ -42,6 +42,7 @@ class SnapshotOnServer : public testing::TestWithParam<std::string> {
   }
   std::vector<std::string> names(const std::vector<SourceTable>& tables) {
     std::vector<std::string> out;
+    out.reserve(tables.size());
     for (const SourceTable& table : tables) out.push_back(table.name);
     return out;
   }

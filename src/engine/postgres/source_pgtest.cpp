@@ -105,7 +105,6 @@ TEST_P(SourceOnServer, StreamsALargeTransactionWhileItRunsAndMarksItsAbortedPart
   const auto records = stream.read_transactions(2);
 
   std::uint64_t changes = 0, aborts = 0, sub_xid = 0, firsts = 0;
-  Bytes messages;
   std::vector<Record> streamed;
   for (const Record& record : records) {
     if (record.kind == RecordKind::abort) {

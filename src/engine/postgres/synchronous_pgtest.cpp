@@ -86,7 +86,6 @@ class SynchronousOnServer : public testing::TestWithParam<std::string> {
     session.run("SELECT pg_reload_conf()");
   }
   void acknowledge(bool near, bool far) {
-    const std::string now = database_.value("SELECT pg_current_wal_lsn()");
     ASSERT_TRUE(eventually([&] { return !capturing_->last().empty(); }));
     const Position last = capturing_->last();
     if (near) acknowledged_.near_durable = last;

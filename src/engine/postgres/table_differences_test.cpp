@@ -39,6 +39,7 @@ class TableDifferences : public testing::Test {
     auto found = column_differences(source, target, kTarget);
     for (TableDifference& more : key_differences(source, target)) found.push_back(std::move(more));
     std::vector<std::string> out;
+    out.reserve(found.size());
     constexpr const char* kLevels[] = {"note", "warning", "error"};
     for (const TableDifference& d : found)
       out.push_back(fmt::format("{} {}: {} -> {}", kLevels[static_cast<int>(d.level)], d.code,
