@@ -332,7 +332,7 @@ class Bench {
     for (const std::string& folder : {folder_ + "/journal", folder_}) {
       const auto names = files.list(folder);
       if (!names) continue;
-      for (const std::string& name : *names) (void)files.remove(folder + "/" + name);
+      for (const std::string& name : *names) (void)files.remove(fmt::format("{}/{}", folder, name));
       (void)files.remove(folder);
     }
   }

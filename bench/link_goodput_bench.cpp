@@ -50,15 +50,15 @@ class Region {
     options.own_version = "bench";
     options.peer_region = kRegions[1 - number];
     options.peer_address = address(1 - number);
-    link_ = must(endpoint_->add_peer(
-        options, {.opened =
-                      [this](std::string, link::Class, std::unique_ptr<link::Channel> channel) {
-                        const os::Lock lock(mutex_);
-                        incoming_ = std::move(channel);
-                        changed_.notify_all();
-                      },
-                  .keepalive_payload = {},
-                  .keepalive_received = {}}));
+    link_ = must(endpoint_->add_peer(options, {.opened =
+                                                   [this](const std::string&, link::Class,
+                                                          std::unique_ptr<link::Channel> channel) {
+                                                     const os::Lock lock(mutex_);
+                                                     incoming_ = std::move(channel);
+                                                     changed_.notify_all();
+                                                   },
+                                               .keepalive_payload = {},
+                                               .keepalive_received = {}}));
   }
   ~Region() { endpoint_->close(); }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <fstream>
 
 #include "base/checksum.h"
@@ -137,14 +139,14 @@ TEST_F(JournalGolden, FilesOfEachReleaseOpen) {
     ASSERT_TRUE(journal->set_consumer("eu", {Sequence(6), Sequence(4), true}).ok());
     journal.reset();
     for (const std::string& name : kGoldenFiles)
-      std::ofstream(std::string(FARSHORE_GOLDEN) + "/journal/0.1/" + name, std::ios::binary)
-          << world.disk.read(kFolder + "/" + name);
+      std::ofstream(fmt::format("{}/journal/0.1/{}", FARSHORE_GOLDEN, name), std::ios::binary)
+          << world.disk.read(fmt::format("{}/{}", kFolder, name));
   }
   events.clear();
   MemoryWorld old;
   for (const std::string& name : kGoldenFiles) {
     const Bytes bytes = golden(name);
-    const std::string path = kFolder + "/" + name;
+    const std::string path = fmt::format("{}/{}", kFolder, name);
     ASSERT_TRUE(old.disk.open(path, os::OpenMode::create).ok());
     old.disk.change(path, [&](Bytes& content) { content = bytes; });
   }
@@ -265,7 +267,7 @@ TEST(JournalOnARealDisk, WritesReadsAndReopens) {
   }
   const auto names = *world->files().list(folder);
   for (const std::string& name : names)
-    EXPECT_TRUE(world->files().remove(folder + "/" + name).ok());
+    EXPECT_TRUE(world->files().remove(fmt::format("{}/{}", folder, name)).ok());
   EXPECT_TRUE(world->files().remove(folder).ok());
 }
 

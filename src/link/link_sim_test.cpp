@@ -90,11 +90,11 @@ class TwoRegions {
         .connections_max = 4};
     agent.link = *agent.endpoint->add_peer(
         options, {.opened =
-                      [&agent](std::string, Class, std::unique_ptr<Channel> channel) {
+                      [&agent](const std::string&, Class, std::unique_ptr<Channel> channel) {
                         agent.incoming.push_back(std::move(channel));
                       },
                   .keepalive_payload = [] { return Bytes("totals"); },
-                  .keepalive_received = [](Bytes) {}});
+                  .keepalive_received = [](const Bytes&) {}});
   }
 
   void send_for_ever(os::World& world, SimAgent& agent) {

@@ -35,9 +35,7 @@ TEST(SendQueue, ChannelsOfOneClassTakeTurns) {
     open(queue, channel, Class::stream);
     queue.push(channel, FrameType::data, bytes(1_MiB));
   }
-  std::vector<std::uint32_t> order;
-  for (int i = 0; i < 6; ++i) order.push_back(next_channel(queue));
-  EXPECT_EQ(order, (std::vector<std::uint32_t>{1, 3, 5, 1, 3, 5}));
+  for (std::uint32_t expected : {1, 3, 5, 1, 3, 5}) EXPECT_EQ(next_channel(queue), expected);
 }
 
 TEST(SendQueue, AMessageIsCutAndItsLastFrameSaysSo) {

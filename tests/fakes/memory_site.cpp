@@ -1,5 +1,7 @@
 #include "fakes/memory_site.h"
 
+#include <fmt/format.h>
+
 #include <sstream>
 
 namespace farshore::fakes {
@@ -44,7 +46,7 @@ Result<std::string> MemorySite::describe() {
   if (!reachable) return away(name);
   std::string text = kDescription;
   for (const auto& [table, columns] : tables)
-    for (const std::string& column : columns) text += "\n" + table + " " + column;
+    for (const std::string& column : columns) text += fmt::format("\n{} {}", table, column);
   return text;
 }
 

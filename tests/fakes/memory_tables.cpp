@@ -54,6 +54,7 @@ bool has_its_rows(const CopiedTable& table) {
 
 Result<std::vector<SourceTable>> MemorySnapshotSource::tables() {
   std::vector<SourceTable> all;
+  all.reserve(rows.size());
   for (const auto& [name, table] : rows)
     all.push_back(
         {.name = name, .rows = table.size(), .bytes = 10 * table.size(), .definition = name});

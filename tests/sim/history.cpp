@@ -158,7 +158,7 @@ class History {
         return simulation_.step_wall(one, some_time(20s) - 10s);
       case 15:
         return lose_near_disk();
-      case 16:
+      default:
         return restore_target();
     }
   }

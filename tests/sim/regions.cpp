@@ -56,11 +56,11 @@ void Regions::start_far() {
 void Regions::run_near(os::World& world, std::shared_ptr<NearAgent> self) {
   auto endpoint = link::Endpoint::make(world, "near:7432", events("near link"));
   if (!endpoint.ok()) simulation_.fail("near endpoint: " + endpoint.error().what);
-  auto link = (*endpoint)->add_peer(
-      link_options(world, kNear, kFar),
-      {.opened = [](std::string, link::Class, std::unique_ptr<link::Channel> c) { c->close(); },
-       .keepalive_payload = [] { return Bytes(); },
-       .keepalive_received = [](Bytes) {}});
+  auto link = (*endpoint)->add_peer(link_options(world, kNear, kFar),
+                                    {.opened = [](const std::string&, link::Class,
+                                                  std::unique_ptr<link::Channel> c) { c->close(); },
+                                     .keepalive_payload = [] { return Bytes(); },
+                                     .keepalive_received = [](const Bytes&) {}});
   if (!link.ok()) simulation_.fail("near link: " + link.error().what);
   pipeline::SourceStream::Options options{.name = kStream,
                                           .folder = "/data/source",
@@ -109,7 +109,7 @@ void Regions::run_far(os::World& world, std::shared_ptr<FarAgent> self) {
              leg.accept(name.substr(0, name.find('/')), std::move(c));
            },
        .keepalive_payload = [] { return Bytes(); },
-       .keepalive_received = [](Bytes) {}});
+       .keepalive_received = [](const Bytes&) {}});
   if (!link.ok()) simulation_.fail("far link: " + link.error().what);
   self->leg = &leg;
   {
