@@ -8,7 +8,7 @@
 
 namespace farshore::os {
 
-Thread::Thread(std::string name, std::function<void(std::stop_token)> body)
+Thread::Thread(const std::string& name, std::function<void(std::stop_token)> body)
     : stop_(std::stop_source()) {
   std::function<void()> run = [token = stop_.get_token(), body = std::move(body)] { body(token); };
   if (Scheduler* scheduler = current_scheduler()) {

@@ -16,7 +16,7 @@ class Thread {
  public:
   Thread() = default;
   // `name`: at most 15 characters are shown.
-  Thread(std::string name, std::function<void(std::stop_token)> body);
+  Thread(const std::string& name, std::function<void(std::stop_token)> body);
   Thread(Thread&& other) noexcept;
   Thread& operator=(Thread&& other) noexcept;
   ~Thread();

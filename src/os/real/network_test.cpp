@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 
 #include "base/checksum.h"
@@ -128,16 +129,18 @@ TEST_F(RealNetworkTest, APlainClientIsTurnedAway) {
 
 TEST_F(RealNetworkTest, AClientThatStallsHoldsUpNoOther) {
   listener = *eu->network().listen("127.0.0.1:0");
-  std::vector<std::unique_ptr<Connection>> silent;
-  for (int i = 0; i < 70; ++i)
-    silent.push_back(*plain->network().connect(listener->address(), in(60s)));
+  std::array<std::unique_ptr<Connection>, 70> silent;
+  for (auto& connection : silent)
+    connection = *plain->network().connect(listener->address(), in(60s));
   std::unique_ptr<Connection> server;
   Thread accepting("accept", [&](std::stop_token) {
     while (server == nullptr) {
       auto next = listener->accept(in(60s));
-      if (next.ok()) server = *std::move(next);
-      if (!next.ok() && next.error().kind != ErrorKind::unavailable)
-        break;  // a stalled one gave up
+      if (!next.ok()) {
+        if (next.error().kind == ErrorKind::unavailable) continue;  // a stalled one gave up
+        break;
+      }
+      server = *std::move(next);
     }
   });
   auto client = *us->network().connect(listener->address(), in(60s));
