@@ -11,11 +11,14 @@
   leftovers  marks of unfinished work
   scripts    bash and Python parse
   format     clang-format-19
-  tidy       clang-tidy-19 on what changed (or --tidy-all), within --tidy-seconds
+  tidy       clang-tidy-19 on what changed since the upstream branch (or --tidy-all), within
+             --tidy-seconds; what was clean and is as it was is not looked at again
 """
 import argparse
 import ast
 import concurrent.futures
+import hashlib
+import json
 import os
 import pathlib
 import re
@@ -459,15 +462,49 @@ def check_format(tree):
 
 
 def changed_names(tree):
-    """C++ files that differ from the commit before the last, and those not committed yet."""
+    """Files that differ from where this branch left its upstream, and those not committed yet.
+
+    Where nothing was committed since (a clean clone, CI) it is what the last commit changed; in a
+    shallow clone that commit has no parent and has changed everything."""
+    left = git(tree.root, "merge-base", "HEAD", "@{upstream}").stdout.strip()
+    if left in ("", git(tree.root, "rev-parse", "HEAD").stdout.strip()):
+        last = ["show", "--first-parent", "--name-only", "--format=", "HEAD"]
+    else:
+        last = ["diff", "--name-only", left]
     names = set()
-    for command in (
-        ["diff", "--name-only", "HEAD~1"],
-        ["diff", "--name-only", "HEAD"],
-        ["ls-files", "-o", "--exclude-standard"],
-    ):
+    new = ["ls-files", "-o", "--exclude-standard"]
+    for command in (last, ["diff", "--name-only", "HEAD"], new):
         names.update(git(tree.root, *command).stdout.split("\n"))
     return names
+
+
+def inputs_of(tree, name):
+    """The file and all of ours that it includes, however deep."""
+    found, waiting = set(), [name]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for included in re.findall(r'^\s*#\s*include "([^"]+)"', tree.text(name), re.M):
+            for folder in ("src", os.path.dirname(name), "tests"):
+                path = os.path.normpath(os.path.join(folder, included))
+                if (tree.root / path).is_file():
+                    waiting.append(path)
+                    break
+    return found
+
+
+def touched(tree, inputs):
+    """Of the files, those that changed, and for each changed header one that includes it."""
+    changed = changed_names(tree)
+    chosen = [name for name in inputs if name in changed]
+    for header in sorted(name for name in changed if name.endswith(".h")):
+        if not any(header in inputs[name] for name in chosen):
+            users = [name for name in inputs if header in inputs[name]]
+            users.sort(key=lambda name: (stem_of(name) != stem_of(header), len(inputs[name])))
+            chosen += users[:1]
+    return chosen
 
 
 def compile_commands(tree):
@@ -481,54 +518,89 @@ def compile_commands(tree):
     return tree.root / "build/debug" if done.returncode == 0 else None
 
 
-def check_tidy(tree, seconds=None, everything=False):
-    names = [name for name in tree.having(".cpp") if name.startswith(("src/", "tools/"))]
-    if not everything:
-        changed = changed_names(tree)
-        names = [
-            name
-            for name in names
-            if name in changed
-            or stem_of(name) + ".h" in {pathlib.PurePath(other).name for other in changed}
-        ]
-    folder = compile_commands(tree) if names else None
-    if names and folder is None:
-        yield "tidy: the project does not configure; run ./dev build"
-    if not folder:
-        return
-    compiled = (folder / "compile_commands.json").read_text()
-    names = [name for name in names if f"/{name}" in compiled]
-    ends = time.monotonic() + seconds if seconds else None
+class TidyRuns:
+    """clang-tidy on one file after the other. A file that was clean is not looked at again before
+    it, a file that it includes, its compile command or .clang-tidy changes."""
 
-    def look_at(name):
-        left = None if ends is None else ends - time.monotonic()
+    def __init__(self, tree, folder, inputs, seconds):
+        self.tree = tree
+        self.folder = folder
+        self.inputs = inputs
+        self.ends = time.monotonic() + seconds if seconds else None
+        self.commands = {
+            os.path.relpath(entry["file"], tree.root): entry["command"]
+            for entry in json.loads((folder / "compile_commands.json").read_text())
+        }
+        (folder / "tidy").mkdir(exist_ok=True)
+
+    def state(self, name):
+        digest = hashlib.sha256((self.tree.root / ".clang-tidy").read_bytes())
+        digest.update(self.commands[name].encode())
+        for path in sorted(self.inputs[name]):
+            digest.update(f"{path}\n{self.tree.text(path)}".encode())
+        return digest.hexdigest()
+
+    def clean_note(self, name):
+        return self.folder / "tidy" / name.replace("/", "+")
+
+    def is_clean(self, name):
+        note = self.clean_note(name)
+        return note.exists() and note.read_text() == self.state(name)
+
+    def look_at(self, name):
+        """The findings, or None: there was no time left."""
+        left = None if self.ends is None else self.ends - time.monotonic()
         if left is not None and left <= 0:
             return None
+        command = ["clang-tidy-19", "-p", str(self.folder), "--quiet", name]
         try:
             done = subprocess.run(
-                ["clang-tidy-19", "-p", str(folder), "--quiet", name],
-                cwd=tree.root,
-                capture_output=True,
-                text=True,
-                timeout=left,
+                command, cwd=self.tree.root, capture_output=True, text=True, timeout=left
             )
         except subprocess.TimeoutExpired:
             return None
-        return re.findall(r"^(\S+?:\d+):\d+: (?:warning|error): (.*)$", done.stdout, re.M)
+        pattern = r"^(\S+?:\d+):\d+: (?:warning|error): (.*)$"
+        found = [
+            where.replace(f"{self.tree.root}/", "") + ": " + message
+            for where, message in re.findall(pattern, done.stdout, re.M)
+        ]
+        if done.returncode and not found:
+            said = (done.stdout + done.stderr).strip()
+            found = [f"{name}: clang-tidy-19 ended with {done.returncode}: {said[:300]}"]
+        if not found:
+            self.clean_note(name).write_text(self.state(name))
+        return found
 
-    unseen, reported = 0, set()
+
+def check_tidy(tree, seconds=None, everything=False):
+    inputs = {name: inputs_of(tree, name) for name in tree.having(".cpp")}
+    folder = compile_commands(tree) if inputs else None
+    if inputs and folder is None:
+        yield "tidy: the project does not configure; run ./dev build"
+    if not folder:
+        return
+    runs = TidyRuns(tree, folder, inputs, seconds)
+    unknown = [name for name in inputs if name in runs.commands and not runs.is_clean(name)]
+    chosen = inputs if everything else touched(tree, inputs)
+    waiting = [name for name in unknown if name in chosen]
+    reported, looked_at = set(), 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for findings in pool.map(look_at, names):
+        running = {pool.submit(runs.look_at, name): name for name in waiting}
+        for done in concurrent.futures.as_completed(running):
+            findings = done.result()
             if findings is None:
-                unseen += 1
                 continue
-            for where, message in findings:
-                where = where.replace(str(tree.root) + "/", "")
-                if (where, message) not in reported:
-                    reported.add((where, message))
-                    yield f"{where}: {message}"
-    if unseen:
-        print(f"lint: tidy: {unseen} of {len(names)} files not looked at within {seconds:g} s")
+            looked_at += 1
+            if everything:
+                print(f"lint: tidy: {looked_at} of {len(waiting)}: {running[done]}", flush=True)
+            yield from sorted(set(findings) - reported)
+            reported.update(findings)
+    said = f"lint: tidy: {looked_at} files looked at"
+    if len(waiting) > looked_at:
+        said += f", {len(waiting) - looked_at} not within {seconds:g} s"
+    if len(unknown) > len(waiting):
+        said += f"; {len(unknown) - len(waiting)} others are not known to be clean: --tidy-all"
+    print(said)
 
 
 CHECKS = {
@@ -557,10 +629,9 @@ def main(argv):
     total = 0
     for name in options.checks or CHECKS:
         more = {"seconds": options.tidy_seconds, "everything": options.tidy_all}
-        findings = list(CHECKS[name](tree, **more) if name == "tidy" else CHECKS[name](tree))
-        for finding in findings:
-            print(f"{name}: {finding}")
-        total += len(findings)
+        for finding in CHECKS[name](tree, **more) if name == "tidy" else CHECKS[name](tree):
+            print(f"{name}: {finding}", flush=True)
+            total += 1
     print(f"lint: {len(options.checks or CHECKS)} checks, {total} findings")
     return 1 if total else 0
 

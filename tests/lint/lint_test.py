@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """Plants violations of each house rule in a small tree; tools/lint.py must name just those."""
+import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -275,6 +277,76 @@ class LintTest(unittest.TestCase):
 
     def test_code_that_is_not_formatted(self):
         self.finds("format", "src/base/a.cpp", "int   x ;\n", "src/base/a.cpp:1: not formatted")
+
+
+# Stands for clang-tidy-19: notes the file, and finds the word "waste" in it.
+TIDY = """#!/bin/sh
+for name; do :; done
+echo "$name" >> build/looked_at
+grep -Hn waste "$name" | sed "s|^|$PWD/|; s|:// waste.*|:1: error: waste [x]|"
+! grep -q waste "$name"
+"""
+
+
+class TidyTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        self.write("build/bin/clang-tidy-19", TIDY).chmod(0o755)
+        self.write(".gitignore", "/build/\n")
+        self.write(".clang-tidy", "Checks: '*'\n")
+        self.write("src/base/word.h", "#pragma once\n")
+        names = [f"src/base/{stem}.cpp" for stem in ("one", "two", "word_test")]
+        for name in names[:2]:
+            self.write(name, '#include "base/word.h"\n')
+        self.write(names[2], "// waste\n")
+        commands = [{"file": str(self.root / name), "command": "c++"} for name in names]
+        self.write("build/compile_commands.json", json.dumps(commands))
+        for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "all"]):
+            self.git(*words)
+        self.write("README", "")
+        self.git("add", "-A")
+        self.git("commit", "-qm", "no code")
+
+    def git(self, *words):
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, *words], cwd=self.root, check=True)
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def tidy(self, *options):
+        """The findings, and the stems of the files that were looked at."""
+        looked_at = self.write("build/looked_at", "")
+        done = subprocess.run(
+            [ROOT / "tools/lint.py", "--root", self.root, "tidy", *options],
+            env={
+                **os.environ,
+                "PATH": f"{self.root}/build/bin:{os.environ['PATH']}",
+                "FARSHORE_BUILD": str(self.root / "build"),
+            },
+            capture_output=True,
+            text=True,
+        )
+        found = [line for line in done.stdout.splitlines() if line.startswith("tidy: ")]
+        self.assertEqual(done.returncode, 1 if found else 0, done.stdout + done.stderr)
+        return found, sorted(pathlib.Path(x).stem for x in looked_at.read_text().split())
+
+    def test_a_changed_header_is_looked_at_through_a_file_that_includes_it(self):
+        self.assertEqual(self.tidy(), ([], []))
+        self.write("src/base/word.h", "#pragma once\nint word();\n")
+        self.assertEqual(self.tidy(), ([], ["one"]))
+
+    def test_what_was_clean_and_is_as_it_was_is_not_looked_at_again(self):
+        found = ["tidy: src/base/word_test.cpp:1: waste [x]"]
+        self.assertEqual(self.tidy("--tidy-all"), (found, ["one", "two", "word_test"]))
+        self.assertEqual(self.tidy("--tidy-all"), (found, ["word_test"]))
+        self.write("src/base/word.h", "#pragma once\nint word();\n")
+        self.assertEqual(self.tidy("--tidy-all"), (found, ["one", "two", "word_test"]))
 
 
 if __name__ == "__main__":
