@@ -397,8 +397,9 @@ TEST_F(JournalRepair, TheScrubDoesNotGoOnBehindDamageThatWasNotRepaired) {
   damage({300});
   options.scrub_interval = 1s;
   reopen();
+  // The scrub of before may have been past it already: then it is found in the second round.
+  EXPECT_TRUE(eventually([&] { return journal->status().damaged_first == Sequence(300); }));
   EXPECT_TRUE(eventually([&] { return journal->status().scrubbed > Sequence(1000); }));
-  EXPECT_EQ(journal->status().damaged_first, Sequence(300));
   reopen();
   EXPECT_TRUE(eventually([&] { return journal->status().damaged_first == Sequence(300); }));
 }
