@@ -15,6 +15,13 @@
 #include "os/real/poll_many.h"
 #include "os/real/real_world.h"
 
+#ifdef __SANITIZE_THREAD__
+// Each seed's process ends while its threads stand still: tsan would wait a second for them.
+extern "C" const char* __tsan_default_options() {
+  return "atexit_sleep_ms=0";
+}
+#endif
+
 namespace farshore::os::sim {
 namespace {
 
@@ -149,6 +156,9 @@ SeedOutcome run_seed_in_child(const Options& options, const std::function<void(S
     outcome = {};
     outcome.text =
         fmt::format("the child ended with {} while '{}' ran", death_of(status), progress->running);
+  } else if (status != 0) {
+    outcome.ok = false;  // a sanitizer reported something and let it run on
+    outcome.text += fmt::format("the child ended with {}", death_of(status));
   }
   outcome.seed = options.seed;
   outcome.wall_time = real_monotonic_now() - begun;
