@@ -72,7 +72,7 @@ TEST_F(JournalAppend, DoesNotSyncWhenThereIsNothingNew) {
 
 TEST_F(JournalAppend, OneSyncServesAllThatWait) {
   open();
-  world.disk.set({.sync_takes = 2ms});
+  world.disk.set({.sync_takes = 10ms});
   constexpr int kAppenders = 32, kEach = 20;
   os::Mutex turn;
   std::vector<os::Thread> threads;

@@ -214,7 +214,7 @@ TEST_F(LinkTest, OneDirectionThatCanBeDialledIsEnough) {
   ASSERT_TRUE(here->send("through", soon()).ok());
   EXPECT_EQ(*there->receive(soon()), "through");
   // eu cannot dial for more connections; it asks us to.
-  wire->set({.bytes_per_second = 20_MiB});
+  wire->set({.bytes_per_second = 4_MiB});
   for (int i = 0; i < 40 && us->link->facts().connections < 2; ++i) {
     ASSERT_TRUE(here->send(Bytes(kMessageMax, 'x'), soon()).ok());
     ASSERT_TRUE(there->receive(soon()).ok());
