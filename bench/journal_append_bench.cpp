@@ -240,6 +240,7 @@ class Bench {
     const Record record = sample(kPayloadBytes);
     const MonotonicTime begin = world_.now();
     std::vector<os::Thread> threads;
+    threads.reserve(count);
     for (int i = 0; i < count; ++i)
       threads.emplace_back("appender", [&](std::stop_token) {
         for (std::uint64_t k = 0; k < each; ++k) {
@@ -290,6 +291,7 @@ class Bench {
   void report(const std::string& name, const char* unit, std::vector<double> ours,
               std::vector<double> peer, const Figures& figures) {
     std::vector<double> ratios;
+    ratios.reserve(ours.size());
     for (std::size_t i = 0; i < ours.size(); ++i) ratios.push_back(ours[i] / peer[i]);
     for (auto* values : {&ours, &peer, &ratios}) std::sort(values->begin(), values->end());
     const std::size_t middle = kRuns / 2;
