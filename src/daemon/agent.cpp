@@ -14,7 +14,6 @@
 namespace farshore::daemon {
 namespace {
 
-constexpr Duration kVerbWait = 60s;
 constexpr Duration kCertificateLook = 1min;
 constexpr std::size_t kTotalsAtOnce = 200;  // streams, in one keepalive; then the next ones
 constexpr Duration kAskWait = 45s;          // of a site of another region

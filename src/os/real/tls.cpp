@@ -1,7 +1,7 @@
 #include "os/real/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -42,6 +42,15 @@ Error file_problem(const char* role, const std::string& path, const char* remedy
                    openssl_reason(), remedy);
 }
 
+// OpenSSL decodes the extensions of a certificate when it is first asked for them: that is done
+// here, before several threads share it.
+void decode_authorities(SSL_CTX* context) {
+  const STACK_OF(X509_OBJECT)* held = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+  for (int i = 0; i < sk_X509_OBJECT_num(held); ++i)
+    if (X509* authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(held, i)))
+      (void)X509_check_purpose(authority, -1, 0);  // what is wrong with one shows in the handshake
+}
+
 Result<SslContextPointer> make_context(const TlsFiles& files) {
   ERR_clear_error();
   SslContextPointer context(SSL_CTX_new(TLS_method()));
@@ -59,6 +68,7 @@ Result<SslContextPointer> make_context(const TlsFiles& files) {
   if (SSL_CTX_load_verify_file(raw, files.ca.c_str()) != 1) {
     return file_problem("CA", files.ca, "it must be the PEM file that both regions trust");
   }
+  decode_authorities(raw);
   if (SSL_CTX_use_certificate_chain_file(raw, files.certificate.c_str()) != 1) {
     return file_problem("certificate", files.certificate,
                         "make it with 'farshore init' or 'farshore cert renew'");
