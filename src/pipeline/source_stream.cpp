@@ -39,7 +39,7 @@ struct SourceStream::Leg {
   os::Thread ship_thread, copy_thread;
 
   Leg(os::World& world, const Target& t, EventSink events, const std::string& stream)
-      : target(t), board(world, std::move(events), stream, t.site), copy_wanted_changed(world) {}
+      : target(t), board(std::move(events), stream, t.site), copy_wanted_changed(world) {}
 
   void want_copy() {
     still_wanted();
@@ -70,7 +70,7 @@ SourceStream::SourceStream(os::World& world, Options options, MakeParts make_par
       options_(std::move(options)),
       make_parts_(std::move(make_parts)),
       events_(events),
-      board_(world, std::move(events), options_.name, ""),
+      board_(std::move(events), options_.name, ""),
       stopper_(world) {}
 
 SourceStream::~SourceStream() = default;

@@ -26,11 +26,8 @@ const char* name_of(State state) {
   return "unknown";
 }
 
-StateBoard::StateBoard(os::World& world, EventSink events, std::string stream, std::string target)
-    : world_(world),
-      events_(std::move(events)),
-      stream_(std::move(stream)),
-      target_(std::move(target)) {}
+StateBoard::StateBoard(EventSink events, std::string stream, std::string target)
+    : events_(std::move(events)), stream_(std::move(stream)), target_(std::move(target)) {}
 
 void StateBoard::set(State state, std::string reason, std::string remedy) {
   bool changed = false;

@@ -47,7 +47,7 @@ struct LegState {
 // The state of one leg, with an event at each change. Any thread.
 class StateBoard {
  public:
-  StateBoard(os::World& world, EventSink events, std::string stream, std::string target);
+  StateBoard(EventSink events, std::string stream, std::string target);
 
   void set(State state, std::string reason = {}, std::string remedy = {});
   void fail(const Error& error, std::string remedy);
@@ -62,7 +62,6 @@ class StateBoard {
   State state() const { return get().state; }
 
  private:
-  os::World& world_;
   const EventSink events_;
   const std::string stream_, target_;
   mutable os::Mutex mutex_;

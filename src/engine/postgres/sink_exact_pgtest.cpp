@@ -301,6 +301,7 @@ TEST_P(SinkExact, AnInterruptEndsAWaitForALock) {
   const MonotonicTime began = pair.world->now();
   auto applied = sink->apply(cursor, pair.world->after(60s));
   EXPECT_LT(pair.world->now() - began, 10s);
+  interrupting.join();
   ASSERT_FALSE(applied.ok());
   EXPECT_EQ(applied.error().retry, Retry::yes);
   EXPECT_NE(applied.error().kind, ErrorKind::closed);

@@ -232,7 +232,6 @@ TEST(SimulatedSchedule, ThreadsOfACrashedHostNeverRunAgain) {
     const SeedOutcome outcome = run_test_seed(seed, [](Simulation& sim) {
       Host& host = sim.add_host("h");
       int steps = 0;
-      Mutex mutex;
       for (const char* name : {"one", "two"}) {
         host.run(name, [&] {
           while (true) {
