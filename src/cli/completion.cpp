@@ -68,6 +68,7 @@ std::string quoted(std::string_view text, std::string_view quote) {
 
 std::vector<std::string> option_names(const std::vector<Option>& options) {
   std::vector<std::string> names;
+  names.reserve(options.size());
   for (const Option& option : options) names.push_back(option.name);
   return names;
 }

@@ -56,12 +56,14 @@ std::string option_help(const Option& option) {
 
 std::vector<Line> option_lines(const std::vector<Option>& options) {
   std::vector<Line> lines;
+  lines.reserve(options.size());
   for (const Option& option : options) lines.push_back({option_name(option), option_help(option)});
   return lines;
 }
 
 std::vector<Line> argument_lines(const Command& command) {
   std::vector<Line> lines;
+  lines.reserve(command.arguments.size());
   for (const Argument& argument : command.arguments)
     lines.push_back({argument.name, argument.help});
   return lines;

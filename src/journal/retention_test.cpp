@@ -1,5 +1,7 @@
 #include "journal/retention.h"
 
+#include <atomic>
+
 #include "journal/journal_fixture.h"
 
 namespace farshore::journal {
@@ -309,16 +311,19 @@ TEST_F(JournalRetention, AConsumerThatWasRemovedIsNotBroughtBackAsOvertaken) {
   ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
   commit_many(2000);
   options.bytes_max = 128_KiB;
-  reopen();  // the indexes are read again
-  std::optional<os::Thread> remover;
+  reopen();                           // the indexes are read again
+  std::atomic<bool> reading = false;  // the trim reads one, and so may the scrub
+  os::Thread remover("remover", [&](std::stop_token) {
+    EXPECT_TRUE(eventually([&] { return reading.load(); }));
+    (void)journal->remove_consumer("slow");
+  });
   world.disk.set({.seen = [&](std::string_view what, const std::string& path) {
-    if (remover || what != "open" || !path.ends_with(".index")) return;
-    remover.emplace("remover", [&](std::stop_token) { (void)journal->remove_consumer("slow"); });
+    if (what != "open" || !path.ends_with(".index")) return;
+    reading = true;
     EXPECT_TRUE(eventually([&] { return !journal->consumer("slow"); }));
   }});
   trim();
-  ASSERT_TRUE(remover);
-  remover->join();
+  remover.join();
   world.disk.set({});
   EXPECT_FALSE(journal->consumer("slow"));
   EXPECT_EQ(count_events("journal.consumer_overtaken"), 0U);

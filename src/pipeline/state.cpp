@@ -29,7 +29,7 @@ const char* name_of(State state) {
 StateBoard::StateBoard(EventSink events, std::string stream, std::string target)
     : events_(std::move(events)), stream_(std::move(stream)), target_(std::move(target)) {}
 
-void StateBoard::set(State state, std::string reason, std::string remedy) {
+void StateBoard::set(State state, const std::string& reason, const std::string& remedy) {
   bool changed = false;
   {
     os::Lock lock(mutex_);
@@ -50,18 +50,18 @@ void StateBoard::set(State state, std::string reason, std::string remedy) {
   report(severity, "stream.state", message);
 }
 
-void StateBoard::fail(const Error& error, std::string remedy) {
-  set(State::failed, error.what, std::move(remedy));
+void StateBoard::fail(const Error& error, const std::string& remedy) {
+  set(State::failed, error.what, remedy);
   os::Lock lock(mutex_);
   failed_here_ = true;
 }
 
-void StateBoard::hear(State state, std::string reason, std::string remedy) {
+void StateBoard::hear(State state, const std::string& reason, const std::string& remedy) {
   {
     os::Lock lock(mutex_);
     if (failed_here_) return;
   }
-  set(state, std::move(reason), std::move(remedy));
+  set(state, reason, remedy);
 }
 
 void StateBoard::retrying(const Error& error, MonotonicTime at) {

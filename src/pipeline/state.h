@@ -49,10 +49,10 @@ class StateBoard {
  public:
   StateBoard(EventSink events, std::string stream, std::string target);
 
-  void set(State state, std::string reason = {}, std::string remedy = {});
-  void fail(const Error& error, std::string remedy);
+  void set(State state, const std::string& reason = {}, const std::string& remedy = {});
+  void fail(const Error& error, const std::string& remedy);
   // What the leg's other end says of itself. A failure of this end stays until it has worked().
-  void hear(State state, std::string reason, std::string remedy);
+  void hear(State state, const std::string& reason, const std::string& remedy);
   // Keeps the state; shows the error and when it is tried again. An event at the first of a row.
   void retrying(const Error& error, MonotonicTime at);
   void worked();  // forgets the retries, and that this end had failed
