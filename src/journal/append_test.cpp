@@ -76,6 +76,7 @@ TEST_F(JournalAppend, OneSyncServesAllThatWait) {
   constexpr int kAppenders = 32, kEach = 20;
   os::Mutex turn;
   std::vector<os::Thread> threads;
+  threads.reserve(kAppenders);
   for (int i = 0; i < kAppenders; ++i)
     threads.emplace_back("appender", [&](std::stop_token) {
       for (int k = 0; k < kEach; ++k) {
