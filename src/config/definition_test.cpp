@@ -152,7 +152,7 @@ TEST(Definition, CannotChangeWhatIsOurs) {
 
 TEST(Definition, ThatIsNoneIsAnError) {
   const std::string good = definition_text(kConfig.streams[0]);
-  for (std::string bad :
+  for (const std::string& bad :
        {std::string(), std::string("{}"), std::string("[]"), good.substr(0, good.size() / 2),
         std::string(R"({"format":2,"stream":"orders"})"), std::string(R"({"format":1,"stream":7})"),
         std::string(R"({"format":1,"stream":"s","values":{"from":7},"to":[],"tables":[]})"),
