@@ -28,7 +28,8 @@ class TunPath {
  public:
   static constexpr const char* kAddresses[] = {"10.77.0.1", "10.77.0.2"};
 
-  explicit TunPath(Duration one_way) : one_way_(one_way) {
+  // buffer_max: what a socket's buffers may grow to, as `farshore check` asks for; 0: as it is.
+  TunPath(Duration one_way, std::uint64_t buffer_max) : one_way_(one_way), buffer_max_(buffer_max) {
     for (const int end : {0, 1})
       os::Thread("tun-end", [this, end](std::stop_token) { make(end); }).join();
     mover_ = os::Thread("tun", [this](std::stop_token stop) { move(stop); });
@@ -74,6 +75,15 @@ class TunPath {
     request.ifr_flags = IFF_UP | IFF_RUNNING;
     set(control, SIOCSIFFLAGS, request);
     ::close(control);
+    if (buffer_max_ > 0)
+      for (const char* name : {"tcp_wmem", "tcp_rmem"}) set_buffers(name);
+  }
+  void set_buffers(const char* name) const {
+    const auto world = os::make_real_world(std::nullopt);
+    auto file = world->files().open(std::string("/proc/sys/net/ipv4/") + name, os::OpenMode::write);
+    FARSHORE_CHECK(file.ok(), "{}: {}", name, file.error().what);
+    const auto written = (*file)->write_at(0, fmt::format("4096 131072 {}", buffer_max_));
+    FARSHORE_CHECK(written.ok(), "{}: {}", name, written.error().what);
   }
 
   static ifreq named() {
@@ -127,6 +137,7 @@ class TunPath {
   }
 
   const Duration one_way_;
+  const std::uint64_t buffer_max_;
   std::array<int, 2> tuns_{-1, -1}, spaces_{-1, -1};
   os::Thread mover_;
 };

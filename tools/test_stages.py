@@ -61,16 +61,16 @@ def stages(preset):
     jobs = os.environ.get("FARSHORE_JOBS", str(os.cpu_count() or 2))
     tests = ROOT / "tests"
     return [
-        Stage("lint", 2, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 11, ["tools/dev/build", preset]),
+        Stage("lint", 1.5, ["tools/lint.py", "--tidy-seconds", "60"]),
+        Stage("build", 13, ["tools/dev/build", preset]),
         ctest("unit", 2.5, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 1, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 2.5, preset, "pgtest", parallel=jobs),
-        ctest("sim", 3.5, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 8.75, preset, "integration", parallel=jobs),
-        ctest("crash", 3.5, preset, "crash", needs=tests / "crash"),
+        ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("integration", 8, preset, "integration", parallel=jobs),
+        ctest("crash", 3, preset, "crash", needs=tests / "crash"),
     ]
 
 

@@ -183,7 +183,8 @@ void Check::check(const config::RegionConfig& region) {
   }
 }
 
-// tcp_wmem and tcp_rmem: the third number is what a connection may grow to.
+// tcp_wmem and tcp_rmem: the third number is what a connection may grow to, of which the kernel
+// needs about half for itself (net.ipv4.tcp_adv_win_scale = 1).
 std::uint64_t kernel_maximum(os::Files& files, const std::string& name) {
   auto file = files.open("/proc/sys/net/ipv4/" + name, os::OpenMode::read);
   if (!file.ok()) return 0;
@@ -203,7 +204,7 @@ Result<config::Config> load(os::World& world, const std::string& file) {
 std::vector<api::FindingView> check_kernel(Duration rtt) {
   std::vector<api::FindingView> out;
   auto world = os::make_real_world(std::nullopt);
-  const auto needed = static_cast<std::uint64_t>(kBytesPerSecond * seconds_of(rtt));
+  const auto needed = static_cast<std::uint64_t>(2 * kBytesPerSecond * seconds_of(rtt));
   for (const char* name : {"tcp_wmem", "tcp_rmem"}) {
     const std::uint64_t have = kernel_maximum(world->files(), name);
     if (have == 0 || have >= needed) continue;
@@ -216,7 +217,7 @@ std::vector<api::FindingView> check_kernel(Duration rtt) {
              "a connection's buffer may grow to {}: at a round trip of {} that is {:.0f} Mbit/s "
              "for each connection of the link",
              format_bytes(have), format_duration(rtt),
-             static_cast<double>(have) * 8 / seconds_of(rtt) / 1e6),
+             static_cast<double>(have) / 2 * 8 / seconds_of(rtt) / 1e6),
          .remedy = fmt::format("sysctl -w net.ipv4.{}='4096 131072 {}'", name, needed)});
   }
   return out;

@@ -9,8 +9,8 @@ double PoolGrowth::rate(MonotonicTime now, std::uint64_t sent_bytes_total) const
          std::max(seconds_of(now - queued_since_), 1e-3);
 }
 
-bool PoolGrowth::look(MonotonicTime now, std::uint64_t queued_bytes,
-                      std::uint64_t sent_bytes_total) {
+bool PoolGrowth::look(MonotonicTime now, std::uint64_t queued_bytes, std::uint64_t sent_bytes_total,
+                      Duration rtt) {
   if (queued_bytes <= kQueued) {
     queued_since_ = MonotonicTime::max();
     return false;
@@ -20,8 +20,8 @@ bool PoolGrowth::look(MonotonicTime now, std::uint64_t queued_bytes,
     sent_since_ = sent_bytes_total;
   }
   const bool judging = grown_at_ != MonotonicTime::min();
-  if (now < paused_until_ || now - queued_since_ < (judging ? kJudgeAfter : kPatience))
-    return false;
+  const Duration patience = judging ? std::max(kJudgeAfter, kJudgeRoundTrips * rtt) : kPatience;
+  if (now < paused_until_ || now - queued_since_ < patience) return false;
   const double rate_now = rate(now, sent_bytes_total);
   if (judging && rate_now < rate_before_ * kGain) {
     grown_at_ = MonotonicTime::min();

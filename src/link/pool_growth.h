@@ -12,13 +12,14 @@ namespace farshore::link {
 class PoolGrowth {
  public:
   // At regular times. True: add one connection.
-  bool look(MonotonicTime now, std::uint64_t queued_bytes, std::uint64_t sent_bytes_total);
+  bool look(MonotonicTime now, std::uint64_t queued_bytes, std::uint64_t sent_bytes_total,
+            Duration rtt);
 
   static constexpr std::uint64_t kQueued = 1_MiB;
   static constexpr Duration kPatience = 300ms;  // the queue must have been that long for so long
-  static constexpr Duration kJudgeAfter =
-      2s;  // a new connection needs some round trips to find its rate
-  static constexpr Duration kPause = 60s;  // after one that did not help
+  static constexpr Duration kJudgeAfter = 2s;   // and at least so many round trips, in which a new
+  static constexpr int kJudgeRoundTrips = 12;   // connection's slow start finds its rate
+  static constexpr Duration kPause = 60s;       // after one that did not help
   static constexpr double kGain = 1.1;
 
  private:
