@@ -1,0 +1,278 @@
+// Tables that are added, copied again or made again: they are set aside, and the others of the
+// stream go on.
+#include <algorithm>
+
+#include "engine/postgres/copy_sink_fixture.h"
+
+namespace farshore::postgres {
+namespace {
+
+using testing::HasSubstr;
+
+class TablesSetAside : public CopyBetweenServers {};
+
+TEST_P(TablesSetAside, ATableThatIsCopiedAgainIsSetAsideAndTheOthersGoOn) {
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY);"
+      "INSERT INTO t SELECT n, 'v' FROM generate_series(1, 10) n; INSERT INTO u VALUES (1)");
+  publish("t, u");
+  copy_all();
+  pair.captured_and_applied();
+  pair.on_target("DELETE FROM t WHERE id > 5; UPDATE t SET v = 'drifted'");
+  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "public.t").ok());
+  EXPECT_FALSE(copies->reset(pair.stream, Epoch(1), "public.nothing").ok());
+  aside = Epoch(1);
+
+  pair.on_source("INSERT INTO u VALUES (2); UPDATE t SET v = 'x' WHERE id = 8");
+  pair.captured_and_applied();
+  EXPECT_EQ(pair.on_both("SELECT string_agg(u::text, ',' ORDER BY id) FROM u"), "");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t WHERE v = 'drifted'"), "5");
+  EXPECT_EQ(pair.apply_all({.aside = true}).error().kind, ErrorKind::not_found);
+
+  copy_all();
+  pair.on_source("INSERT INTO u VALUES (3); DELETE FROM t WHERE id = 10; UPDATE t SET v = 'y'");
+  pair.captured_and_applied();
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "10");
+  for (int time = 0; time < 2; ++time) {  // the second finds that all is done
+    auto applied = pair.apply_all({.aside = true});
+    ASSERT_TRUE(applied.ok()) << applied.error().what;
+    EXPECT_EQ(applied->through, pair.log.last());
+    EXPECT_EQ(pair.on_both("SELECT string_agg(t::text, ',' ORDER BY id) FROM t"), "");
+  }
+
+  EXPECT_EQ(copies->join(pair.stream, Epoch(1), Sequence(1)).error().retry, Retry::yes);
+  EXPECT_THAT(*copies->missing(pair.stream, tables), testing::ElementsAre("public.t"));
+  auto joined = copies->join(pair.stream, Epoch(1), pair.log.last());
+  ASSERT_TRUE(joined.ok()) << joined.error().what;
+  EXPECT_THAT(*copies->missing(pair.stream, tables), testing::IsEmpty());
+  pair.on_source("INSERT INTO t VALUES (11, 'new'); INSERT INTO u VALUES (4)");
+  pair.captured_and_applied();
+  pair.expect_same_tables();
+}
+
+// The stream's sink writes nothing where all changes are of tables set aside: its progress must not
+// stay behind them.
+TEST_P(TablesSetAside, ChangesOfATableSetAsideAreNotAppliedAgainAfterTheJoin) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied();
+  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "").ok());
+  aside = Epoch(1);
+  copy_all();
+  pair.on_source("INSERT INTO t VALUES (1)");
+  pair.captured_and_applied();
+  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.on_source("INSERT INTO t VALUES (2)");
+  pair.captured_and_applied();
+  pair.expect_same_tables();
+}
+
+TEST_P(TablesSetAside, ARootIsNotEmptiedOverItsLeafs) {
+  pair.on_source(
+      "CREATE TABLE m (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9); INSERT INTO m VALUES (1), (2)");
+  publish("m, m1");
+  copy_all();
+  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "").ok());
+  aside = Epoch(1);
+  ASSERT_TRUE(prepare().ok());
+  std::sort(tables.begin(), tables.end(),
+            [](const auto& a, const auto& b) { return a.name > b.name; });
+  EXPECT_EQ(tables.back().name, "public.m");
+  for (const SourceTable& table : tables) ASSERT_TRUE(copy(table).ok());
+  EXPECT_EQ(pair.on_both("SELECT count(*) FROM m"), "");
+}
+
+TEST_P(TablesSetAside, ATableThatIsAddedWaitsForItsCopy) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied({.unknown_waits = true});
+  pair.on_source("CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1)");
+  pair.on_source("ALTER PUBLICATION p ADD TABLE later");
+  pair.on_source("ALTER PUBLICATION " + slot_name(pair.stream) + " ADD TABLE later");
+  pair.on_source("INSERT INTO later VALUES (2)");
+  pair.on_source("INSERT INTO t VALUES (2)");
+  pair.capture();
+  auto held = pair.apply_all({.unknown_waits = true});
+  ASSERT_FALSE(held.ok());
+  EXPECT_EQ(held.error().retry, Retry::yes);
+  EXPECT_THAT(held.error().what, HasSubstr("table public.later is not copied yet"));
+  aside = Epoch(1);
+  copy_all();
+  pair.captured_and_applied({.unknown_waits = true});
+  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.expect_same_tables();
+}
+
+TEST_P(TablesSetAside, ChangesOfAnotherTableUnderAKnownNameWaitForItsCopy) {
+  pair.on_source(
+      "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE a_new (id int PRIMARY KEY, v "
+      "text);"
+      "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE q (id int PRIMARY KEY, v text);"
+      "CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY);"
+      "INSERT INTO a VALUES (1, 'old'), (2, 'old'); INSERT INTO a_new VALUES (2, 'new');"
+      "INSERT INTO p VALUES (1, 'p'); INSERT INTO q VALUES (2, 'q'); INSERT INTO b VALUES (1, "
+      "'b')");
+  publish("a, a_new, p, q, b, u");
+  copy_all();
+  pair.on_source("UPDATE a SET v = 'older' WHERE id = 1; UPDATE b SET v = 'older'");
+  pair.captured_and_applied({.unknown_waits = true});
+  pair.on_source("INSERT INTO u VALUES (1)");
+  pair.on_source("BEGIN; DROP TABLE a; ALTER TABLE a_new RENAME TO a; COMMIT");
+  pair.on_source(
+      "BEGIN; ALTER TABLE p RENAME TO x; ALTER TABLE q RENAME TO p; ALTER TABLE x RENAME TO q; "
+      "COMMIT");
+  pair.on_source("DROP TABLE b; CREATE TABLE b (id int PRIMARY KEY, v text)");
+  for (const std::string& publication : {std::string("p"), slot_name(pair.stream)})
+    pair.on_source("ALTER PUBLICATION " + publication + " ADD TABLE b");
+  pair.on_source(
+      "BEGIN; UPDATE a SET v = 'newer' WHERE id = 2; INSERT INTO a VALUES (3, 'n'); COMMIT");
+  pair.on_source("UPDATE p SET v = 'pq' WHERE id = 2; DELETE FROM q WHERE id = 1");
+  pair.on_source("INSERT INTO b VALUES (2, 'new')");
+  pair.on_source("UPDATE b SET v = 'newer'");
+  pair.capture();
+  for (int time = 0; time < 2; ++time) {  // as often as the agent is started
+    auto held = pair.apply_all({.unknown_waits = true});
+    ASSERT_FALSE(held.ok());
+    EXPECT_EQ(held.error().retry, Retry::yes) << held.error().what;
+    EXPECT_THAT(held.error().what, HasSubstr("table public.a is another one at the source"));
+  }
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM u"), "1");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM a WHERE v LIKE 'old%'"), "2");
+  EXPECT_THAT(*copies->missing(pair.stream, *snapshots->tables()),
+              testing::UnorderedElementsAre("public.a", "public.b", "public.p", "public.q"));
+  aside = Epoch(1);
+  copy_all();
+  pair.on_source("INSERT INTO a VALUES (4, 'n'); DELETE FROM p; INSERT INTO q VALUES (5, 'q')");
+  pair.captured_and_applied({.unknown_waits = true});
+  auto applied = pair.apply_all({.aside = true});
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.on_source("INSERT INTO b VALUES (7, 'n'); UPDATE a SET v = 'z'; TRUNCATE q");
+  pair.captured_and_applied({.unknown_waits = true});
+  pair.expect_same_tables();
+}
+
+TEST_P(TablesSetAside, NamesThatWereSwappedThereAndBackAreNamedOneByOneForANewCopy) {
+  pair.on_source(
+      "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE q (id int PRIMARY KEY, v text);"
+      "INSERT INTO p VALUES (1, 'p'); INSERT INTO q VALUES (2, 'q')");
+  publish("p, q");
+  copy_all();
+  const std::string swap =
+      "BEGIN; ALTER TABLE p RENAME TO x; ALTER TABLE q RENAME TO p; ALTER TABLE x RENAME TO q; "
+      "COMMIT";
+  pair.on_source(swap);
+  pair.on_source("UPDATE p SET v = 'was q'; UPDATE q SET v = 'was p'");
+  pair.on_source(swap);
+  pair.on_source("INSERT INTO p VALUES (3, 'p again')");
+  pair.capture();
+  EXPECT_THAT(*copies->missing(pair.stream, *snapshots->tables()), testing::IsEmpty());
+  for (const std::string name : {"public.p", "public.q"}) {
+    const auto held = pair.apply_all({.unknown_waits = true});
+    ASSERT_FALSE(held.ok());
+    EXPECT_THAT(held.error().what,
+                AllOf(HasSubstr("swapped there and back"),
+                      HasSubstr("`farshore stream resnapshot STREAM --table " + name + "`")));
+    ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), name).ok());
+  }
+  aside = Epoch(1);
+  copy_all();
+  pair.captured_and_applied({.unknown_waits = true});
+  const auto applied = pair.apply_all({.aside = true});
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.expect_same_tables();
+}
+
+TEST_P(TablesSetAside, ATruncateOfTwoTablesWhileOneIsCopiedAgain) {
+  pair.on_source(
+      "CREATE TABLE a (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, v text);"
+      "CREATE TABLE c (id serial PRIMARY KEY, a int REFERENCES a)");
+  publish("a, c");
+  copy_all();
+  pair.on_source("INSERT INTO a (v) VALUES ('x'), ('y'); INSERT INTO c (a) VALUES (1), (2)");
+  pair.captured_and_applied();
+  pair.on_target("SELECT setval('a_id_seq', 50), setval('c_id_seq', 50)");
+  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "public.c").ok());
+  aside = Epoch(1);
+  pair.on_source("TRUNCATE a, c RESTART IDENTITY");  // the copy shows it
+  pair.on_source("INSERT INTO a VALUES (7, 'z'); INSERT INTO c VALUES (7, 7)");
+  copy_all();
+  pair.captured_and_applied();
+  EXPECT_EQ(pair.target_text("SELECT nextval('a_id_seq')"), "1");
+  pair.on_source("TRUNCATE a, c RESTART IDENTITY");  // the copy does not show it
+  pair.on_source("INSERT INTO a VALUES (8, 'z'); INSERT INTO c VALUES (8, 8)");
+  pair.captured_and_applied();
+  EXPECT_EQ(pair.target_text("SELECT string_agg(a::text, ',') FROM a"), "(8,z)");
+  auto applied = pair.apply_all({.aside = true});
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  EXPECT_EQ(pair.target_text("SELECT nextval('c_id_seq')"), "1");
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.on_source("TRUNCATE a, c; INSERT INTO a VALUES (9, 'z'); INSERT INTO c VALUES (9, 9)");
+  pair.captured_and_applied();
+  pair.expect_same_tables();
+}
+
+TEST_P(TablesSetAside, APartitionThatWasMadeAgainWaitsForItsCopy) {
+  pair.on_source(
+      "CREATE TABLE m (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+      "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9);"
+      "CREATE TABLE m2 PARTITION OF m FOR VALUES FROM (10) TO (19);"
+      "INSERT INTO m VALUES (1, 'old'), (2, 'old'), (11, 'old')");
+  publish("m");
+  copy_all();
+  pair.on_source("UPDATE m SET v = 'older'");
+  pair.captured_and_applied({.unknown_waits = true});
+  pair.on_source("DROP TABLE m1; CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9)");
+  pair.on_source("INSERT INTO m VALUES (3, 'new')");
+  pair.capture();
+  auto held = pair.apply_all({.unknown_waits = true});
+  ASSERT_FALSE(held.ok());
+  EXPECT_THAT(held.error().what, HasSubstr("table public.m1 is another one"));
+  aside = Epoch(1);
+  copy_all();
+  pair.captured_and_applied({.unknown_waits = true});
+  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.expect_same_tables();
+}
+
+TEST_P(TablesSetAside, NothingWaitsForATableThatIsNotCopiedAgain) {
+  pair.on_source(
+      "CREATE TABLE kept (id int PRIMARY KEY, v text); CREATE TABLE unknown (id int PRIMARY KEY);"
+      "CREATE TABLE m (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9)");
+  pair.on_source("INSERT INTO kept VALUES (1, 'copied')");
+  publish("kept, unknown, m WITH (publish_via_partition_root = true)");
+  copy_all(ExistingRows::keep);
+  pair.on_source("UPDATE kept SET v = 'of the old table'");
+  pair.on_source("BEGIN; DROP TABLE kept; CREATE TABLE kept (id int PRIMARY KEY, v text); COMMIT");
+  for (const std::string& publication : {std::string("p"), slot_name(pair.stream)})
+    pair.on_source("ALTER PUBLICATION " + publication + " ADD TABLE kept");
+  pair.on_source("INSERT INTO kept VALUES (2, 'new'); INSERT INTO unknown VALUES (1)");
+  pair.on_source("INSERT INTO m VALUES (1)");
+  pair.on_source("DROP TABLE m1; CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9)");
+  pair.on_source("INSERT INTO m VALUES (2)");
+  aside = Epoch(1);
+  for (int time = 0; time < 2; ++time) {
+    auto states = prepare(ExistingRows::keep);  // before the changes of the old table arrive
+    ASSERT_TRUE(states.ok()) << states.error().what;
+  }
+  EXPECT_THAT(*copies->missing(pair.stream, tables), testing::IsEmpty());
+  pair.on_target("UPDATE farshore.table_state SET membership = NULL WHERE table_name ~ 'unknown'");
+  pair.captured_and_applied({.unknown_waits = true});
+  EXPECT_EQ(pair.target_text("SELECT string_agg(v, ',' ORDER BY id) FROM kept"),
+            "of the old table,new");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM m"), "2");
+}
+
+INSTANTIATE_TEST_SUITE_P(Servers, TablesSetAside, testing::ValuesIn(server_pairs()),
+                         [](const auto& info) { return pair_name(info.param); });
+
+}  // namespace
+}  // namespace farshore::postgres
