@@ -103,6 +103,15 @@ std::string field(const PGresult* result, int code) {
   return value == nullptr ? "" : value;
 }
 
+bool raised_in_function(const PGresult* error) {
+  const std::string family = field(error, PG_DIAG_SQLSTATE).substr(0, 2);
+  if (family == "P0" || family == "38" || family == "39") return true;
+  // RAISE with another SQLSTATE; the rest: 'SQL function "f" statement 1', in the server's
+  // language.
+  return field(error, PG_DIAG_SOURCE_FUNCTION) == "exec_stmt_raise" ||
+         field(error, PG_DIAG_CONTEXT).find(" function ") != std::string::npos;
+}
+
 bool is_sqlstate(std::string_view text) {
   return text.size() == 5 && std::ranges::all_of(text, [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
@@ -236,39 +245,34 @@ Error Connection::broken(std::string_view doing) {
                    trimmed(PQerrorMessage(conn_.get())));
 }
 
-bool raised_in_function(const PGresult* error) {
-  const std::string family = field(error, PG_DIAG_SQLSTATE).substr(0, 2);
-  if (family == "P0" || family == "38" || family == "39") return true;
-  // RAISE with another SQLSTATE; the rest: 'SQL function "f" statement 1', in the server's
-  // language.
-  return field(error, PG_DIAG_SOURCE_FUNCTION) == "exec_stmt_raise" ||
-         field(error, PG_DIAG_CONTEXT).find(" function ") != std::string::npos;
-}
-
-std::string message_without_values(std::string_view sqlstate, bool in_function,
-                                   std::string message) {
+std::string ServerError::shown_message() const {
   if (in_function)
     return "a trigger or function of the database raised an error; the server's log has its words";
   if (sqlstate == "22021" || sqlstate == "22P05")
     return "a text has a character that the encoding of the database lacks";
   // 22023 quotes what a setting was given.
   if (!sqlstate.starts_with("22") || sqlstate == "22023") return message;
-  const std::size_t from = message.find('"'), to = message.rfind('"');
-  if (from != to) message.replace(from, to - from + 1, "\"...\"");
-  return message;
+  std::string text = message;
+  const std::size_t from = text.find('"'), to = text.rfind('"');
+  if (from != to) text.replace(from, to - from + 1, "\"...\"");
+  return text;
+}
+
+ServerError server_error_of(const PGresult* result) {
+  return {.sqlstate = field(result, PG_DIAG_SQLSTATE),
+          .message = field(result, PG_DIAG_MESSAGE_PRIMARY),
+          .detail = field(result, PG_DIAG_MESSAGE_DETAIL),
+          .hint = field(result, PG_DIAG_MESSAGE_HINT),
+          .schema = field(result, PG_DIAG_SCHEMA_NAME),
+          .table = field(result, PG_DIAG_TABLE_NAME),
+          .column = field(result, PG_DIAG_COLUMN_NAME),
+          .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
+          .in_function = raised_in_function(result)};
 }
 
 Error Connection::error_of(const Rows& rows) {
   const PGresult* result = rows.raw();
-  server_error_ = {.sqlstate = field(result, PG_DIAG_SQLSTATE),
-                   .message = field(result, PG_DIAG_MESSAGE_PRIMARY),
-                   .detail = field(result, PG_DIAG_MESSAGE_DETAIL),
-                   .hint = field(result, PG_DIAG_MESSAGE_HINT),
-                   .schema = field(result, PG_DIAG_SCHEMA_NAME),
-                   .table = field(result, PG_DIAG_TABLE_NAME),
-                   .column = field(result, PG_DIAG_COLUMN_NAME),
-                   .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
-                   .in_function = raised_in_function(result)};
+  server_error_ = server_error_of(result);
   if (server_error_.sqlstate.empty()) {
     if (!usable()) return broken("the connection broke");
     return permanent(ErrorKind::invalid, "{}: {}", server_, trimmed(PQresultErrorMessage(result)));

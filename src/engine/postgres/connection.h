@@ -45,22 +45,17 @@ struct ConnectOptions {
   std::vector<Setting> settings;
 };
 
-// The server's message without what it quotes of a value of a row (data exceptions), and without
-// what a function of the user's says, which may be anything: errors go into logs, events and
-// status.
-std::string message_without_values(std::string_view sqlstate, bool in_function,
-                                   std::string message);
-bool raised_in_function(const PGresult* error);
-
 // What the server said of a statement that it refused.
 struct ServerError {
   std::string sqlstate, message, detail, hint, schema, table, column, constraint;
   bool in_function = false;  // a trigger's or another function's words
 
-  std::string shown_message() const {
-    return message_without_values(sqlstate, in_function, message);
-  }
+  // For logs, events and status: without what the message quotes of a value of a row (data
+  // exceptions), and without what a function of the user's says, which may be anything.
+  std::string shown_message() const;
 };
+// All empty where the server said nothing: the connection broke.
+ServerError server_error_of(const PGresult* result);
 
 struct Classification {
   ErrorKind kind;

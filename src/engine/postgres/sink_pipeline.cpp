@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "engine/postgres/connection.h"
 
 namespace farshore::postgres {
 namespace {
@@ -14,11 +13,6 @@ constexpr std::uint64_t kStatementBytes = 64;         // protocol overhead of on
 constexpr std::uint64_t kFlushRequestBytes = 64_KiB;  // results are asked for at least so often
 constexpr std::uint64_t kCopyBufferMax = 256_KiB;     // unsent bytes of COPY
 
-std::string field(const PGresult* result, int code) {
-  const char* text = PQresultErrorField(result, code);
-  return text == nullptr ? std::string() : std::string(text);
-}
-
 std::uint64_t touched(PGresult* result) {
   return std::strtoull(PQcmdTuples(result), nullptr, 10);
 }
@@ -26,21 +20,10 @@ std::uint64_t touched(PGresult* result) {
 }  // namespace
 
 Failure failure_of(const PGresult* result) {
-  Failure failure{.sqlstate = field(result, PG_DIAG_SQLSTATE),
-                  .message = field(result, PG_DIAG_MESSAGE_PRIMARY),
-                  .detail = field(result, PG_DIAG_MESSAGE_DETAIL),
-                  .hint = field(result, PG_DIAG_MESSAGE_HINT),
-                  .column = field(result, PG_DIAG_COLUMN_NAME),
-                  .constraint = field(result, PG_DIAG_CONSTRAINT_NAME),
-                  .table = field(result, PG_DIAG_TABLE_NAME),
-                  .in_function = raised_in_function(result)};
+  Failure failure{server_error_of(result)};
   if (failure.sqlstate.empty()) failure.sqlstate = "XX000";
   if (failure.message.empty()) failure.message = PQresultErrorMessage(result);
   return failure;
-}
-
-std::string Failure::shown_message() const {
-  return message_without_values(sqlstate, in_function, message);
 }
 
 Result<std::unique_ptr<Pipeline>> Pipeline::start(PGconn* connection, os::Waker& waker,

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/postgres/connection.h"
 #include "os/poll.h"
 
 namespace farshore::postgres {
@@ -53,15 +54,12 @@ struct ParameterList {
 
 constexpr std::uint64_t kAnyRows = ~std::uint64_t{0};
 
-struct Failure {
-  std::string sqlstate;  // empty: the statement succeeded but touched another number of rows
-  std::string message, detail, hint, column, constraint, table;
-  bool in_function = false;
+// Without a sqlstate the statement succeeded but touched another number of rows.
+struct Failure : ServerError {
   std::uint64_t rows_expected = 0, rows_found = 0;
   std::shared_ptr<const RowTrace> trace;  // null: a statement of our own
 
   bool miscounted() const { return sqlstate.empty(); }
-  std::string shown_message() const;  // without values
 };
 
 class Pipeline {
