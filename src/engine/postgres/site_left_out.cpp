@@ -96,35 +96,32 @@ void check_relations(SiteQuestions& ask, const Taken& taken) {
             dump_of(names, "") + ", which needs their servers");
 }
 
-void check_triggers(SiteQuestions& ask, const Taken& taken) {
-  const std::string from =
-      "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = "
-      "c.relnamespace WHERE NOT t.tgisinternal AND t.tgparentid = 0";
-  if (const auto names = ask.list(
-          fmt::format("SELECT format('%I of %I.%I', t.tgname, n.nspname, c.relname) {} AND c.oid "
-                      "IN ({}) ORDER BY n.nspname, c.relname, t.tgname",
-                      from, taken.tables));
-      !names.empty())
-    ask.add(FindingLevel::note, "triggers", ask.site(),
-            "triggers are not made on the target: " + listed(names),
-            fmt::format("SELECT pg_get_triggerdef(t.oid) || ';' {} AND n.nspname IN ({});{}", from,
-                        taken.schemas, kRunAtTarget));
-}
+// What hangs on the stream's tables and is not made: `plural` names it, `name` and `definition` are
+// its SQL in `from`, where c is the table.
+struct OfTables {
+  const char *plural, *name, *definition, *from;
+};
+constexpr OfTables kOfTables[] = {
+    {"triggers", "t.tgname", "pg_get_triggerdef(t.oid) || ';'",
+     "FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = "
+     "c.relnamespace WHERE NOT t.tgisinternal AND t.tgparentid = 0"},
+    // A view's own rule comes with the view.
+    {"rules", "r.rulename", "pg_get_ruledef(r.oid)",
+     "FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = "
+     "c.relnamespace WHERE c.relkind IN ('r','p')"}};
 
-// A view's own rule comes with the view.
-void check_rules(SiteQuestions& ask, const Taken& taken) {
-  const std::string from =
-      "FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = "
-      "c.relnamespace WHERE c.relkind IN ('r','p')";
-  if (const auto names = ask.list(
-          fmt::format("SELECT format('%I of %I.%I', r.rulename, n.nspname, c.relname) {} AND c.oid "
-                      "IN ({}) ORDER BY n.nspname, c.relname, r.rulename",
-                      from, taken.tables));
-      !names.empty())
-    ask.add(FindingLevel::note, "rules", ask.site(),
-            "rules are not made on the target: " + listed(names),
-            fmt::format("SELECT pg_get_ruledef(r.oid) {} AND n.nspname IN ({});{}", from,
+void check_parts_of_tables(SiteQuestions& ask, const Taken& taken) {
+  for (const OfTables& of : kOfTables) {
+    const auto names =
+        ask.list(fmt::format("SELECT format('%I of %I.%I', {0}, n.nspname, c.relname) {1} AND "
+                             "c.oid IN ({2}) ORDER BY n.nspname, c.relname, {0}",
+                             of.name, of.from, taken.tables));
+    if (names.empty()) continue;
+    ask.add(FindingLevel::note, of.plural, ask.site(),
+            fmt::format("{} are not made on the target: {}", of.plural, listed(names)),
+            fmt::format("SELECT {} {} AND n.nspname IN ({});{}", of.definition, of.from,
                         taken.schemas, kRunAtTarget));
+  }
 }
 
 void check_policies(SiteQuestions& ask, const Taken& taken) {
@@ -190,8 +187,7 @@ void check_left_out(SiteQuestions& ask) {
   const Taken taken = taken_tables(ask);
   check_large_objects(ask);
   check_relations(ask, taken);
-  check_triggers(ask, taken);
-  check_rules(ask, taken);
+  check_parts_of_tables(ask, taken);
   check_policies(ask, taken);
   check_functions(ask, taken);
   check_grants(ask, taken);
