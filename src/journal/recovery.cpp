@@ -136,8 +136,8 @@ Result<void> drop_superseded(os::Files& files, std::vector<FoundSegment>& found)
 // What lies before the first segment was not removed by retention: it has a place again, where
 // repair puts its records.
 Result<void> restore_first(os::Files& files, const std::string& folder,
+                           const std::optional<SegmentHeader>& first,
                            std::vector<FoundSegment>& found) {
-  const auto first = load_first_header(files, folder);
   if (!first || found.empty() || first->first >= found.front().header.first) return {};
   FARSHORE_TRY(create_segment(files, folder, *first));
   found.insert(found.begin(), {.header = *first,
@@ -148,8 +148,8 @@ Result<void> restore_first(os::Files& files, const std::string& folder,
 }
 
 Result<void> keep_first_header(os::Files& files, const std::string& folder,
+                               const std::optional<SegmentHeader>& first,
                                const std::vector<FoundSegment>& found) {
-  const auto first = load_first_header(files, folder);
   if (found.empty()) return first ? remove_first_header(files, folder) : Result<void>();
   const SegmentHeader& header = found.front().header;
   if (first && encode_segment_header(*first) == encode_segment_header(header)) return {};
@@ -203,8 +203,9 @@ Result<void> recover(Log& log) {
   FARSHORE_TRY(remove_leftovers(files, log.folder));
   FARSHORE_TRY_ASSIGN(auto found, find_segments(files, log.folder));
   FARSHORE_TRY(drop_superseded(files, found));
-  FARSHORE_TRY(restore_first(files, log.folder, found));
-  FARSHORE_TRY(keep_first_header(files, log.folder, found));
+  const auto first = load_first_header(files, log.folder);
+  FARSHORE_TRY(restore_first(files, log.folder, first, found));
+  FARSHORE_TRY(keep_first_header(files, log.folder, first, found));
 
   std::deque<SegmentPtr> segments;
   for (std::size_t i = 0; i + 1 < found.size(); ++i) {

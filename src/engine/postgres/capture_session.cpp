@@ -82,11 +82,14 @@ Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker
 }
 
 void CaptureSession::gather(Deadline deadline, os::Waker& waker) {
+  const Deadline until = earlier(deadline, world_.after(kGather));
+  if (read_bytes_ >= kDeepBytes) {
+    (void)os::poll_fd(-1, false, false, until, &waker);
+    return;
+  }
   const int socket = PQsocket(connection_->raw());
-  const bool deep = read_bytes_ >= kDeepBytes;
   wake_at(socket, kGatherBytes);
-  (void)os::poll_fd(deep ? -1 : socket, true, false, earlier(deadline, world_.after(kGather)),
-                    &waker);
+  (void)os::poll_fd(socket, true, false, until, &waker);
   wake_at(socket, 1);
 }
 
