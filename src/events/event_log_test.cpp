@@ -31,7 +31,7 @@ class EventLogTest : public testing::Test {
     log_->append({.severity = severity, .name = "test.said", .stream = stream, .message = message});
   }
 
-  std::vector<std::string> messages(EventQuery query) {
+  std::vector<std::string> messages(const EventQuery& query) {
     auto found = log_->read(query, world_->after(5s));
     EXPECT_TRUE(found.ok());
     std::vector<std::string> texts;

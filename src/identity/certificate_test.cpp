@@ -118,8 +118,9 @@ TEST_F(CertificateTest, SaysWhoseItIsAndHowLong) {
 }
 
 TEST_F(CertificateTest, AllOfAFolderAreListedTheAuthorityFirst) {
-  std::vector<std::string> subjects;
   const auto all = *read_certificates(world.files(), tls);
+  std::vector<std::string> subjects;
+  subjects.reserve(all.size());
   for (const CertificateFacts& one : all) subjects.push_back(one.subject);
   EXPECT_THAT(subjects, ElementsAre("Farshore CA of shop", "eu-west-1", "us-east-1"));
   EXPECT_EQ(read_certificates(world.files(), folder.path()).error().kind, ErrorKind::not_found);
@@ -197,7 +198,6 @@ TEST_F(CertificateTest, AnAgentsFilesAreCheckedBeforeItStarts) {
   EXPECT_TRUE(check_region_files(world, tls, "us-east-1").ok());
   EXPECT_EQ(check_region_files(world, tls, "ap-south-1").error().kind, ErrorKind::not_found);
 
-  const Bytes own = contents("us-east-1.crt");
   ASSERT_TRUE(
       os::replace_file(world.files(), tls + "/us-east-1.crt", contents("eu-west-1.crt")).ok());
   EXPECT_THAT(check_region_files(world, tls, "us-east-1").error().what,
