@@ -13,16 +13,17 @@ constexpr std::uint64_t kBatchBytesMax = 4_MiB;  // of one receive
 constexpr Duration kPlaceEvery = 2s;
 constexpr Duration kAskAfterSilence = 5s;
 // A walsender sends row by row, and each row would wake us. Of a backlog, where nobody waits for a
-// commit, we wait for kGatherBytes, but not longer than kGather; and all of kGather once the server
-// is so far ahead that the last receive took kDeepBytes.
-constexpr Duration kGather = 20ms;
-constexpr int kGatherBytes = 32 * 1024;
-constexpr std::uint64_t kDeepBytes = 1_MiB;
+// commit, we let the rows gather; for longer when the last receive took more than a window holds,
+// for then the server is far ahead.
+constexpr Duration kGather = 5ms;
+constexpr Duration kGatherDeep = 20ms;
+constexpr std::uint64_t kDeepBytes = 96 * 1024;
 constexpr Duration kBacklogAge = 1s;            // of the newest commit
 constexpr std::uint64_t kBacklogBytes = 1_MiB;  // of a transaction whose commit has not come
-// Meanwhile so small a window closes, and then the kernel gathers the server's rows into large
-// packets: a third of the walsender's work. The buffer behind it holds more: packets that find it
-// full are lost, and each costs a timeout. Over a distance it would cost throughput.
+// Meanwhile so small a window closes, and the kernel gathers the server's rows into large packets:
+// a third of the walsender's work. (SO_RCVLOWAT would keep the window open: no rows would gather.)
+// The buffer behind it holds more: packets that find it full are lost, and each costs a timeout.
+// Over a distance it would cost throughput.
 constexpr int kWindow = 64 * 1024;
 constexpr int kReceiveBuffer = 4 * kWindow;
 constexpr std::uint32_t kNearMicroseconds = 200;  // round trip
@@ -43,10 +44,6 @@ void narrow_window(int socket) {
   if (info.tcpi_rtt > kNearMicroseconds) return;
   (void)::setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer, sizeof kReceiveBuffer);
   (void)::setsockopt(socket, IPPROTO_TCP, TCP_WINDOW_CLAMP, &kWindow, sizeof kWindow);
-}
-
-void wake_at(int socket, int bytes) {
-  (void)::setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
 }  // namespace
@@ -82,15 +79,8 @@ Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker
 }
 
 void CaptureSession::gather(Deadline deadline, os::Waker& waker) {
-  const Deadline until = earlier(deadline, world_.after(kGather));
-  if (read_bytes_ >= kDeepBytes) {
-    (void)os::poll_fd(-1, false, false, until, &waker);
-    return;
-  }
-  const int socket = PQsocket(connection_->raw());
-  wake_at(socket, kGatherBytes);
-  (void)os::poll_fd(socket, true, false, until, &waker);
-  wake_at(socket, 1);
+  const Duration wait = read_bytes_ > kDeepBytes ? kGatherDeep : kGather;
+  (void)os::poll_fd(-1, false, false, earlier(deadline, world_.after(wait)), &waker);
 }
 
 CaptureSession::Wait CaptureSession::next_wait() {
