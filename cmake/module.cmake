@@ -78,6 +78,10 @@ function(module)
         add_test(NAME ${name} COMMAND ${M_NAME}_${kind})
         set_tests_properties(${name} PROPERTIES LABELS ${kind} TIMEOUT 600
           ENVIRONMENT "GTEST_TOTAL_SHARDS=${shards};GTEST_SHARD_INDEX=${index}")
+        if(shards GREATER 1)  # of one program: each half has its own report (tools/test_stages.py)
+          set_tests_properties(${name} PROPERTIES
+            ENVIRONMENT_MODIFICATION "GTEST_OUTPUT=string_append:${name}.xml")
+        endif()
       endforeach()
     endif()
   endforeach()

@@ -1,6 +1,7 @@
 # Compiler settings that every target shares, and the shapes of the programs that are not modules.
 # -Wrestrict: g++ 12 reports std::string operations at -O2 that are none (GCC bug 105651).
-set(FARSHORE_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-restrict)
+set(FARSHORE_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers
+  $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 
 # fuzz_target(NAME journal_record_fuzz SOURCE record_fuzz.cpp DEPS journal)
 # With FARSHORE_FUZZ a libFuzzer program; else a program that replays the corpus files given to it.
