@@ -61,8 +61,10 @@ struct Source : Port {
   virtual std::vector<Bytes> preamble() const = 0;
   virtual void acknowledge(const Acknowledgement& acknowledgement) = 0;
   virtual SourceProgress progress() = 0;
-  virtual void interrupt() = 0;  // next returns soon, with what it has; sticky until start
-  virtual void stop() = 0;       // ends the session; called by the capture loop's thread
+  // Any thread: start fails soon with `unavailable`, next returns soon with what it has; until
+  // stop.
+  virtual void interrupt() = 0;
+  virtual void stop() = 0;  // ends the session; called by the capture loop's thread
 };
 
 // Commits a heartbeat in the source through the same pipe as its transactions; it comes back as a

@@ -231,7 +231,7 @@ TEST_P(SourceContract, WithNothingToGiveItReturnsAtTheDeadline) {
   EXPECT_TRUE(records->empty());
 }
 
-TEST_P(SourceContract, AnInterruptEndsTheWaitUntilTheNextStart) {
+TEST_P(SourceContract, AnInterruptEndsTheWaitUntilItIsStopped) {
   start();
   source().interrupt();
   const Deadline late = database_->soon(60s);
@@ -240,6 +240,14 @@ TEST_P(SourceContract, AnInterruptEndsTheWaitUntilTheNextStart) {
   start();
   database_->commit(1);
   EXPECT_EQ(ends(1).size(), 1U);
+}
+
+TEST_P(SourceContract, AnInterruptBeforeTheStartEndsIt) {
+  source().interrupt();
+  auto started = source().start({}, accept_any);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().kind, ErrorKind::unavailable) << started.error().what;
+  start();
 }
 
 }  // namespace farshore

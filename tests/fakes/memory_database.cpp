@@ -117,6 +117,7 @@ void MemoryDatabase::set_identity(std::string identity) {
 
 Result<SourceIdentity> MemorySource::start(const Position& after, const AcceptSource& accept) {
   SourceIdentity identity{database_.identity_};
+  if (interrupted_) return transient(ErrorKind::unavailable, "starting was stopped");
   FARSHORE_TRY(accept(identity));
   const std::uint64_t released = lsn_of(database_.acknowledged_.released);
   after_ = after.empty() ? released : lsn_of(after);
@@ -126,7 +127,6 @@ Result<SourceIdentity> MemorySource::start(const Position& after, const AcceptSo
   scanned_ = 0;
   emitted_.clear();
   defined_.clear();
-  interrupted_ = false;
   return identity;
 }
 

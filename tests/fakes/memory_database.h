@@ -89,7 +89,7 @@ class MemorySource final : public Source {
   void acknowledge(const Acknowledgement& acknowledgement) override;
   SourceProgress progress() override { return {}; }
   void interrupt() override;
-  void stop() override {}
+  void stop() override { interrupted_ = false; }
 
  private:
   void emit(const MemoryDatabase::Entry& entry, std::vector<Record>& out);

@@ -35,7 +35,7 @@ class PostgresSource final : public Source {
  public:
   PostgresSource(os::World& world, SourceOptions options)
       : world_(world), options_(std::move(options)), publication_(options_) {}
-  ~PostgresSource() override { stop(); }
+  ~PostgresSource() override { end_session(); }
 
   Result<SourceIdentity> start(const Position& after, const AcceptSource& accept) override;
   Result<std::vector<Record>> next(Deadline deadline) override;
@@ -56,6 +56,7 @@ class PostgresSource final : public Source {
     return fmt::format("run `farshore stream resnapshot {}`", options_.name);
   }
 
+  void end_session();
   void upkeep(std::stop_token stop, std::shared_ptr<CaptureSession> session);
   Result<void> upkeep_once(std::unique_ptr<Connection>& sql, CaptureSession& session,
                            MonotonicTime& refresh_at);
@@ -84,9 +85,9 @@ class PostgresSource final : public Source {
 };
 
 Result<SourceIdentity> PostgresSource::start(const Position& after, const AcceptSource& accept) {
-  stop();
+  end_session();
   waker_.clear();
-  interrupted_ = false;
+  if (interrupted_) waker_.wake();
   FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::from(after));
   auto identity = open_session(lsn, accept);
   if (!identity.ok()) return explained(std::move(identity).error());
@@ -270,6 +271,11 @@ void PostgresSource::interrupt() {
 }
 
 void PostgresSource::stop() {
+  end_session();
+  interrupted_ = false;
+}
+
+void PostgresSource::end_session() {
   upkeep_thread_.request_stop();
   upkeep_waker_.wake();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
