@@ -23,7 +23,7 @@ struct Options {
   Duration scrub_interval = 24h;  // every record is read and checked once in this time, paced
   std::uint64_t preamble_every_bytes =
       64_MiB;  // capture writes one at least this often (read by pipeline)
-  std::uint64_t buffered_bytes_max = 16_MiB;  // appended, not yet written; append waits beyond
+  std::uint64_t buffered_bytes_max = 8_MiB;  // appended, not yet written; append waits beyond
 };
 
 }  // namespace farshore::journal

@@ -10,9 +10,17 @@ Inbox::Inbox(Outbox& outbox, std::uint64_t window, std::uint32_t ours_first)
       ours_parity_(ours_first % 2),
       next_(ours_first) {}
 
-std::uint64_t Inbox::window() const {
+std::uint64_t Inbox::window_locked() const {
   const std::uint64_t share = kSessionWindow / std::max<std::size_t>(channels_.size(), 1);
-  return std::clamp(share, kWindowMin, window_max_);
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(rtt_).count();
+  const std::uint64_t under_way =
+      static_cast<std::uint64_t>(microseconds) * kWindowBytesPerMicrosecond;
+  return std::clamp(std::min(share, kWindowMin + under_way), kWindowMin, window_max_);
+}
+
+void Inbox::set_round_trip(Duration rtt) {
+  os::Lock lock(mutex_);
+  rtt_ = rtt;
 }
 
 Result<std::uint32_t> Inbox::open(const std::string& name, Class klass) {
@@ -30,7 +38,7 @@ Result<std::uint32_t> Inbox::open(const std::string& name, Class klass) {
   ++ours_;
   auto channel = std::make_shared<Channel>(true);
   channels_.emplace(id, channel);
-  const std::uint64_t credit = window();
+  const std::uint64_t credit = window_locked();
   channel->reassembly.give_credit(credit - kInitialCredit);
   outbox_.open(id, Open{.klass = klass, .credit = credit, .name = name});
   return id;
@@ -78,7 +86,7 @@ Result<std::optional<Inbox::Opened>> Inbox::take(const Frame& frame) {
 
 void Inbox::give_credit(std::uint32_t id, Channel& channel) {
   if (channel.closed_here || channel.closed_by_peer) return;
-  const std::uint64_t wanted = window(), given = channel.reassembly.outstanding();
+  const std::uint64_t wanted = window_locked(), given = channel.reassembly.outstanding();
   if (given >= wanted || wanted - given < wanted / 8)
     return;  // a few large grants, not one for each message
   channel.reassembly.give_credit(wanted - given);

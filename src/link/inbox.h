@@ -17,6 +17,9 @@ constexpr std::size_t kChannelsMax = 4096;  // that either side may have open
 // back yet.
 constexpr std::uint64_t kWindowMin = 5_MiB;
 static_assert(kWindowMin / 8 * 7 >= kMessageMax + (kMessageMax / kFrameCut + 1) * kFrameCharge);
+// A window holds what is on its way at 2 Gbit/s besides; more would only fill memory when a reader
+// is slow.
+constexpr std::uint64_t kWindowBytesPerMicrosecond = 250;
 constexpr std::uint64_t kSessionWindow =
     1_GiB;  // shared by many channels: each gets less, never below kWindowMin
 constexpr std::uint64_t kSessionHeldMax =
@@ -40,6 +43,7 @@ class Inbox {
   // unavailable: the session ended, or the peer closed the channel and all its messages were taken.
   Result<Bytes> receive(std::uint32_t channel, Deadline deadline);
   void close(std::uint32_t channel);
+  void set_round_trip(Duration rtt);  // for the windows, as credit is given from now on
   void end(Error error);
 
  private:
@@ -54,7 +58,7 @@ class Inbox {
 
   bool is_ours(std::uint32_t channel) const { return channel % 2 == ours_parity_; }
   Result<Channel*> channel_of(const FrameHeader& header);
-  std::uint64_t window() const;
+  std::uint64_t window_locked() const;
   void give_credit(std::uint32_t id, Channel& channel);
   void forget_if_done(std::uint32_t id);
 
@@ -66,6 +70,7 @@ class Inbox {
   std::size_t ours_ = 0, theirs_ = 0;
   std::uint32_t next_;
   std::uint64_t held_ = 0;
+  Duration rtt_{};  // zero: not yet known
   std::optional<Error> ended_;
 };
 

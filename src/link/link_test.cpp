@@ -147,6 +147,24 @@ TEST_F(LinkTest, ASlowChannelStallsNoOther) {
   EXPECT_TRUE(slow->send("again", soon()).ok());
 }
 
+// How much a reader that takes nothing lets come: enough for the distance, and not more.
+TEST_F(LinkTest, TheWindowGrowsWithTheRoundTrip) {
+  eu_options.keepalive_every = us_options.keepalive_every = 20ms;
+  start();
+  auto accepted = [&] {
+    auto [here, there] = channel();
+    EXPECT_TRUE(here->send("first", soon()).ok());
+    EXPECT_TRUE(there->receive(soon()).ok());
+    int messages = 0;
+    while (here->send(Bytes(1_MiB, 'x'), soon(500ms)).ok()) ++messages;
+    return messages;
+  };
+  EXPECT_LE(accepted(), 11);
+  wire->set({.delay = 50ms});
+  ASSERT_TRUE(us->wait([&] { return us->link->facts().rtt > 80ms; }));
+  EXPECT_GE(accepted(), 24);
+}
+
 TEST_F(LinkTest, OrderHoldsOverManyConnectionsThatComeAndGrowByNeed) {
   eu_options.compression = us_options.compression = Compression::off;
   eu_options.connections_max = us_options.connections_max = 4;

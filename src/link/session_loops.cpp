@@ -192,6 +192,7 @@ Result<void> Session::handle_answer(Pooled& pooled, const Frame& frame) {
               .received_at = answer.received_at,
               .answered_at = answer.answered_at,
               .held = answer.held});
+  mailroom_->inbox.set_round_trip(clock_.rtt());
   answered_sent_at_ = std::max(answered_sent_at_, asked->second.monotonic);
   pooled.asked.erase(asked);
   answered_.notify_all();
