@@ -226,6 +226,31 @@ TEST_P(SnapshotOnServer, TheCopyGivesWayToTheApplicationsLocks) {
   }
 }
 
+TEST_P(SnapshotOnServer, ARewriteThatCommitsWhileTheCopyWaitsForItsLockHidesNoRows) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
+  TestStream stream(database_);
+  stream.start();
+  auto& source = snapshot(stream);
+  const auto all = tables(source);
+  TestSession older(database_.conninfo()), rewriting(database_.conninfo());
+  older.run("BEGIN; SELECT pg_current_xact_id()");
+  std::unique_ptr<TableRows> rows;
+  os::Thread copy("copy", [&](std::stop_token) { rows = open(source, all[0]); });
+  ASSERT_TRUE(eventually([&] {  // the copy waits for `older`, and then for what began after that
+    return database_.value(
+               "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%snapshot_xmin%'"
+               " AND pid <> pg_backend_pid()") != "0";
+  }));
+  rewriting.run("BEGIN; ALTER TABLE t ALTER v TYPE int USING v + 0");
+  older.run("COMMIT");
+  ASSERT_TRUE(eventually(
+      [&] { return database_.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1"; }));
+  rewriting.run("COMMIT");
+  copy.join();
+  read_all(*rows);
+  EXPECT_EQ(rows->rows_read(), 2u);
+}
+
 TEST_P(SnapshotOnServer, WithoutASessionThatWatchesNoLockIsTaken) {
   const std::string role = "one_" + database_.name();
   database_.run("CREATE TABLE t (id int PRIMARY KEY); CREATE ROLE " + role +

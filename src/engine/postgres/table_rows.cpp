@@ -21,6 +21,13 @@ std::string copy_sql(const TableDefinition& table) {
   return fmt::format("COPY {}{}{}", name, columns.empty() ? "" : " (" + columns + ")", format);
 }
 
+// ALTER TABLE that rewrites, and TRUNCATE, leave nothing for snapshots taken before they committed
+// (PostgreSQL manual, 13.6 Caveats): the lock comes first, and LOCK takes no snapshot.
+std::string lock_sql(const TableDefinition& table) {
+  return fmt::format("LOCK TABLE {}{} IN ACCESS SHARE MODE",
+                     table.partitions.empty() ? "ONLY " : "", table.quoted_name());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TableRows>> PostgresTableRows::open(os::World& world,
@@ -40,10 +47,11 @@ Result<std::unique_ptr<TableRows>> PostgresTableRows::open(os::World& world,
                   std::move(error));
   }
   rows->watching_ = *std::move(watching);
-  FARSHORE_TRY(rows->begin(table, deadline));
   rows->watcher_ = os::Thread("pg-copy-watch", [rows = rows.get(), options](std::stop_token stop) {
     rows->watch(options, stop);
   });
+  auto begun = rows->begin(table, deadline);
+  if (!begun.ok()) return rows->failed(std::move(begun).error());
   return std::unique_ptr<TableRows>(std::move(rows));
 }
 
@@ -55,6 +63,7 @@ PostgresTableRows::~PostgresTableRows() {
 
 Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline deadline) {
   FARSHORE_TRY(connection_->query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline));
+  FARSHORE_TRY(connection_->query(lock_sql(table), deadline));
   FARSHORE_TRY_ASSIGN(const Rows snapshot,
                       connection_->query("SELECT pg_current_snapshot()", deadline));
   FARSHORE_TRY_ASSIGN(const Rows lsn,
@@ -65,9 +74,7 @@ Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline dea
   const nlohmann::json mark = {
       {"version", 1}, {"snapshot", snapshot.text(0, 0)}, {"lsn", lsn.text(0, 0)}};
   mark_ = mark.dump();
-  auto begun = connection_->begin_copy_out(copy_sql(table), deadline);
-  if (!begun.ok()) return within("table " + name_, std::move(begun).error());
-  return {};
+  return connection_->begin_copy_out(copy_sql(table), deadline);
 }
 
 Result<Bytes> PostgresTableRows::next(Deadline deadline) {
