@@ -4,6 +4,7 @@
 #include <set>
 
 #include "journal/journal.h"
+#include "promotion.h"
 #include "regions.h"
 
 namespace farshore::simtest {
@@ -40,7 +41,7 @@ class History {
       catch_up();
     if (!region_lost && chance(3)) return_near_disk_from_image();
     check_applied(region_lost);
-    if (!region_lost && chance(3)) promise_newer_epoch();
+    if (!region_lost && chance(3) && promise_newer_epoch() && chance(2)) promote();
     regions_.stop_near();
     regions_.stop_far();
     check_far_journal();
@@ -340,13 +341,13 @@ class History {
   }
 
   // A far journal that has promised a newer epoch takes nothing more of the old one.
-  void promise_newer_epoch() {
+  bool promise_newer_epoch() {
     regions_.stop_far();
     Sequence end;
     {
-      const auto far = open(regions_.far_host(), Regions::kJournalFar);
+      const auto far = regions_.open_journal(regions_.far_host(), Regions::kJournalFar);
       end = far->status().written.sequence;
-      if (!far->promise(Epoch(2)).ok()) return;  // a fault that was armed
+      if (!far->promise(Epoch(2)).ok()) return false;  // a fault that was armed
     }
     regions_.start_far();
     for (int i = 0; i < 20; ++i) {
@@ -354,26 +355,32 @@ class History {
       simulation_.sleep(200ms);
     }
     regions_.stop_far();
-    const auto far = open(regions_.far_host(), Regions::kJournalFar);
+    const auto far = regions_.open_journal(regions_.far_host(), Regions::kJournalFar);
     if (far->status().written.sequence > end)
       simulation_.fail(
           fmt::format("the far journal has promised epoch 2 at {} and then took {} of "
                       "epoch 1",
                       end, far->status().written));
+    return true;
   }
 
-  std::unique_ptr<journal::Journal> open(os::sim::Host& host, const char* folder) {
-    auto journal = journal::Journal::open(host.world(), folder, regions_.journal_options(), {});
-    for (int tries = 0; !journal.ok() && tries < 5;
-         ++tries)  // a fault that was armed may still strike here
-      journal = journal::Journal::open(host.world(), folder, regions_.journal_options(), {});
-    if (!journal.ok()) simulation_.fail("a journal does not open: " + journal.error().what);
-    return *std::move(journal);
+  // Then the stream goes on in the new epoch. What the near tail held is captured again.
+  void promote() {
+    regions_.stop_near();
+    promote_far_region(simulation_, regions_);
+    regions_.start_far();
+    regions_.start_near();
+    for (int i = 0; i < 20; ++i) {
+      commit_small();
+      simulation_.sleep(some_time(100ms));
+    }
+    catch_up();
+    check_applied(false);
   }
 
   // What was acknowledged as far durable is in the far journal, whatever became of the near region.
   void check_far_journal() {
-    const auto far = open(regions_.far_host(), Regions::kJournalFar);
+    const auto far = regions_.open_journal(regions_.far_host(), Regions::kJournalFar);
     const std::uint64_t newest = fakes::lsn_of(far->tail().position);
     if (!acknowledged_.empty() && *acknowledged_.rbegin() > newest)
       simulation_.fail(
@@ -384,8 +391,8 @@ class History {
 
   // The far journal is a prefix of the near one: the same hash at the same place.
   void compare_journals() {
-    const auto near = open(regions_.near_host(), Regions::kJournalNear);
-    const auto far = open(regions_.far_host(), Regions::kJournalFar);
+    const auto near = regions_.open_journal(regions_.near_host(), Regions::kJournalNear);
+    const auto far = regions_.open_journal(regions_.far_host(), Regions::kJournalFar);
     const Sequence end = far->status().durable.sequence;
     if (end > near->status().durable.sequence)
       simulation_.fail("the far journal is longer than the near one");

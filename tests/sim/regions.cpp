@@ -131,4 +131,13 @@ void Regions::stop_far() {
   while (!far_agent_->stopped && far_.up()) simulation_.sleep(10ms);
 }
 
+std::unique_ptr<journal::Journal> Regions::open_journal(os::sim::Host& host, const char* folder) {
+  auto journal = journal::Journal::open(host.world(), folder, journal_options_, {});
+  for (int tries = 0; !journal.ok() && tries < 5;
+       ++tries)  // a fault that was armed may strike here
+    journal = journal::Journal::open(host.world(), folder, journal_options_, {});
+  if (!journal.ok()) simulation_.fail("a journal does not open: " + journal.error().what);
+  return *std::move(journal);
+}
+
 }  // namespace farshore::simtest

@@ -32,6 +32,8 @@ class Regions {
   void start_far();
   void stop_near();  // a clean stop; waits for it
   void stop_far();
+  // Of an agent that is down, from the driver's thread.
+  std::unique_ptr<journal::Journal> open_journal(os::sim::Host& host, const char* folder);
 
   os::sim::Host& near_host() { return near_; }
   os::sim::Host& far_host() { return far_; }
