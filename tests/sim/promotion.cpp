@@ -1,5 +1,10 @@
 #include "promotion.h"
 
+#include <set>
+
+#include "journal/recovery.h"
+#include "journal/segment_scan.h"
+
 namespace farshore::simtest {
 namespace {
 
@@ -17,9 +22,9 @@ class Promotion {
   void run() {
     begin_in_far_journal();
     const auto near = near_end();
-    const bool loses = near > entry_.first.previous();
     rejoin_near();
-    check_near(loses);
+    check_near();
+    check_salvage(near);
     simulation_.report(
         fmt::format("promoted at {}, the near journal ended at {}", entry_.first, near));
   }
@@ -96,15 +101,34 @@ class Promotion {
     return {};
   }
 
-  void check_near(bool lost_a_tail) {
+  void check_near() {
     const auto near = regions_.open_journal(regions_.near_host(), Regions::kJournalNear);
     if (near->status().hash != hash_ || near->status().durable != records_.back().place)
       simulation_.fail(fmt::format("the near journal ends at {} with another hash than the far one",
                                    near->status().durable));
-    const auto salvaged =
-        regions_.near_host().world().files().list(std::string(Regions::kJournalNear) + "/salvage");
-    if (lost_a_tail && (!salvaged.ok() || salvaged->empty()))
-      simulation_.fail("the tail that lost was not set aside");
+  }
+
+  // It holds each record of the old epoch from the new one's first to `end`.
+  void check_salvage(Sequence end) {
+    os::Files& files = regions_.near_host().world().files();
+    const std::string folder = std::string(Regions::kJournalNear) + "/salvage";
+    std::set<Sequence> held;
+    const auto segments = journal::find_segments(files, folder);
+    for (std::size_t i = 0; segments.ok() && i < segments->size(); ++i) {
+      const journal::FoundSegment& segment = (*segments)[i];
+      auto reader = journal::SegmentReader::open(files, segment.path, segment.header.epoch);
+      if (!reader.ok()) simulation_.fail(reader.error().what);
+      auto scan = journal::scan_segment(*reader, segment.header, {.limit = segment.size},
+                                        [&](const journal::Frame& frame) -> Result<void> {
+                                          held.insert(frame.header.sequence);
+                                          return {};
+                                        });
+      if (!scan.ok()) simulation_.fail(scan.error().what);
+    }
+    for (Sequence lost = entry_.first; lost <= end; lost = lost.next())
+      if (!held.contains(lost))
+        simulation_.fail(
+            fmt::format("record {} lost against the new epoch and is not in salvage/", lost));
   }
 
   Deadline soon() { return simulation_.driver().world().after(60s); }
