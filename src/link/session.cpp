@@ -104,8 +104,10 @@ void Session::adapt_pool() {
   bool grows = false;
   {
     os::Lock lock(mutex_);
-    grows = growth_.look(world_.now(), waiting, traffic_.plain_bytes_sent, clock_.rtt()) &&
-            static_cast<int>(pool_.size()) < options_.connections_max && wish_ == Wish::none;
+    const int connections = static_cast<int>(pool_.size());
+    grows =
+        growth_.look(world_.now(), waiting, traffic_.plain_bytes_sent, clock_.rtt(), connections) &&
+        connections < options_.connections_max && wish_ == Wish::none;
     if (grows) wish_ = Wish::ours;
   }
   if (grows) changed_();
