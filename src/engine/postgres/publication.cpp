@@ -23,18 +23,42 @@ SELECT l.pid, l.mode, a.application_name, coalesce(a.xact_start::text, '')
                                   'ExclusiveLock', 'AccessExclusiveLock'))
  ORDER BY a.xact_start NULLS LAST LIMIT 1)";
 
+// left_out: generated columns, which from 18 on no identity of a published table may hold.
 constexpr const char* kCatalogSql = R"(
+WITH left_out AS (
+  SELECT attrelid, array_agg(attnum) AS columns FROM pg_attribute
+   WHERE attgenerated <> '' AND current_setting('server_version_num')::int >= 180000
+   GROUP BY attrelid),
+keys AS (
+  SELECT *, (indkey::int2[])[0:indnkeyatts - 1] AS columns FROM pg_index)
 SELECT n.nspname, c.relname, c.relkind, rn.nspname, rc.relname, c.relpersistence = 'u',
-       c.relreplident = 'f' AND c.relkind = 'r' OR EXISTS (
-         SELECT FROM pg_index i
-          WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate
-            AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
-                                    WHEN 'i' THEN i.indisreplident AND c.relkind = 'r'
-                                    ELSE false END)
+       c.relreplident, (SELECT quote_ident(relname) FROM pg_class WHERE oid = k.indexrelid),
+       k.indisvalid, k.indimmediate,
+       CASE WHEN g.attrelid IS NOT NULL THEN (
+         SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+          WHERE a.attrelid = c.oid AND a.attnum = ANY (g.columns)
+            AND (c.relreplident = 'f' OR a.attnum = ANY (k.columns))) END,
+       g.attrelid IS NULL,
+       CASE WHEN g.attrelid IS NOT NULL OR (k.indisvalid AND k.indimmediate) IS NOT TRUE THEN (
+         SELECT CASE WHEN o.indisprimary THEN 'DEFAULT'
+                     ELSE 'USING INDEX ' || quote_ident(i.relname) END
+           FROM keys o JOIN pg_class i ON i.oid = o.indexrelid
+          WHERE o.indrelid = c.oid AND o.indexrelid IS DISTINCT FROM k.indexrelid
+            AND o.indisunique AND o.indisvalid AND o.indimmediate AND o.indpred IS NULL
+            AND NOT EXISTS (
+              SELECT FROM unnest(o.columns) number
+                LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = number
+                                        AND a.attnotnull
+               WHERE a.attnum IS NULL OR a.attnum = ANY (g.columns))
+          ORDER BY o.indisprimary DESC, i.relname LIMIT 1) END
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_class rc ON c.relispartition AND rc.oid = pg_partition_root(c.oid)
   LEFT JOIN pg_namespace rn ON rn.oid = rc.relnamespace
+  LEFT JOIN left_out g ON g.attrelid = c.oid
+  LEFT JOIN keys k ON k.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN k.indisprimary
+                                                                 WHEN 'i' THEN k.indisreplident
+                                                                 ELSE false END
  WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'farshore')
    AND n.nspname !~ '^pg_'
@@ -42,13 +66,6 @@ SELECT n.nspname, c.relname, c.relkind, rn.nspname, rc.relname, c.relpersistence
 
 TableName name_at(const Rows& rows, int row, int column) {
   return {std::string(rows.text(row, column)), std::string(rows.text(row, column + 1))};
-}
-
-std::string listed(const std::set<TableName>& tables) {
-  std::string out;
-  for (const TableName& table : tables)
-    out += (out.empty() ? "TABLE ONLY " : ", ONLY ") + table.quoted();
-  return out;
 }
 
 std::set<TableName> without(const std::set<TableName>& all, const std::set<TableName>& these) {
@@ -68,7 +85,13 @@ Result<std::vector<CatalogTable>> read_catalog_tables(Connection& connection, De
                    .kind = rows.text(i, 2).front(),
                    .root = name_at(rows, i, 3),
                    .unlogged = rows.text(i, 5) == "t",
-                   .has_identity = rows.text(i, 6) == "t"});
+                   .identity = {.setting = rows.text(i, 6).front(),
+                                .index = std::string(rows.text(i, 7)),
+                                .valid = rows.text(i, 8) == "t",
+                                .immediate = rows.text(i, 9) == "t",
+                                .unpublished = std::string(rows.text(i, 10)),
+                                .full_works = rows.text(i, 11) == "t",
+                                .other = std::string(rows.text(i, 12))}});
   return out;
 }
 
@@ -139,28 +162,24 @@ void Publication::note_taken(std::map<TableName, std::string> taken) {
   taken_ = std::move(taken);
 }
 
-// All at once, and where that is refused table by table, so that one table that is locked or not
-// ours does not keep the others out.
+// One by one: a statement that locks several tables could be in a deadlock with the application's
+// DDL; and one table that is locked or not ours does not keep the others out.
 Result<void> Publication::alter(Connection& connection, const char* verb,
                                 const std::set<TableName>& tables, Deadline deadline) {
-  if (tables.empty()) return {};
-  const std::string start = fmt::format("ALTER PUBLICATION {} {} ", name_, verb);
-  auto done = connection.query(start + listed(tables), deadline);
-  if (done.ok()) return {};
-  if (!connection.usable() || connection.server_error().sqlstate.empty())
-    return std::move(done).error();
   for (const TableName& table : tables) {
-    auto one = connection.query(start + listed({table}), deadline);
-    if (one.ok()) continue;
+    const std::string statement =
+        fmt::format("ALTER PUBLICATION {} {} TABLE ONLY {}", name_, verb, table.quoted());
+    auto done = connection.query(statement, deadline);
+    if (done.ok()) continue;
     if (!connection.usable() || connection.server_error().sqlstate.empty())
-      return std::move(one).error();
-    if (one.error().kind == ErrorKind::not_found) continue;  // dropped meanwhile
-    if (one.error().kind == ErrorKind::timeout) {
-      FARSHORE_TRY(tell_locked(connection, table, start + listed({table}), deadline));
+      return std::move(done).error();
+    if (done.error().kind == ErrorKind::not_found) continue;  // dropped meanwhile
+    if (done.error().kind == ErrorKind::timeout) {
+      FARSHORE_TRY(tell_locked(connection, table, statement, deadline));
       continue;
     }
     tell_kept_out(table, Severity::warning, "source.table_refused",
-                  fmt::format("{}; as its owner: {}{};", one.error().what, start, listed({table})));
+                  fmt::format("{}; as its owner: {};", done.error().what, statement));
   }
   return {};
 }
@@ -222,12 +241,11 @@ void Publication::tell_choice(const TableChoice& choice, const std::set<TableNam
          fmt::format("table {} is no longer published: it was dropped, lost its key, or no rule "
                      "takes it",
                      table.quoted()));
-  for (const TableName& table : choice.keyless)
+  for (const auto& [table, identity] : choice.keyless)
     tell_kept_out(table, Severity::warning, "source.table_keyless",
-                  fmt::format("table {0} stays out: it has no usable key, and publishing it would "
-                              "make the application's UPDATE fail; ALTER TABLE {0} ADD PRIMARY KEY "
-                              "(...), or give its rule `identity: full`",
-                              table.quoted()));
+                  fmt::format("table {} stays out: {}, and publishing it would make the "
+                              "application's UPDATE and DELETE fail; {}",
+                              table.quoted(), why_unusable(identity), remedy_of(table, identity)));
   for (const TableName& table : choice.unlogged)
     tell_kept_out(
         table, Severity::warning, "source.table_unlogged",

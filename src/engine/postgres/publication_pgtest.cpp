@@ -3,6 +3,7 @@
 
 #include "engine/postgres/publication.h"
 #include "engine/postgres/test_database.h"
+#include "os/thread.h"
 
 namespace farshore::postgres {
 namespace {
@@ -49,6 +50,90 @@ TEST_P(PublicationOnServer, AKeylessTableStaysOutAndCanStillBeUpdated) {
   for (const char* table : {"keyed", "keyless", "unlogged", "late_key"})
     database_.run(
         fmt::format("INSERT INTO {0} VALUES (1); UPDATE {0} SET id = 2; DELETE FROM {0}", table));
+}
+
+// From 18 on the server refuses UPDATE and DELETE of a published table whose identity holds a
+// generated column.
+TEST_P(PublicationOnServer, AnIdentityWithAGeneratedColumnLetsTheApplicationWrite) {
+  const bool newer = std::stoi(database_.value("SHOW server_version_num")) >= 180000;
+  const std::vector<std::string> columns = {
+      "v int, g int GENERATED ALWAYS AS (v + 1) STORED",
+      newer ? "v int, g int GENERATED ALWAYS AS (v + 1)" : "v int"};
+  database_.run(fmt::format(
+      "CREATE TABLE full_stored ({0}); CREATE TABLE full_virtual ({1});"
+      "CREATE TABLE own_full (id int PRIMARY KEY, {1}); ALTER TABLE own_full REPLICA IDENTITY FULL;"
+      "CREATE TABLE key_stored ({0} PRIMARY KEY);"
+      "CREATE TABLE by_index ({0} NOT NULL); CREATE UNIQUE INDEX by_index_g ON by_index (g);"
+      "ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_g;"
+      "CREATE TABLE covered (id int, {0}, PRIMARY KEY (id) INCLUDE (g))",
+      columns[0], columns[1]));
+  const std::vector<std::string> tables = {"full_stored", "full_virtual", "own_full",
+                                           "key_stored",  "by_index",     "covered"};
+  TestStream stream(database_, {{.match = "*", .identity_full = true}});
+  stream.start();
+  const auto application_writes = [&](const std::string& table) {
+    const bool keyed = table == "own_full" || table == "covered";
+    database_.run(
+        fmt::format("INSERT INTO {0} ({1}v) VALUES ({2}1); UPDATE {0} SET v = 2; "
+                    "DELETE FROM {0}",
+                    table, keyed ? "id, " : "", keyed ? "1, " : ""));
+  };
+  for (const std::string& table : tables) application_writes(table);
+  if (!newer) {
+    EXPECT_EQ(published(stream).size(), tables.size());
+    return;
+  }
+  EXPECT_THAT(published(stream), ElementsAre("public.covered"));
+  for (const char* why :
+       {"table public.full_stored stays out: it has no primary key",
+        "table public.own_full stays out: its REPLICA IDENTITY FULL holds the generated column g",
+        "table public.key_stored stays out: its primary key key_stored_pkey holds the generated "
+        "column g",
+        "fail; CREATE UNIQUE INDEX key_stored_identity ON public.key_stored (...); ALTER TABLE",
+        "fail; ALTER TABLE public.own_full REPLICA IDENTITY DEFAULT;"})
+    EXPECT_TRUE(stream.told("source.table_keyless", why)) << why;
+}
+
+TEST_P(PublicationOnServer, AGeneratedColumnThatIsAddedLaterTakesAFullTableOut) {
+  const bool newer = std::stoi(database_.value("SHOW server_version_num")) >= 180000;
+  database_.run(
+      "CREATE TABLE t (v int); ALTER TABLE t REPLICA IDENTITY FULL; INSERT INTO t VALUES (1);"
+      "CREATE TABLE keyed (id int PRIMARY KEY)");
+  TestStream stream(database_);
+  stream.start();
+  EXPECT_THAT(published(stream), ElementsAre("public.keyed", "public.t"));
+  for (const char* table : {"t", "keyed"})
+    database_.run(
+        fmt::format("ALTER TABLE {} ADD COLUMN g int GENERATED ALWAYS AS (1) STORED", table));
+  EXPECT_TRUE(becomes_published(stream, "public.t", !newer));
+  EXPECT_TRUE(becomes_published(stream, "public.keyed"));
+  database_.run("UPDATE t SET v = 2; DELETE FROM t; INSERT INTO keyed VALUES (1)");
+  database_.run("UPDATE keyed SET id = 2");
+  if (!newer) return;
+  EXPECT_TRUE(eventually([&] { return stream.told("source.table_keyless", "column g"); }));
+  database_.run("ALTER TABLE t DROP COLUMN g");
+  EXPECT_TRUE(becomes_published(stream, "public.t"));
+}
+
+// Held locks are those of one table: an application that locks two in the other order waits for
+// none that waits for it.
+TEST_P(PublicationOnServer, OneTableIsLockedAtATime) {
+  database_.run("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)");
+  TestSession application(database_.conninfo());
+  application.run("SET deadlock_timeout = '20ms'; BEGIN; LOCK TABLE b");
+  TestStream stream(database_);
+  Publication publication(stream.options);
+  TestSession ours(database_.conninfo());
+  os::Thread refresh("refresh", [&](std::stop_token) {
+    EXPECT_TRUE(publication.refresh(ours.connection(), soon()).ok());
+  });
+  EXPECT_TRUE(eventually([&] {
+    return database_.value(
+               "SELECT count(*) FROM pg_locks WHERE NOT granted AND "
+               "relation = 'b'::regclass") == "1";
+  }));
+  application.run("LOCK TABLE a; COMMIT");
+  refresh.join();
 }
 
 TEST_P(PublicationOnServer, TheFirstRuleThatMatchesDecides) {

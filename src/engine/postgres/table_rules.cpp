@@ -33,18 +33,20 @@ class Chooser {
     if (rule == nullptr) return;
     if (table.unlogged) {
       choice_.unlogged.insert(table.name);
-    } else if (table.has_identity) {
+    } else if (table.identity.usable()) {
       choice_.publish.insert(table.name);
+    } else if (rule->identity_full && table.identity.full_works) {
+      choice_.needs_full.insert(table.name);
     } else {
-      (rule->identity_full ? choice_.needs_full : choice_.keyless).insert(table.name);
+      choice_.keyless.emplace(table.name, table.identity);
     }
   }
 
   // The root's own primary key is what later partitions inherit.
   bool can_be_whole(const CatalogTable& root) {
-    return root.has_identity &&
+    return root.identity.inherited() &&
            std::ranges::all_of(parts_[root.name], [](const CatalogTable* part) {
-             return part->kind != 'r' || (part->has_identity && !part->unlogged);
+             return part->kind != 'r' || (part->identity.usable() && !part->unlogged);
            });
   }
 

@@ -6,12 +6,14 @@
 // table is published whole only when it and all below it have an identity, else part by part.
 #pragma once
 
+#include <map>
 #include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "engine/postgres/catalog.h"
+#include "engine/postgres/replica_identity.h"
 #include "engine/postgres/source_options.h"
 
 namespace farshore::postgres {
@@ -21,14 +23,13 @@ struct CatalogTable {
   char kind = 'r';  // r table, p partitioned table
   TableName root;   // of a partition: the topmost table; else empty
   bool unlogged = false;
-  // Primary key, replica identity index, or FULL; valid and immediate. Of a partitioned table only
-  // a primary key counts: partitions made later inherit that, and no other identity.
-  bool has_identity = false;
+  ReplicaIdentity identity;
 };
 
 struct TableChoice {
-  std::set<TableName> publish;     // as the publication lists them
-  std::set<TableName> keyless;     // matched, without identity: not published
+  std::set<TableName> publish;  // as the publication lists them
+  std::map<TableName, ReplicaIdentity>
+      keyless;                     // matched, without one that is usable: not published
   std::set<TableName> needs_full;  // matched by identity: full, and not FULL yet
   std::set<TableName> unlogged;    // matched, but write no log
 };

@@ -10,16 +10,20 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Key;
 
 TableName named(const std::string& name) {
   return {"public", name};
 }
 
-CatalogTable table(const std::string& name, bool has_identity = true) {
-  return {.name = named(name), .has_identity = has_identity};
+ReplicaIdentity key(bool there = true) {
+  return {.index = there ? "k" : ""};
 }
-CatalogTable part(const std::string& name, const std::string& root, bool has_identity = true) {
-  return {.name = named(name), .root = named(root), .has_identity = has_identity};
+CatalogTable table(const std::string& name, bool has_key = true) {
+  return {.name = named(name), .identity = key(has_key)};
+}
+CatalogTable part(const std::string& name, const std::string& root, bool has_key = true) {
+  return {.name = named(name), .root = named(root), .identity = key(has_key)};
 }
 
 TEST(TableRules, GlobsMatchAsAShellsDo) {
@@ -45,32 +49,83 @@ TEST(TableRules, KeylessTablesStayOutUnlessTheirRuleTakesThemWhole) {
                                         {.match = "public.*"}};
   std::vector<CatalogTable> tables = {table("keyed"), table("keyless", false), table("log", false),
                                       table("log_keyed")};
-  tables.push_back({.name = named("unlogged"), .unlogged = true, .has_identity = true});
+  tables.push_back({.name = named("unlogged"), .unlogged = true, .identity = key()});
   const TableChoice choice = choose_tables(rules, tables);
   EXPECT_THAT(choice.publish, ElementsAre(named("keyed"), named("log_keyed")));
-  EXPECT_THAT(choice.keyless, ElementsAre(named("keyless")));
+  EXPECT_THAT(choice.keyless, ElementsAre(Key(named("keyless"))));
   EXPECT_THAT(choice.needs_full, ElementsAre(named("log")));
   EXPECT_THAT(choice.unlogged, ElementsAre(named("unlogged")));
 }
 
+// From 18 on a server refuses UPDATE of what is published with it.
+TEST(TableRules, FullIsNotGivenToATableWithColumnsThatAreLeftOut) {
+  CatalogTable generated = table("generated", false);
+  generated.identity.full_works = false;
+  const TableChoice choice = choose_tables(
+      std::vector<TableRule>{{.match = "*", .identity_full = true}}, std::vector{generated});
+  EXPECT_THAT(choice.needs_full, IsEmpty());
+  EXPECT_THAT(choice.keyless, ElementsAre(Key(named("generated"))));
+}
+
+TEST(ReplicaIdentity, EachOneThatIsNotUsableHasItsReasonAndARemedy) {
+  struct Case {
+    ReplicaIdentity identity;
+    std::string why, remedy;
+  };
+  const Case cases[] = {
+      {{}, "it has no primary key", "ALTER TABLE s.t REPLICA IDENTITY FULL;  -- or a primary key"},
+      {{.other = "USING INDEX t_n"},
+       "it has no primary key",
+       "ALTER TABLE s.t REPLICA IDENTITY USING INDEX t_n;"},
+      {{.full_works = false},
+       "it has no primary key",
+       "CREATE UNIQUE INDEX t_identity ON s.t (...); ALTER TABLE s.t REPLICA IDENTITY USING INDEX "
+       "t_identity;"},
+      {{.setting = 'n', .other = "DEFAULT"},
+       "its REPLICA IDENTITY is NOTHING",
+       "ALTER TABLE s.t REPLICA IDENTITY DEFAULT;"},
+      {{.setting = 'i'},
+       "the index of its REPLICA IDENTITY was dropped",
+       "ALTER TABLE s.t REPLICA IDENTITY FULL;"},
+      {{.index = "t_pkey", .immediate = false},
+       "its primary key t_pkey is DEFERRABLE",
+       "ALTER TABLE s.t REPLICA IDENTITY FULL;"},
+      {{.index = "t_pkey", .valid = false},
+       "its primary key t_pkey is not valid",
+       "REINDEX INDEX s.t_pkey;"},
+      {{.setting = 'i', .index = "t_g", .unpublished = "g", .full_works = false},
+       "its identity index t_g holds the generated column g",
+       "CREATE UNIQUE INDEX t_identity"},
+      {{.setting = 'f', .unpublished = "g", .full_works = false, .other = "DEFAULT"},
+       "its REPLICA IDENTITY FULL holds the generated column g",
+       "ALTER TABLE s.t REPLICA IDENTITY DEFAULT;"}};
+  for (const Case& c : cases) {
+    EXPECT_FALSE(c.identity.usable()) << c.why;
+    EXPECT_EQ(why_unusable(c.identity), c.why);
+    EXPECT_THAT(remedy_of({"s", "t"}, c.identity), testing::StartsWith(c.remedy));
+  }
+  EXPECT_TRUE(ReplicaIdentity{.setting = 'f'}.usable());
+  EXPECT_FALSE(ReplicaIdentity{.setting = 'f'}.inherited());
+}
+
 TEST(TableRules, APartitionedTableIsPublishedWholeOnlyWhenAllOfItHasAKey) {
   const std::vector<TableRule> rules = {{.match = "*"}};
-  const CatalogTable root{.name = named("root"), .kind = 'p', .has_identity = true};
+  const CatalogTable root{.name = named("root"), .kind = 'p', .identity = key()};
   CatalogTable keyless_root = root;
-  keyless_root.has_identity = false;
+  keyless_root.identity = key(false);
   EXPECT_THAT(choose_tables(rules, std::vector{root, part("a", "root"), part("b", "root")}).publish,
               ElementsAre(named("root")));
   const auto some =
       choose_tables(rules, std::vector{root, part("a", "root"), part("b", "root", false)});
   EXPECT_THAT(some.publish, ElementsAre(named("a")));
-  EXPECT_THAT(some.keyless, ElementsAre(named("b")));
+  EXPECT_THAT(some.keyless, ElementsAre(Key(named("b"))));
   // Partitions made later would have no key.
   EXPECT_THAT(choose_tables(rules, std::vector{keyless_root, part("a", "root")}).publish,
               ElementsAre(named("a")));
 }
 
 TEST(TableRules, PartitionsFollowTheirRootsRuleUnlessNoneTakesIt) {
-  const CatalogTable root{.name = named("root"), .kind = 'p', .has_identity = true};
+  const CatalogTable root{.name = named("root"), .kind = 'p', .identity = key()};
   const std::vector<CatalogTable> tables = {root, part("old", "root"), part("new", "root")};
   EXPECT_THAT(choose_tables(std::vector<TableRule>{{.match = "public.new"}}, tables).publish,
               ElementsAre(named("new")));
