@@ -5,10 +5,10 @@
 #include <cstdlib>
 #include <set>
 
+#include "engine/postgres/publication.h"
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/site_question.h"
 #include "engine/postgres/site_tables.h"
-#include "engine/postgres/table_rules.h"
 
 namespace farshore::postgres {
 namespace {
@@ -19,15 +19,8 @@ constexpr Duration kCatalogWait = 30s;  // of all tables of a stream
 constexpr Duration kClockOffsetMax = 500ms;
 constexpr int kOldestVersion = 140000;
 
-const TableRule* rule_for(const SiteOptions& options, const std::string& table) {
-  const std::size_t dot = table.find('.');
-  return matching_rule(options.rules,
-                       {.schema = table.substr(0, dot), .name = table.substr(dot + 1)});
-}
-
-bool takes(const SiteOptions& options, const std::string& table) {
-  const TableRule* rule = rule_for(options, table);
-  return options.rules.empty() || (rule != nullptr && !rule->exclude);
+bool takes(const SiteOptions& options, const TableName& table) {
+  return options.rules.empty() || rule_of(options.rules, table) != nullptr;
 }
 
 class PostgresSite final : public Site {
@@ -110,10 +103,10 @@ class PostgresSite final : public Site {
                           world_.after(kAnswerWait)));
     std::vector<OwnedTable> tables;
     for (int row = 0; row < rows.count(); ++row) {
-      const std::string name = fmt::format("{}.{}", rows.text(row, 0), rows.text(row, 1));
-      if (takes(options_, name))
-        tables.push_back({.schema = std::string(rows.text(row, 0)),
-                          .name = std::string(rows.text(row, 1)),
+      const TableName table{std::string(rows.text(row, 0)), std::string(rows.text(row, 1))};
+      if (takes(options_, table))
+        tables.push_back({.schema = table.schema,
+                          .name = table.name,
                           .owner = std::string(rows.text(row, 2)),
                           .superuser_owns = rows.text(row, 3) == "t"});
     }
@@ -155,10 +148,7 @@ std::vector<std::vector<std::string>> SiteQuestions::table(const std::string& sq
   auto rows = connection_.query(sql, world_.after(kAnswerWait));
   std::vector<std::vector<std::string>> out;
   if (!rows.ok()) {
-    add(FindingLevel::warning, "not_checked", site(),
-        "a catalog could not be read: " + rows.error().what,
-        fmt::format("give its role what `farshore grants {}` prints, and run check again",
-                    options_.name));
+    add_not_checked(rows.error());
     return out;
   }
   for (int row = 0; row < rows->count(); ++row) {
@@ -169,12 +159,21 @@ std::vector<std::vector<std::string>> SiteQuestions::table(const std::string& sq
   return out;
 }
 
-bool SiteQuestions::takes(const std::string& table) const {
-  return postgres::takes(options_, table);
+void SiteQuestions::add_not_checked(const Error& error) {
+  add(FindingLevel::warning, "not_checked", site(), "a catalog could not be read: " + error.what,
+      fmt::format("give its role what `farshore grants {}` prints, and run check again",
+                  options_.name));
 }
 
-const TableRule* SiteQuestions::rule(const std::string& table) const {
-  return rule_for(options_, table);
+std::vector<CatalogTable> SiteQuestions::catalog_tables() {
+  auto tables = read_catalog_tables(connection_, world_.after(kCatalogWait));
+  if (tables.ok()) return *std::move(tables);
+  add_not_checked(tables.error());
+  return {};
+}
+
+bool SiteQuestions::takes(const TableName& table) const {
+  return postgres::takes(options_, table);
 }
 
 std::string listed(const std::vector<std::string>& names, std::size_t most) {

@@ -29,14 +29,14 @@ Taken taken_tables(SiteQuestions& ask) {
   Taken taken{.tables = "0", .schemas = ""};
   std::set<std::string> schemas;
   for (const auto& row :
-       ask.table("SELECT n.nspname || '.' || c.relname, c.oid, n.nspname "
+       ask.table("SELECT n.nspname, c.relname, c.oid "
                  "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
                  "c.relkind IN ('r','p') AND c.relpersistence = 'p' AND n.nspname NOT IN "
                  "('pg_catalog','information_schema','farshore') AND n.nspname NOT LIKE 'pg\\_%' "
-                 "ORDER BY 1")) {
-    if (!ask.takes(row[0])) continue;
-    taken.tables += ", " + row[1];
-    schemas.insert(row[2]);
+                 "ORDER BY 1, 2")) {
+    if (!ask.takes({row[0], row[1]})) continue;
+    taken.tables += ", " + row[2];
+    schemas.insert(row[0]);
   }
   for (const std::string& schema : schemas)
     taken.schemas += (taken.schemas.empty() ? "" : ", ") + quote_literal(schema);

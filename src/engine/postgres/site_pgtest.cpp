@@ -1,6 +1,7 @@
 // What `check` and `grants` say to a role of least privilege.
 #include <gmock/gmock.h>
 
+#include "engine/postgres/sink_session.h"
 #include "engine/postgres/site.h"
 #include "engine/postgres/slot.h"
 #include "engine/postgres/test_database.h"
@@ -12,6 +13,7 @@ using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::EndsWith;
+using testing::Field;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -200,6 +202,82 @@ TEST_P(SiteOn, OfMuchThatIsLeftOutTheFirstAreNamed) {
   EXPECT_THAT(texts("views"), ElementsAre(EndsWith("public.v28, public.v29 and 6 more")));
 }
 
+// The stream's own sender and origins are no reason to say that there is none for it.
+TEST_P(SiteOn, WhatTheStreamItselfTakesIsNotMissing) {
+  const std::string one = "max_wal_senders = 1";
+  TestServer server({.bin = GetParam(), .port = 21260 + port_offset(), .settings = {one}});
+  TestDatabase database(server);
+  TestStream stream(database);
+  options_.connect.conninfo = database.conninfo();
+  options_.stream = stream.options.stream;
+  stream.start();
+  EXPECT_THAT(texts("no_sender_left"), IsEmpty());
+  options_.stream = Uuid::from_random(7, 7);
+  EXPECT_THAT(texts("no_sender_left"),
+              ElementsAre("error no_sender_left site orders-us: all 1 WAL senders are taken"));
+}
+
+TEST_P(SiteOn, EachTableThatStaysOutIsNamedWithItsReasonAndARemedyThatIsEnough) {
+  const bool newer = std::stoi(database_.value("SHOW server_version_num")) >= 180000;
+  database_.run(
+      "CREATE TABLE deferred (id int, PRIMARY KEY (id) DEFERRABLE); CREATE TABLE plain (a int);"
+      "CREATE TABLE nothing (id int PRIMARY KEY); ALTER TABLE nothing REPLICA IDENTITY NOTHING;"
+      "CREATE TABLE other (a int NOT NULL); CREATE UNIQUE INDEX \"O n\" ON other (a);"
+      "CREATE TABLE lost (id int PRIMARY KEY, a int NOT NULL); CREATE UNIQUE INDEX l ON lost (a);"
+      "ALTER TABLE lost REPLICA IDENTITY USING INDEX l; DROP INDEX l;"
+      "CREATE TABLE broken (id int PRIMARY KEY);"
+      "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken_pkey'::regclass;"
+      "CREATE TABLE part (id int) PARTITION BY LIST (id);"
+      "CREATE TABLE part_1 PARTITION OF part (PRIMARY KEY (id)) FOR VALUES IN (1);"
+      "CREATE TABLE generated (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id) STORED);"
+      "ALTER TABLE generated REPLICA IDENTITY FULL");
+  const std::string out =
+      ": the table stays out, since publishing it would make the application's own UPDATE and "
+      "DELETE fail";
+  const std::string start = "warning no_replica_identity site orders-us, table public.";
+  std::vector<std::string> expected = {
+      start + "broken: its primary key broken_pkey is not valid" + out,
+      start + "deferred: its primary key deferred_pkey is DEFERRABLE" + out,
+      start + "lost: the index of its REPLICA IDENTITY was dropped" + out,
+      start + "nothing: its REPLICA IDENTITY is NOTHING" + out,
+      start + "other: it has no primary key" + out,
+      start + "plain: it has no primary key" + out};
+  if (newer)
+    expected.insert(
+        expected.begin() + 2,
+        start + "generated: its REPLICA IDENTITY FULL holds the generated column g" + out);
+  EXPECT_EQ(texts("no_replica_identity"), expected);
+  do_all("no_replica_identity");
+  EXPECT_THAT(texts("no_replica_identity"), IsEmpty());
+  EXPECT_EQ(database_.value("SELECT relreplident FROM pg_class WHERE relname = 'other'"), "i");
+}
+
+TEST_P(SiteOn, ACatalogThatMayNotBeReadIsSaid) {
+  database_.run("REVOKE SELECT ON pg_index FROM PUBLIC");
+  EXPECT_THAT(texts("not_checked"),
+              Contains(AllOf(StartsWith("warning not_checked site orders-us: a catalog could not "
+                                        "be read: "),
+                             HasSubstr("pg_index"))));
+}
+
+// Functions of the database's own stand for a server whose clock is off, and for a standby.
+TEST_P(SiteOn, AClockThatIsOffIsAWarningAndAStandbyAtATargetAnError) {
+  EXPECT_THAT(texts("clock_offset"), IsEmpty());
+  database_.run(
+      "ALTER ROLE looker SET search_path = ahead, pg_catalog; CREATE SCHEMA ahead; GRANT USAGE ON "
+      "SCHEMA ahead TO PUBLIC; CREATE FUNCTION ahead.clock_timestamp() RETURNS timestamptz "
+      "LANGUAGE sql AS $$ SELECT pg_catalog.clock_timestamp() + interval '3 s' $$; CREATE FUNCTION "
+      "ahead.pg_is_in_recovery() RETURNS bool LANGUAGE sql AS 'SELECT true'");
+  EXPECT_THAT(texts("clock_offset"),
+              ElementsAre(HasSubstr("warning clock_offset site orders-us: the server's clock is "
+                                    "+3.0 s off this agent's")));
+  EXPECT_THAT(make_site(test_world(), options_)->check(SiteRole::target),
+              Contains(AllOf(Field(&Finding::code, "in_recovery"),
+                             Field(&Finding::level, FindingLevel::error),
+                             Field(&Finding::message, StartsWith("the server is a standby")))));
+  database_.run("ALTER ROLE looker RESET search_path");
+}
+
 // Each version has its own setting for it.
 TEST_P(SiteOn, OriginsThatAreAllTakenAreAnErrorAtATarget) {
   const bool newer = std::stoi(database_.value("SHOW server_version_num")) >= 180000;
@@ -216,6 +294,12 @@ TEST_P(SiteOn, OriginsThatAreAllTakenAreAnErrorAtATarget) {
                 ") i");
   EXPECT_THAT(found(), ElementsAre(AllOf(StartsWith(name + " is " + most),
                                          HasSubstr("SET " + name + " ="))));
+  database_.run("SELECT pg_replication_origin_drop('o1')");
+  database_.run(
+      fmt::format("SELECT pg_replication_origin_create('{}1')", origin_prefix(options_.stream)));
+  EXPECT_THAT(found(), IsEmpty());
+  database_.run(
+      fmt::format("SELECT pg_replication_origin_drop('{}1')", origin_prefix(options_.stream)));
   database_.run(
       "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname "
       "LIKE 'o%'");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/postgres/site.h"
+#include "engine/postgres/table_rules.h"
 
 namespace farshore::postgres {
 
@@ -25,19 +26,22 @@ class SiteQuestions {
   // All rows, all columns.
   std::vector<std::vector<std::string>> table(const std::string& sql);
   std::string setting(const std::string& name);
+  // Those that could be published, as choose_tables wants them.
+  std::vector<CatalogTable> catalog_tables();
 
   void add(FindingLevel level, const std::string& code, const std::string& object,
            const std::string& message, const std::string& remedy);
   std::string site() const { return "site " + options_.name; }
   const SiteOptions& options() const { return options_; }
-  // Whether the stream takes "schema.table", with a rule or, at a site without rules, any.
-  bool takes(const std::string& table) const;
-  const TableRule* rule(const std::string& table) const;  // also one that leaves it out
+  // Whether the stream takes the table, with a rule or, at a site without rules, any.
+  bool takes(const TableName& table) const;
   int server_version() const { return connection_.server_version(); }
   WallTime now() const { return world_.clock().wall(); }
   std::vector<Finding> take() { return std::move(findings_); }
 
  private:
+  void add_not_checked(const Error& error);
+
   os::World& world_;
   const SiteOptions& options_;
   Connection& connection_;

@@ -1,6 +1,7 @@
 // What a source must be and have: log, slots, senders, privileges, keys, and what logical
 // replication leaves out.
 #include <algorithm>
+#include <set>
 
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/site_question.h"
@@ -9,18 +10,29 @@
 namespace farshore::postgres {
 namespace {
 
-const std::string kUserSchemas =
-    "n.nspname NOT IN ('pg_catalog','information_schema','farshore') AND n.nspname NOT LIKE "
-    "'pg\\_%'";
+// The tables of the database, and what the publication would list of them: by the same rules.
+struct Judged {
+  std::vector<CatalogTable> tables;
+  TableChoice choice;
 
-// Whether row changes of table c can be told apart.
-const std::string kHasIdentity =
-    "(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND "
-    "(i.indisprimary AND c.relreplident = 'd' OR i.indisreplident AND c.relreplident = 'i')))";
+  bool listed(const TableName& table) const {
+    return choice.publish.contains(table) || choice.needs_full.contains(table);
+  }
+  // Those, and what is published through their topmost table.
+  std::set<TableName> captured() const {
+    std::set<TableName> out;
+    for (const CatalogTable& table : tables)
+      if (listed(table.name) || choice.publish.contains(table.root)) out.insert(table.name);
+    return out;
+  }
+};
 
-bool stays_out(const SiteQuestions& ask, const std::string& table, bool has_identity) {
-  const TableRule* rule = ask.rule(table);
-  return !has_identity && !(rule != nullptr && rule->identity_full);
+Judged judge_tables(SiteQuestions& ask) {
+  static const std::vector<TableRule> kAny = {{.match = "*"}};
+  const auto& rules = ask.options().rules;
+  Judged out{.tables = ask.catalog_tables(), .choice = {}};
+  out.choice = choose_tables(rules.empty() ? kAny : rules, out.tables);
+  return out;
 }
 
 void check_log(SiteQuestions& ask) {
@@ -31,17 +43,17 @@ void check_log(SiteQuestions& ask) {
   const std::int64_t slots = std::atoll(ask.setting("max_replication_slots").c_str());
   const std::int64_t used = ask.number("SELECT count(*) FROM pg_replication_slots");
   const Uuid& stream = ask.options().stream;
-  const bool have = !stream.is_nil() &&
-                    ask.yes("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = " +
-                            quote_literal(slot_name(stream)) + ")");
-  if (!have && used >= slots)
+  const auto own = ask.table("SELECT active FROM pg_replication_slots WHERE slot_name = " +
+                             quote_literal(stream.is_nil() ? "" : slot_name(stream)));
+  if (own.empty() && used >= slots)
     ask.add(FindingLevel::error, "no_slot_left", ask.site(),
             fmt::format("all {} replication slots are taken", slots),
             fmt::format("ALTER SYSTEM SET max_replication_slots = {};  -- and restart the server",
                         slots + 5));
   const std::int64_t senders = std::atoll(ask.setting("max_wal_senders").c_str());
   const std::int64_t sending = ask.number("SELECT count(*) FROM pg_stat_replication");
-  if (sending >= senders)
+  const bool streams = !own.empty() && own[0][0] == "t";  // through a sender that it has
+  if (!streams && sending >= senders)
     ask.add(FindingLevel::error, "no_sender_left", ask.site(),
             fmt::format("all {} WAL senders are taken", senders),
             fmt::format("ALTER SYSTEM SET max_wal_senders = {};  -- and restart the server",
@@ -104,7 +116,32 @@ void check_statistics(SiteQuestions& ask) {
           fmt::format("GRANT pg_read_all_stats TO {};", who));
 }
 
-void check_privileges(SiteQuestions& ask) {
+// What the role lacks at one table that is captured.
+void check_table_privileges(SiteQuestions& ask, const std::string& who, const std::string& table,
+                            bool listed, const std::vector<std::string>& row) {
+  const std::string object = ask.site() + ", table " + table;
+  const bool in_schema = row[7] == "t";
+  if (row[2] != "t" || !in_schema)
+    ask.add(FindingLevel::error, "no_select", object,
+            fmt::format("role {} may not read the table", who),
+            (in_schema ? "" : fmt::format("GRANT USAGE ON SCHEMA {} TO {}; ", row[8], who)) +
+                fmt::format("GRANT SELECT ON {} TO {};", table, who));
+  if (row[3] != "t" && listed)
+    ask.add(FindingLevel::error, "not_owner", object,
+            fmt::format("only its owner may publish the table; role {} is not a member of {}{}",
+                        who, row[4], row[5] == "t" ? ", which is a superuser" : ""),
+            row[5] == "t" ? fmt::format("ALTER TABLE {0} OWNER TO {1};  -- or to a role that is no "
+                                        "superuser, and is granted to {1}: membership in {2} "
+                                        "would make it one",
+                                        table, who, row[4])
+                          : fmt::format("GRANT {} TO {};", row[4], who));
+  if (row[6] == "t")
+    ask.add(FindingLevel::error, "row_security", object,
+            fmt::format("row level security applies to role {}: the table cannot be copied", who),
+            fmt::format("ALTER ROLE {} BYPASSRLS;", who));
+}
+
+void check_privileges(SiteQuestions& ask, const Judged& judged) {
   if (ask.yes("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")) return;
   const std::string who = ask.value("SELECT quote_ident(current_user)");
   if (!ask.yes("SELECT rolreplication FROM pg_roles WHERE rolname = current_user"))
@@ -116,68 +153,36 @@ void check_privileges(SiteQuestions& ask) {
             fmt::format("role {} may not make a publication", who),
             fmt::format("GRANT CREATE ON DATABASE {} TO {};",
                         ask.value("SELECT quote_ident(current_database())"), who));
-  const std::string sql = fmt::format(
-      "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) || '.' || "
-      "quote_ident(c.relname), has_table_privilege(c.oid, 'SELECT'), "
-      "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, {}, "
-      "row_security_active(c.oid), has_schema_privilege(n.oid, 'USAGE'), quote_ident(n.nspname) "
-      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-      "JOIN pg_roles o "
-      "ON o.oid = c.relowner WHERE c.relkind IN ('r','p') AND c.relpersistence = 'p' "
-      "AND {} ORDER BY 1",
-      kHasIdentity, kUserSchemas);
-  for (const auto& row : ask.table(sql)) {
-    if (!ask.takes(row[0])) continue;
-    if (stays_out(ask, row[0], row[6] == "t")) continue;
-    if (row[2] != "t" || row[8] != "t")
-      ask.add(FindingLevel::error, "no_select", ask.site() + ", table " + row[1],
-              fmt::format("role {} may not read the table", who),
-              (row[8] == "t" ? "" : fmt::format("GRANT USAGE ON SCHEMA {} TO {}; ", row[9], who)) +
-                  fmt::format("GRANT SELECT ON {} TO {};", row[1], who));
-    if (row[3] != "t")
-      ask.add(FindingLevel::error, "not_owner", ask.site() + ", table " + row[1],
-              fmt::format("only its owner may publish the table; role {} is not a member of {}{}",
-                          who, row[4], row[5] == "t" ? ", which is a superuser" : ""),
-              row[5] == "t"
-                  ? fmt::format("ALTER TABLE {0} OWNER TO {1};  -- or to a role that is no "
-                                "superuser, and is granted to {1}: membership in {2} "
-                                "would make it one",
-                                row[1], who, row[4])
-                  : fmt::format("GRANT {} TO {};", row[4], who));
-    if (row[7] == "t")
-      ask.add(FindingLevel::error, "row_security", ask.site() + ", table " + row[1],
-              fmt::format("row level security applies to role {}: the table cannot be copied", who),
-              fmt::format("ALTER ROLE {} BYPASSRLS;", who));
+  const std::set<TableName> captured = judged.captured();
+  for (const auto& row : ask.table(
+           "SELECT n.nspname, c.relname, has_table_privilege(c.oid, 'SELECT'), "
+           "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, "
+           "row_security_active(c.oid), has_schema_privilege(n.oid, 'USAGE'), "
+           "quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+           "JOIN pg_roles o ON o.oid = c.relowner WHERE c.relkind IN ('r', 'p') ORDER BY 1, 2")) {
+    const TableName table{row[0], row[1]};
+    if (captured.contains(table))
+      check_table_privileges(ask, who, table.quoted(), judged.listed(table), row);
   }
 }
 
-void check_tables(SiteQuestions& ask) {
+void check_tables(SiteQuestions& ask, const Judged& judged) {
+  for (const TableName& table : judged.choice.unlogged)
+    ask.add(FindingLevel::warning, "unlogged", ask.site() + ", table " + table.quoted(),
+            "an unlogged table writes no log: it is not replicated",
+            fmt::format("ALTER TABLE {} SET LOGGED;", table.quoted()));
+  for (const auto& [table, identity] : judged.choice.keyless)
+    ask.add(FindingLevel::warning, "no_replica_identity", ask.site() + ", table " + table.quoted(),
+            fmt::format("{}: the table stays out, since publishing it would make the "
+                        "application's own UPDATE and DELETE fail",
+                        why_unusable(identity)),
+            remedy_of(table, identity));
+  const auto& rules = ask.options().rules;
+  if (rules.empty()) return;
   std::vector<std::string> unmatched;
-  const std::string sql = fmt::format(
-      "SELECT n.nspname || '.' || c.relname, quote_ident(n.nspname) "
-      "|| '.' || quote_ident(c.relname), "
-      "c.relpersistence, {} FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-      "c.relkind IN "
-      "('r','p') AND c.relpersistence <> 't' AND {} ORDER BY 1",
-      kHasIdentity, kUserSchemas);
-  for (const auto& row : ask.table(sql)) {
-    const std::string object = ask.site() + ", table " + row[1];
-    if (!ask.takes(row[0])) {
-      if (ask.rule(row[0]) == nullptr) unmatched.push_back(row[1]);
-      continue;
-    }
-    if (row[2] == "u")
-      ask.add(FindingLevel::warning, "unlogged", object,
-              "an unlogged table writes no log: it is not replicated",
-              fmt::format("ALTER TABLE {} SET LOGGED;", row[1]));
-    if (stays_out(ask, row[0], row[3] == "t"))
-      ask.add(FindingLevel::warning, "no_replica_identity", object,
-              "the table has no primary key: it stays out, since publishing it would make the "
-              "application's own UPDATE fail",
-              fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;  -- or a primary key, by which "
-                          "its changes are applied faster; or `identity: full` in its rule",
-                          row[1]));
-  }
+  for (const CatalogTable& table : judged.tables)
+    if (matching_rule(rules, table.name) == nullptr && rule_of(rules, table.root) == nullptr)
+      unmatched.push_back(table.name.quoted());
   if (unmatched.empty()) return;
   ask.add(FindingLevel::note, "not_matched", ask.site(),
           "no rule of the stream takes these tables: " + listed(unmatched),
@@ -190,8 +195,9 @@ void check_source(SiteQuestions& ask) {
   check_log(ask);
   check_synchronous(ask);
   check_statistics(ask);
-  check_privileges(ask);
-  check_tables(ask);
+  const Judged judged = judge_tables(ask);
+  check_privileges(ask, judged);
+  check_tables(ask, judged);
   check_left_out(ask);
 }
 

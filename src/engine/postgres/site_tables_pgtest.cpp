@@ -137,6 +137,17 @@ TEST_P(SiteTablesOn, DifferencesAreNamedAndTheirRemediesAreEnough) {
   EXPECT_THAT(texts(), ElementsAre(HasSubstr("note column_extra")));
 }
 
+TEST_P(SiteTablesOn, ADefaultThatTheTargetLacksIsANote) {
+  source.run("CREATE TABLE t (id int PRIMARY KEY, a int DEFAULT 7)");
+  target.run("CREATE TABLE t (id int PRIMARY KEY, a int)");
+  const auto found = findings();
+  EXPECT_THAT(texts(),
+              ElementsAre(AllOf(StartsWith("note column_default site orders-eu, table public.t: "),
+                                HasSubstr("column a"))));
+  target.run(found.at(0).remedy);
+  EXPECT_THAT(texts(), IsEmpty());
+}
+
 TEST_P(SiteTablesOn, WhatIsNoTableIsAnErrorAndIsAlsoToldByTheCopy) {
   source.run(
       "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); CREATE EXTENSION "

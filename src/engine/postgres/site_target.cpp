@@ -1,6 +1,8 @@
 // What a target must be and have: privileges and origins now, and what a failover to it would need.
 #include <algorithm>
 
+#include "engine/postgres/quoting.h"
+#include "engine/postgres/sink_session.h"
 #include "engine/postgres/site_question.h"
 
 namespace farshore::postgres {
@@ -18,15 +20,16 @@ void check_origins(SiteQuestions& ask) {
   const std::string name = newer ? "max_active_replication_origins" : "max_replication_slots";
   const std::int64_t most = std::atoll(ask.setting(name).c_str());
   // Every origin that has progress is active; pg_replication_origin_status is for superusers only.
-  const std::int64_t used = ask.number("SELECT count(*) FROM pg_replication_origin");
+  const std::int64_t used =
+      ask.number("SELECT count(*) FROM pg_replication_origin WHERE NOT starts_with(roname, " +
+                 quote_literal(origin_prefix(ask.options().stream)) + ")");
   if (most < 4 || used >= most)
-    ask.add(used >= most ? FindingLevel::error : FindingLevel::warning, "no_origin_left",
-            ask.site(),
-            fmt::format("{} is {} and there are {} replication origins: each stream needs one, "
-                        "and each table that is "
-                        "being copied one more",
-                        name, most, used),
-            fmt::format("ALTER SYSTEM SET {} = {};  -- and restart the server", name, most + 10));
+    ask.add(
+        used >= most ? FindingLevel::error : FindingLevel::warning, "no_origin_left", ask.site(),
+        fmt::format("{} is {} and there are {} replication origins of others: each stream needs "
+                    "one, and each table that is being copied one more",
+                    name, most, used),
+        fmt::format("ALTER SYSTEM SET {} = {};  -- and restart the server", name, most + 10));
 }
 
 void check_privileges(SiteQuestions& ask) {
