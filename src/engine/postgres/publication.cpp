@@ -11,6 +11,7 @@ namespace {
 // A lock that is not free within this time is left for the next refresh.
 constexpr const char* kLockTimeout = "SET lock_timeout = '500ms'";
 constexpr int kRefreshesLocked = 3;  // that are not worth a word
+constexpr int kTablesAtOnce = 100;   // in one ALTER PUBLICATION
 
 // Of the locks on $1 those that ALTER PUBLICATION waits for, or ($2) all, the oldest first.
 constexpr const char* kHolderSql = R"(
@@ -64,8 +65,32 @@ SELECT n.nspname, c.relname, c.relkind, rn.nspname, rc.relname, c.relpersistence
    AND n.nspname !~ '^pg_'
  ORDER BY n.nspname, c.relname)";
 
+// Whether a listed table of $1 may have lost its identity. Only a hint, quick enough to be asked
+// often; the refresh that follows judges. $2: generated columns count.
+constexpr const char* kIdentityLostSql = R"(
+SELECT EXISTS (
+  SELECT FROM pg_publication p
+    JOIN pg_publication_rel r ON r.prpubid = p.oid
+    JOIN pg_class c ON c.oid = r.prrelid
+   WHERE p.pubname = $1
+     AND CASE c.relreplident
+           WHEN 'f' THEN $2::boolean AND EXISTS (
+             SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attgenerated <> '')
+           ELSE NOT EXISTS (
+             SELECT FROM pg_index i
+              WHERE i.indrelid = c.oid
+                AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
+                                        ELSE i.indisreplident END) END))";
+
 TableName name_at(const Rows& rows, int row, int column) {
   return {std::string(rows.text(row, column)), std::string(rows.text(row, column + 1))};
+}
+
+std::string listed(const std::set<TableName>& tables) {
+  std::string out;
+  for (const TableName& table : tables)
+    out += (out.empty() ? "TABLE ONLY " : ", ONLY ") + table.quoted();
+  return out;
 }
 
 std::set<TableName> without(const std::set<TableName>& all, const std::set<TableName>& these) {
@@ -162,25 +187,50 @@ void Publication::note_taken(std::map<TableName, std::string> taken) {
   taken_ = std::move(taken);
 }
 
-// One by one: a statement that locks several tables could be in a deadlock with the application's
-// DDL; and one table that is locked or not ours does not keep the others out.
+Result<bool> Publication::may_have_lost_identity(Connection& connection, Deadline deadline) const {
+  const bool generated = connection.server_version() >= 180000;
+  FARSHORE_TRY_ASSIGN(
+      const Rows rows,
+      connection.query(kIdentityLostSql, {slot_name(options_.stream), generated ? "t" : "f"},
+                       deadline));
+  return rows.text(0, 0) == "t";
+}
+
+// Many at once only when no lock is waited for: who holds some and waits for others could be in a
+// deadlock with the application's DDL. Else one by one, so that one table that is locked or not
+// ours does not keep the others out.
 Result<void> Publication::alter(Connection& connection, const char* verb,
                                 const std::set<TableName>& tables, Deadline deadline) {
-  for (const TableName& table : tables) {
-    const std::string statement =
-        fmt::format("ALTER PUBLICATION {} {} TABLE ONLY {}", name_, verb, table.quoted());
-    auto done = connection.query(statement, deadline);
+  const std::string start = fmt::format("ALTER PUBLICATION {} {} ", name_, verb);
+  for (auto from = tables.begin(); from != tables.end();) {
+    auto to = from;
+    for (int count = 0; count < kTablesAtOnce && to != tables.end(); ++count) ++to;
+    const std::set<TableName> some(std::exchange(from, to), to);
+    auto done = connection.query(
+        fmt::format("BEGIN; LOCK {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT; {}{}; COMMIT",
+                    listed(some), start, listed(some)),
+        deadline);
     if (done.ok()) continue;
     if (!connection.usable() || connection.server_error().sqlstate.empty())
       return std::move(done).error();
-    if (done.error().kind == ErrorKind::not_found) continue;  // dropped meanwhile
-    if (done.error().kind == ErrorKind::timeout) {
-      FARSHORE_TRY(tell_locked(connection, table, statement, deadline));
-      continue;
-    }
-    tell_kept_out(table, Severity::warning, "source.table_refused",
-                  fmt::format("{}; as its owner: {};", done.error().what, statement));
+    FARSHORE_TRY(connection.query("ROLLBACK", deadline));
+    for (const TableName& table : some) FARSHORE_TRY(alter_one(connection, start, table, deadline));
   }
+  return {};
+}
+
+Result<void> Publication::alter_one(Connection& connection, const std::string& start,
+                                    const TableName& table, Deadline deadline) {
+  const std::string statement = start + listed({table});
+  auto done = connection.query(statement, deadline);
+  if (done.ok()) return {};
+  if (!connection.usable() || connection.server_error().sqlstate.empty())
+    return std::move(done).error();
+  if (done.error().kind == ErrorKind::not_found) return {};  // dropped meanwhile
+  if (done.error().kind == ErrorKind::timeout)
+    return tell_locked(connection, table, statement, deadline);
+  tell_kept_out(table, Severity::warning, "source.table_refused",
+                fmt::format("{}; as its owner: {};", done.error().what, statement));
   return {};
 }
 

@@ -1,9 +1,13 @@
 // Publication: the tables of one stream, listed one by one in a publication of its own
 // (design 4.8). Used by one thread over one connection at a time.
 //
-// No statement of the application waits for us: every lock is asked for with a short lock_timeout,
-// and REPLICA IDENTITY FULL is set only when its lock is free at once. What did not succeed is
-// tried again at the next refresh; a table that waits for several of them is told.
+// The application waits for us at most half a second (lock_timeout), and only with DDL; no lock is
+// waited for while others are held, so that it loses no deadlock against us; REPLICA IDENTITY FULL
+// is set only when its lock is free at once. What did not succeed is tried again at the next
+// refresh; a table that waits for several of them is told.
+//
+// What the server refuses because a table is published we cannot prevent: SET UNLOGGED; and UPDATE
+// and DELETE from the loss of its identity until the refresh that follows.
 #pragma once
 
 #include <map>
@@ -25,6 +29,9 @@ class Publication {
   // Differences to the refresh before are events: source.table_published, source.table_unpublished,
   // source.table_keyless, source.table_unlogged, source.table_refused, source.table_locked.
   Result<void> refresh(Connection& connection, Deadline deadline);
+  // Whether it is time for a refresh: until then the application's UPDATE and DELETE of such a
+  // table fail. One quick catalog read.
+  Result<bool> may_have_lost_identity(Connection& connection, Deadline deadline) const;
   // How often tables, or partitions below a listed one, were found that it did not take before
   // under that name.
   std::uint64_t joined() const { return joined_; }
@@ -34,6 +41,8 @@ class Publication {
   Result<void> create(Connection& connection, Deadline deadline);
   Result<void> alter(Connection& connection, const char* verb, const std::set<TableName>& tables,
                      Deadline deadline);
+  Result<void> alter_one(Connection& connection, const std::string& start, const TableName& table,
+                         Deadline deadline);
   Result<void> set_full(Connection& connection, TableChoice& choice, Deadline deadline);
   void tell_choice(const TableChoice& choice, const std::set<TableName>& before);
   void note_taken(std::map<TableName, std::string> taken);

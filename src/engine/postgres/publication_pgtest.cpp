@@ -115,9 +115,22 @@ TEST_P(PublicationOnServer, AGeneratedColumnThatIsAddedLaterTakesAFullTableOut) 
   EXPECT_TRUE(becomes_published(stream, "public.t"));
 }
 
-// Held locks are those of one table: an application that locks two in the other order waits for
-// none that waits for it.
-TEST_P(PublicationOnServer, OneTableIsLockedAtATime) {
+// Long before the next refresh.
+TEST_P(PublicationOnServer, ALostIdentityIsSeenAtTheNextLookAtTheServer) {
+  database_.run(
+      "CREATE TABLE t (id int CONSTRAINT k PRIMARY KEY); CREATE TABLE whole (id int);"
+      "ALTER TABLE whole REPLICA IDENTITY FULL");
+  TestStream stream(database_);
+  stream.options.refresh_every = 1h;
+  stream.start();
+  EXPECT_THAT(published(stream), ElementsAre("public.t", "public.whole"));
+  database_.run("ALTER TABLE t DROP CONSTRAINT k; ALTER TABLE whole REPLICA IDENTITY NOTHING");
+  EXPECT_TRUE(becomes_published(stream, "public.t", false));
+  EXPECT_TRUE(becomes_published(stream, "public.whole", false));
+  database_.run("INSERT INTO t VALUES (1); UPDATE t SET id = 2");
+}
+
+TEST_P(PublicationOnServer, AnApplicationThatLocksTablesInAnotherOrderLosesNoDeadlock) {
   database_.run("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)");
   TestSession application(database_.conninfo());
   application.run("SET deadlock_timeout = '20ms'; BEGIN; LOCK TABLE b");

@@ -311,7 +311,10 @@ Result<void> PostgresSource::upkeep_once(std::unique_ptr<Connection>& sql, Captu
                                               world_.after(options_.connect_wait), &upkeep_waker_));
   }
   FARSHORE_TRY_ASSIGN(const bool ours, look(*sql, session));
-  if (!ours || world_.now() < refresh_at) return {};
+  if (!ours) return {};
+  FARSHORE_TRY_ASSIGN(const bool lost,
+                      publication_.may_have_lost_identity(*sql, world_.after(kUpkeepWait)));
+  if (!lost && world_.now() < refresh_at) return {};
   FARSHORE_TRY(publication_.refresh(*sql, world_.after(kUpkeepWait)));
   refresh_at = world_.now() + options_.refresh_every;
   return {};
