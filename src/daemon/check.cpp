@@ -88,7 +88,7 @@ void Check::check_site(const config::StreamConfig& stream, const std::string& si
     return add(stream.name, {{.code = "site",
                               .object = "site " + site_name,
                               .message = made.error().what,
-                              .remedy = ""}});
+                              .remedy = fmt::format("correct `sites.{}.engine`", site_name)}});
   std::stop_callback interrupt(stop_, [&] { (*made)->interrupt(); });
   auto findings = (*made)->check(role);
   for (const Finding& finding : findings)
