@@ -448,6 +448,25 @@ Result<std::string> Agent::grants(const std::string& site, api::GrantRole role) 
   return daemon::grants(world_, config_, site, role, checks_stop_.get_token());
 }
 
+// The near end of one target is made and forgotten with the file.
+Result<void> Agent::explain_at_source(const api::StreamAction& action) const {
+  for (const auto& entry : sources_) {
+    if (entry->config->name != action.stream) continue;
+    for (const config::TargetConfig& target : entry->config->to)
+      if (target.site == action.to)
+        return permanent(ErrorKind::conflict,
+                         "'{}' is a target of stream '{}': take '{}' out of `to` in {} of every "
+                         "region and start this agent anew, which then keeps nothing for it; its "
+                         "own region's end goes with the same command there",
+                         action.to, action.stream, action.to, config_.file);
+    return permanent(ErrorKind::not_found,
+                     "'{}' is no target of stream '{}' in {}: nothing is kept for it here; its own "
+                     "region's end, if there is one, goes with the same command there",
+                     action.to, action.stream, config_.file);
+  }
+  return {};
+}
+
 // Forgets the stream at this end: stops it, drops what it holds in the database, and its folder.
 Result<void> Agent::remove(const api::StreamAction& action) {
   bool found = false;
@@ -472,6 +491,7 @@ Result<void> Agent::remove(const api::StreamAction& action) {
     if (!id.is_nil()) FARSHORE_TRY(forget_source(world_, config_, *entry->config, id));
     FARSHORE_TRY(remove_folder(folder_of(region_, *entry->config, "")));
   }
+  if (!found && !action.to.empty()) FARSHORE_TRY(explain_at_source(action));
   if (!found)
     return permanent(ErrorKind::not_found, "this region holds no end of stream '{}'{}",
                      action.stream, action.to.empty() ? "" : " for target '" + action.to + "'");

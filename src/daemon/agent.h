@@ -93,6 +93,7 @@ class Agent final : public api::Agent {
   Result<void> act_on_target(TargetEntry& entry, const api::StreamAction& action);
   void answer_check(const std::string& stream, const std::string& site,
                     std::unique_ptr<link::Channel> channel);
+  Result<void> explain_at_source(const api::StreamAction& action) const;
   Result<void> remove(const api::StreamAction& action);
   Result<void> remove_folder(const std::string& folder);
 

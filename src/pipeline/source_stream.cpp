@@ -238,10 +238,8 @@ std::shared_ptr<SourceStream::Running> SourceStream::start(
                 for (auto& leg : *legs) leg->want_copy();
               },
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
+  keep_for_targets(*running->journal);
   for (const Target& target : options_.targets) {
-    // A target keeps what it has not got: known before the first trim.
-    if (!running->journal->consumer(target.site))
-      (void)running->journal->set_consumer(target.site, {.required = target.required});
     running->legs.push_back(std::make_unique<Leg>(world_, target, events_, options_.name));
     make_loops(*running, *running->legs.back(), file);
   }
@@ -257,6 +255,26 @@ std::shared_ptr<SourceStream::Running> SourceStream::start(
       os::Thread("acknowledge", [capture](std::stop_token s) { capture->run_acknowledge(s); });
   for (auto& leg : running->legs) start_leg(*running, *leg);
   return running;
+}
+
+// The journal keeps what the targets of the definition have not got, as the definition says now,
+// and for nobody else: one that was taken out of it never comes back for its part.
+void SourceStream::keep_for_targets(journal::Journal& journal) {
+  for (const Target& target : options_.targets) {
+    journal::ConsumerPlaces places =
+        journal.consumer(target.site).value_or(journal::ConsumerPlaces{});
+    places.required = target.required;
+    if (!journal.overtaken(target.site)) (void)journal.set_consumer(target.site, places);
+  }
+  for (const auto& [name, places] : journal.consumers()) {
+    const auto is_it = [&name = name](const Target& target) { return target.site == name; };
+    if (std::any_of(options_.targets.begin(), options_.targets.end(), is_it)) continue;
+    if (!journal.remove_consumer(name).ok()) continue;
+    board_.report(Severity::warning, "stream.target_forgotten",
+                  fmt::format("'{}' is no target of the stream any more: what it had not got from "
+                              "sequence {} on is no longer kept for it",
+                              name, places.restart));
+  }
 }
 
 void SourceStream::make_loops(Running& running, Leg& leg, const StreamFile& file) {

@@ -94,6 +94,7 @@ class SourceStream {
   Result<void> prepare_journal(journal::Journal& journal, const std::vector<Held>& held);
   std::shared_ptr<Running> start(std::unique_ptr<journal::Journal> journal, SourceParts parts,
                                  const StreamFile& file);
+  void keep_for_targets(journal::Journal& journal);
   void make_loops(Running& running, Leg& leg, const StreamFile& file);
   void start_leg(Running& running, Leg& leg);
   void copy_loop(Leg& leg, Running& running, std::stop_token stop);

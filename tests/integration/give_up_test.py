@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The near journal is full for long: the slot is given up before the source's disk fills, or a
-target that is not required is overtaken. A resnapshot puts either right."""
+target that is not required is overtaken. A resnapshot puts either right. A target that is no
+longer in the file, or no longer required, holds nobody up."""
 
 import preamble
 from lab import workload
@@ -120,6 +121,58 @@ class GiveUpTest(FullTest):
         self.write_bulk(deployment.source, 1)
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
+        self.expect_quiet_logs(deployment)
+
+    def start_two(self):
+        self.expected_in_log += (r" config\.warning ", r" stream\.(target_forgotten|removed) ")
+        deployment = self.start(
+            targets=2, journal={"max": "16MiB", "segment": "1MiB", "keep": "0s"}
+        )
+        for region in deployment.regions[1:]:
+            self.wait_applied(deployment, target=region.postgres)
+        return deployment
+
+    def start_anew(self, deployment, targets, **journal):
+        """Both agents that are left, with other targets in the file."""
+        stream = deployment.streams["app"]
+        stream["to"] = targets
+        stream["journal"].update(journal)
+        deployment.write_config()
+        for region in deployment.regions[1], deployment.regions[0]:
+            deployment.agents[region.name].stop()
+            deployment.agents[region.name].start()
+        deployment.wait_for_state("streaming", 60, target_index=1)
+
+    def test_a_target_that_was_taken_out_of_the_file_holds_nothing(self):
+        deployment = self.start_two()
+        near, healthy, gone = deployment.regions
+        words = ("stream", "remove", "app", "--to", "app-r3", "--yes")
+        refused = deployment.run_farshore(*words, region=near)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("take 'app-r3' out of `to`", refused.stderr)
+        deployment.farshore(*words, region=gone)
+        deployment.agents["r3"].stop()
+        self.start_anew(deployment, ["app-r2"])
+        self.write_bulk(deployment.source, 40)
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, healthy.postgres)
+        self.assertIn("stream.target_forgotten", deployment.farshore("events"))
+        deployment.wait_for_capture("streaming", 1)
+        refused = deployment.run_farshore(*words, region=near)
+        self.assertIn("nothing is kept for it", refused.stderr)
+        self.expect_quiet_logs(deployment)
+
+    def test_a_target_that_is_no_longer_required_is_overtaken_though_it_never_came_back(self):
+        self.expected_in_log += (r" journal\.consumer_overtaken ",)
+        deployment = self.start_two()
+        deployment.agents["r3"].kill()
+        targets = ["app-r2", {"site": "app-r3", "required": False}]
+        self.start_anew(deployment, targets, when_full="drop")
+        self.write_bulk(deployment.source, 40)
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, deployment.regions[1].postgres)
+        self.assertIn("journal.consumer_overtaken", deployment.farshore("events"))
+        deployment.wait_for_capture("streaming", 1)
         self.expect_quiet_logs(deployment)
 
 
