@@ -54,6 +54,7 @@ void announce_cut(Log& log, const EpochHistory& history, Sequence cut, const Edg
     places.applied = std::min(places.applied, cut.previous());
     places.restart = std::min(places.restart, cut);
   }
+  log.streamed_open.clear();
   log.flushed_segment = nullptr;
   log.wake_all();
 }

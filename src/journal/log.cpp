@@ -159,7 +159,7 @@ Result<IndexEntry> Log::index_entry(const SegmentPtr& segment, Sequence sequence
 }
 
 Sequence Log::kept_for(Sequence restart) const {
-  const SegmentPtr segment = segment_of(restart);
+  const SegmentPtr segment = options.keep_preambles ? segment_of(restart) : nullptr;
   if (segment == nullptr) return restart;
   Sequence run = segment->indexed ? segment->index.preamble_at_or_before(restart) : Sequence{};
   if (run.value() == 0) run = segment->header.preamble_before;
@@ -170,7 +170,7 @@ Result<Sequence> Log::preamble_before(Sequence restart) {
   SegmentPtr segment;
   {
     const os::Lock lock(mutex);
-    segment = segment_of(restart);
+    segment = options.keep_preambles ? segment_of(restart) : nullptr;
   }
   if (segment == nullptr) return restart;
   FARSHORE_TRY(load_index(segment));

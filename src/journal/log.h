@@ -13,6 +13,7 @@
 #include "journal/consumers.h"
 #include "journal/epoch_history.h"
 #include "journal/segment_scan.h"
+#include "journal/streamed_open.h"
 #include "os/mutex.h"
 #include "os/world.h"
 
@@ -96,6 +97,7 @@ struct Log {
   std::deque<SegmentPtr> segments;  // oldest first
   LogEnd written, durable;
   PreambleRun preamble;        // at `written`
+  StreamedOpen streamed_open;  // at `written`
   std::vector<Sequence> cuts;  // where tails were set aside since open
   std::deque<Pending> pending;
   std::uint64_t pending_bytes = 0;
@@ -126,7 +128,8 @@ struct Log {
   }
   Sequence next_sequence() const { return written.place.sequence.next(); }
   // Where retention must keep from for a consumer that restarts there: the newest run of preambles
-  // at or before it, as far as the loaded indexes know; never behind that.
+  // at or before it, as far as the loaded indexes know; never behind that. Where preambles are not
+  // kept: its restart place.
   Sequence kept_for(Sequence restart) const;
   SegmentPtr segment_of(
       Sequence sequence) const;  // nullptr: before the first; behind the end: the newest
@@ -149,7 +152,7 @@ struct Log {
   // Where the record of `sequence` may be searched from. Loads the segment's index, or makes it
   // anew.
   Result<IndexEntry> index_entry(const SegmentPtr& segment, Sequence sequence);
-  // The newest run of preambles at or before `restart`; `restart` itself when there is none.
+  // kept_for() when all of the index that it needs is loaded.
   Result<Sequence> preamble_before(Sequence restart);
   Result<void> load_index(const SegmentPtr& segment);
 };

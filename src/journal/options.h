@@ -20,6 +20,9 @@ struct Options {
       256_MiB;          // of the file system; below it the journal counts as full
   Duration keep = 24h;  // also after all consumers have passed
   WhenFull when_full = WhenFull::hold;
+  // The preamble before each consumer's restart place is kept too. Not where consumers only ship
+  // records on: what reads behind them has its own.
+  bool keep_preambles = true;
   Duration scrub_interval = 24h;  // every record is read and checked once in this time, paced
   std::uint64_t preamble_every_bytes =
       64_MiB;  // capture writes one at least this often (read by pipeline)

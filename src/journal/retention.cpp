@@ -88,8 +88,8 @@ RetentionDecision decide_retention(const RetentionFacts& facts, const Options& o
     const ConsumerFacts* holder = slowest(consumers);
     decision.full = pressure.limit;
     if (holder != nullptr && decision.remove < removable)
-      decision.full += fmt::format(", and consumer '{}' still needs what begins at sequence {}",
-                                   holder->name, holder->keep_from);
+      decision.full += fmt::format(", and consumer '{}' still needs what begins at sequence {}{}",
+                                   holder->name, holder->keep_from, holder->since);
   }
   return decision;
 }

@@ -26,8 +26,9 @@ struct SegmentFacts {
 
 struct ConsumerFacts {
   std::string name;
-  Sequence keep_from;  // the preamble before its restart place
+  Sequence keep_from;  // its restart place, or the preamble before that
   bool required = false;
+  std::string since{};  // not empty: what began at keep_from, for the message
 };
 
 struct RetentionFacts {

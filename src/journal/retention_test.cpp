@@ -197,6 +197,37 @@ TEST_F(JournalRetention, KeepsThePreambleBeforeTheRestartPlace) {
   EXPECT_LE(first(), Sequence(2102));
 }
 
+TEST_F(JournalRetention, KeepsNoPreambleForConsumersThatOnlyShip) {
+  options.keep_preambles = false;
+  options.bytes_max = 256_KiB;
+  open();
+  commit(record_of(RecordKind::preamble));
+  ASSERT_TRUE(journal->set_consumer("eu", {.required = true}).ok());
+  Record part = data_record(7, Bytes(1000, 'x'), true, false);
+  part.flags.streamed = true;
+  for (int i = 0; i < 1000; ++i, part.flags.first = false) {  // one open transaction, without end
+    const Place place = commit(part);
+    ASSERT_TRUE(journal->set_consumer("eu", at(place.sequence.value(), true)).ok());
+  }
+  EXPECT_GT(first(), Sequence(500));
+  EXPECT_EQ(*journal->first_preamble(), std::nullopt);
+}
+
+TEST_F(JournalRetention, NamesTheOpenTransactionThatFillsIt) {
+  options.bytes_max = 256_KiB;
+  open();
+  commit(record_of(RecordKind::preamble));
+  ASSERT_TRUE(journal->set_consumer("apply", at(1)).ok());
+  Record part = data_record(7, Bytes(1000, 'x'), true, false);
+  part.flags.streamed = true;
+  Result<Place> place = Place{};
+  for (; place.ok(); part.flags.first = false)
+    place = journal->append(std::span(&part, 1), world.after(500ms));
+  EXPECT_NE(place.error().what.find("'apply' still needs what begins at sequence 1: transaction 7"),
+            std::string::npos)
+      << place.error().what;
+}
+
 TEST_F(JournalRetention, KeepsByTheTimeOfAppending) {
   options.keep = 24h;
   open();

@@ -54,6 +54,16 @@ Result<void> save_consumers_now(Log& log) {
   return {};
 }
 
+// What a consumer that is kept for from there waits for besides its own work: it cannot have done
+// a transaction that has not ended.
+std::string open_since(Log& log, Sequence keep_from) {
+  const os::Lock lock(log.mutex);
+  const auto open = log.streamed_open.oldest();
+  if (!log.options.keep_preambles || !open || log.kept_for(open->first) != keep_from) return "";
+  return fmt::format(": transaction {} of the source began there, has written {} and is still open",
+                     open->xid, format_bytes(open->bytes));
+}
+
 // Marks the consumers and makes the marks durable before anything that they need goes.
 Result<void> overtake(Log& log, const std::vector<std::string>& names, Sequence first_kept) {
   for (const std::string& name : names) {
@@ -165,7 +175,7 @@ Result<void> trim_log(Log& log) {
   std::vector<ConsumerFacts> consumers;
   for (const auto& [name, places] : gathered.consumers) {
     FARSHORE_TRY_ASSIGN(const Sequence keep_from, log.preamble_before(places.restart));
-    consumers.push_back({name, keep_from, places.required});
+    consumers.push_back({name, keep_from, places.required, open_since(log, keep_from)});
   }
   gathered.facts.segments = gathered.segments;
   gathered.facts.consumers = consumers;

@@ -47,8 +47,7 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
   while (!stop.stop_requested()) {
     FARSHORE_TRY_ASSIGN(std::vector<Record> records, source_.next(world_.after(kSourceWait)));
     if (!records.empty()) FARSHORE_TRY(write(std::move(records), stop));
-    if (bytes_since_preamble_ >= options_.preamble_every_bytes && stats().open_transactions == 0)
-      FARSHORE_TRY(write_preamble(stop));
+    if (preamble_is_due()) FARSHORE_TRY(write_preamble(stop));
     (void)note_progress();
   }
   return {};
@@ -155,7 +154,13 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
   }
 }
 
+bool CaptureLoop::preamble_is_due() const {
+  const bool due = preamble_wanted_ || bytes_since_preamble_ >= options_.preamble_every_bytes;
+  return due && stats().open_transactions == 0;
+}
+
 Result<void> CaptureLoop::write_preamble(std::stop_token stop) {
+  preamble_wanted_ = false;
   std::vector<Record> records;
   for (Bytes& part : source_.preamble())
     records.push_back({.kind = RecordKind::preamble, .payload = std::move(part)});

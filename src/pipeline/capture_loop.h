@@ -4,6 +4,7 @@
 // ms) of its token.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <stop_token>
@@ -59,6 +60,8 @@ class CaptureLoop {
   // source still holds. wait_started() then waits for that session.
   void accept_gap();
   void poke() { stopper_.poke(); }
+  // At the next moment in which no streamed transaction is open.
+  void want_preamble() { preamble_wanted_ = true; }
   // A capture session has been opened since this object lives: slot and publication exist.
   bool wait_started(Deadline deadline);
 
@@ -78,6 +81,7 @@ class CaptureLoop {
   Result<void> check_identity(const SourceIdentity& identity);
   Result<void> keep_identity(const SourceIdentity& identity);
   Result<void> write(std::vector<Record> records, std::stop_token stop);
+  bool preamble_is_due() const;
   Result<void> write_preamble(std::stop_token stop);
   SourceProgress note_progress();
   void follow_durable(std::stop_token stop);
@@ -99,6 +103,7 @@ class CaptureLoop {
   // owned by run()
   std::uint32_t session_ = 0;
   std::uint64_t bytes_since_preamble_ = 0;
+  std::atomic<bool> preamble_wanted_ = false;
 
   mutable os::Mutex mutex_;
   os::CondVar started_changed_;

@@ -18,8 +18,8 @@ Result<Sequence> newcomers_place(journal::Journal& near) {
   FARSHORE_TRY_ASSIGN(const std::optional<Sequence> preamble, near.first_preamble());
   if (preamble) return *preamble;
   return transient(ErrorKind::unavailable,
-                   "the near journal was trimmed and holds no preamble yet, where a target that "
-                   "joins could begin");
+                   "the near journal was trimmed and holds no preamble, where a target that joins "
+                   "could begin: one comes once no large transaction of the source is open");
 }
 
 }  // namespace

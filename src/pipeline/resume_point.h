@@ -8,7 +8,7 @@
 namespace farshore::pipeline {
 
 // conflict: the journals share no common end (named); overtaken: the near journal no longer holds
-// what the far one lacks.
+// what the far one lacks; unavailable: a newcomer has to wait for the next preamble.
 Result<Begin> resume_point(journal::Journal& near, const Welcome& far);
 
 // The epoch that `sequence` has under this history.

@@ -69,8 +69,15 @@ Result<void> ShipLoop::session(std::stop_token stop) {
                       dial_(name, link::Class::stream, world_.after(kAnswerWait)));
   std::stop_callback close(stop, [&] { channel->close(); });
   FARSHORE_TRY_ASSIGN(const Welcome welcome, greet(*channel));
+  const Sequence held = journal_.status().durable.sequence;
   const Result<Begin> begin = resume_point(journal_, welcome);
   const bool overtaken = !begin.ok() && begin.error().kind == ErrorKind::overtaken;
+  if (!begin.ok() && begin.error().kind == ErrorKind::unavailable) {
+    // Nothing of what is here: it must not fill the journal that the preamble comes to.
+    FARSHORE_TRY(journal_.set_consumer(options_.site,
+                                       {.restart = held.next(), .required = options_.required}));
+    callbacks_.preamble_wanted();
+  }
   if (!begin.ok() && !overtaken) return begin.error();
   {
     os::Lock lock(mutex_);

@@ -50,6 +50,8 @@ class ShipLoop {
     std::function<bool()> commits_wait;  // for this stream's acknowledgements
     // The target may lack tables: it has welcomed us, or an operator said so at its side.
     std::function<void()> copy_wanted;
+    // The target joins, and the journal holds no preamble where it could begin.
+    std::function<void()> preamble_wanted;
     std::function<void(Error)> journal_failed;
   };
 

@@ -13,8 +13,8 @@ constexpr Duration kAskEvery = 500ms;
 constexpr Duration kPatience = 10s;      // for a region that has not been reached yet
 constexpr Duration kReconnectWait = 5s;  // of a leg that had failed, before it hears a verb
 constexpr Duration kVerbWait = 60s;
-// Retention keeps the preamble before the oldest place that is needed: one in each segment lets it
-// work by segments.
+// A far journal keeps the preamble before the oldest place that is needed: one in each segment lets
+// it work by segments.
 std::uint64_t preamble_every(const journal::Options& options) {
   return std::min(options.preamble_every_bytes, options.segment_bytes);
 }
@@ -99,8 +99,10 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
   EventSink events = [this](const Event& event) {
     board_.report(event.severity, event.name, event.message);
   };
+  journal::Options journal_options = options_.journal;
+  journal_options.keep_preambles = false;  // its consumers only ship
   FARSHORE_TRY_ASSIGN(auto journal, journal::Journal::open(world_, options_.folder + "/journal",
-                                                           options_.journal, events));
+                                                           journal_options, events));
   if (os::read_file(world_.files(), options_.folder + kRebuilding).ok())
     FARSHORE_TRY(journal->clear());  // a crash came between
   std::vector<Held> held;
@@ -292,6 +294,7 @@ void SourceStream::make_loops(Running& running, Leg& leg, const StreamFile& file
                              Sequence durable) { far_durable(running, leg, commit, durable); },
           .commits_wait = [&running] { return running.capture->commits_wait(); },
           .copy_wanted = [&leg] { leg.want_copy(); },
+          .preamble_wanted = [&running] { running.capture->want_preamble(); },
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
   leg.copy =
       std::make_unique<CopySender>(world_, leg.target.dial, *running.parts.snapshot, leg.board,

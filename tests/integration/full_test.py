@@ -79,6 +79,27 @@ class HoldTest(FullTest):
         self.expect_equal(deployment.source, deployment.target)
         self.expect_quiet_logs(deployment)
 
+    def test_one_transaction_larger_than_the_near_journal_passes_through(self):
+        small = {"max": "16MiB", "segment": "1MiB", "keep": "0s"}
+        deployment = self.start(
+            settings={"logical_decoding_work_mem": "64kB"},
+            stream_in={"r2": {"journal": {**small, "max": "1GiB"}}},
+            journal=small,
+        )
+        source, target = deployment.source, deployment.target
+        self.wait_applied(deployment)
+        source.sql(
+            "INSERT INTO public.bulk SELECT i, repeat(md5(i::text), 30) "
+            "FROM generate_series(1, 40000) i"
+        )
+        self.wait_applied(deployment)
+        self.written = 100_000
+        self.write_bulk(source, 24)
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.assertLess(deployment.source_view()["journal"]["bytes"], 17 << 20)
+        self.expect_quiet_logs(deployment)
+
 
 if __name__ == "__main__":
     preamble.main()

@@ -22,6 +22,7 @@ SCRUBBED = (
     (re.compile(r"farshore_[0-9a-f]{32}"), "<slot>"),
     (re.compile(r"\b[0-9A-F]+/[0-9A-F]{2,}\b"), "<lsn>"),
     (re.compile(r"\b1:\d+\b"), "<place>"),
+    (re.compile(r"\bsequence \d+"), "sequence <n>"),
     (re.compile(r"\b(pid|transaction|user|127\.0\.0\.1:) ?\d+"), r"\1 <id>"),
     (re.compile(r"\b\d{1,3}(?:\.\d+)?[kM]?(?= (?:transactions|rows)/s)"), "#"),
     (re.compile(rf"[+±-]*\b(?:{FIGURE}{UNIT})+(?!\w)"), "#"),

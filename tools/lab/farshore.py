@@ -81,7 +81,8 @@ class Agent:
 class Deployment:
     """Two or more regions, a WAN between each two, an agent in each, one set of streams.
 
-    The first region holds the source. `stream` may hold any key of a stream of farshore.yaml.
+    The first region holds the source. `stream` may hold any key of a stream of farshore.yaml;
+    `stream_in` those that one region has in its own file, by its name.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Deployment:
         streams=None,
         user="postgres",
         environment=None,
+        stream_in=None,
     ):
         self.program = pathlib.Path(program).resolve()
         self.folder = pathlib.Path(folder)
@@ -109,6 +111,7 @@ class Deployment:
         to = [region.site for region in self.regions[1:]]
         plain = {"from": self.regions[0].site, "to": to, "tables": [{"match": "*.*"}]}
         self.streams = streams or {"app": {**plain, **(stream or {})}}
+        self.stream_in = stream_in or {}
         self.agents = {}
         self.small_disks = {}  # region -> bytes of the file system that holds its data folder
         self.prepared = False
@@ -153,14 +156,14 @@ class Deployment:
         lines.append("streams:")
         for name, keys in self.streams.items():
             lines.append(f"  {name}:")
-            for key, value in keys.items():
+            own = {**keys, **self.stream_in.get(of.name, {})}
+            for key, value in own.items():
                 lines.append(f"    {key}: {json.dumps(value, ensure_ascii=False)}")
         return "\n".join(lines) + "\n"
 
     def config_path(self, region):
-        return self.folder / (
-            "farshore.yaml" if len(self.regions) == 2 else f"farshore-{region.name}.yaml"
-        )
+        same = len(self.regions) == 2 and not self.stream_in
+        return self.folder / ("farshore.yaml" if same else f"farshore-{region.name}.yaml")
 
     def write_config(self):
         for region in self.regions:

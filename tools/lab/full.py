@@ -18,14 +18,15 @@ class FullTest(LabTest):
         r" source\.released_",
     )
 
-    def start(self, targets=1, small_disk=None, **stream):
-        source = self.postgres("source", wal_sender_timeout=f"{SENDER_TIMEOUT_SECONDS}s")
+    def start(self, targets=1, small_disk=None, settings=None, stream_in=None, **stream):
+        timeout = f"{SENDER_TIMEOUT_SECONDS}s"
+        source = self.postgres("source", wal_sender_timeout=timeout, **(settings or {}))
         workload.make_tables(source)
         source.sql("CREATE TABLE public.bulk (id bigint PRIMARY KEY, body text)")
         self.make_marks(source)
         self.written = 0
         others = [self.postgres(f"target{number}") for number in range(targets)]
-        deployment = self.deploy(source, *others, start=False, stream=stream)
+        deployment = self.deploy(source, *others, start=False, stream=stream, stream_in=stream_in)
         if small_disk:
             deployment.small_disks["r1"] = small_disk
         return deployment.start()
