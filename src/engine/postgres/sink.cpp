@@ -45,6 +45,8 @@ Result<Sequence> PostgresSink::open(const Uuid& stream, Epoch epoch) {
                         "session_replication_role TO this role (PostgreSQL 15 and later)"});
   relations_.forget_all();
   FARSHORE_TRY(gates_.load(session_->pipeline(), stream_, options_));
+  // The one before us may have committed it without a flush and been killed.
+  FARSHORE_TRY(session_->make_durable());
   through_ = written_ = durable_ = recorded_ = pending_through_ = session_->progress_at_open();
   asked_durable_at_ = world_.now();
   return through_;

@@ -65,6 +65,28 @@ TEST_P(SinkExact, EachTransactionOnceWhenTheSessionIsKilledAgainAndAgain) {
   EXPECT_GT(kills, 3);
 }
 
+// An agent that was killed left commits that the server has not flushed: a crash of the server
+// would take back what the sink that comes next has called durable.
+TEST_P(SinkExact, WhatItFindsAtOpenIsDurableBeforeItIsBelieved) {
+  const auto flush_late = [&](const std::string& how) {
+    auto connection = pair.connect_target();
+    pair.run(*connection, "ALTER SYSTEM " + how);
+    pair.run(*connection, "SELECT pg_reload_conf()");
+  };
+  flush_late("SET wal_writer_delay = '10s'");
+  many_transactions(3);
+  auto sink = pair.sink({.durable_every = 1h});
+  const auto applied = pair.apply_with(*sink);
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  ASSERT_LT(applied->durable, applied->through);
+  const std::string end = pair.target_text("SELECT pg_current_wal_insert_lsn()");
+  sink.reset();
+  auto next = pair.sink();
+  ASSERT_TRUE(next->open(pair.stream, pair.log.epoch).ok());
+  EXPECT_EQ(pair.target_text("SELECT pg_current_wal_flush_lsn() >= '" + end + "'"), "t");
+  flush_late("RESET wal_writer_delay");
+}
+
 // From 16 on PostgreSQL moves an origin when a transaction ends after xact_setup without a commit.
 TEST_P(SinkExact, AnAbortedTransactionThatNamedItsPlaceMovesNothing) {
   many_transactions(3);
