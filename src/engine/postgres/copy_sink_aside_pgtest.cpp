@@ -69,6 +69,33 @@ TEST_P(TablesSetAside, ChangesOfATableSetAsideAreNotAppliedAgainAfterTheJoin) {
   pair.expect_same_tables();
 }
 
+// An agent that was killed left commits that the server has not flushed: a crash of the server
+// would take back what the sink that comes next has called durable.
+TEST_P(TablesSetAside, WhatTheSinkFindsAtOpenIsDurableBeforeItIsBelieved) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied();
+  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "").ok());
+  aside = Epoch(1);
+  copy_all();
+  pair.on_source("INSERT INTO t VALUES (1)");
+  pair.captured_and_applied();
+  pair.on_target("ALTER SYSTEM SET wal_writer_delay = '10s'");
+  pair.on_target("SELECT pg_reload_conf()");
+  auto sink = pair.sink({.aside = true, .durable_every = 1h});
+  const auto applied = pair.apply_with(*sink);
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  ASSERT_LT(applied->durable, applied->through);
+  const std::string end = pair.target_text("SELECT pg_current_wal_insert_lsn()");
+  sink.reset();
+  auto next = pair.sink({.aside = true});
+  ASSERT_TRUE(next->open(pair.stream, pair.log.epoch).ok());
+  EXPECT_EQ(pair.target_text("SELECT pg_current_wal_flush_lsn() >= '" + end + "'"), "t");
+  pair.on_target("ALTER SYSTEM RESET wal_writer_delay");
+  pair.on_target("SELECT pg_reload_conf()");
+}
+
 TEST_P(TablesSetAside, ARootIsNotEmptiedOverItsLeafs) {
   pair.on_source(
       "CREATE TABLE m (id int PRIMARY KEY) PARTITION BY RANGE (id);"
