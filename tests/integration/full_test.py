@@ -100,6 +100,46 @@ class HoldTest(FullTest):
         self.assertLess(deployment.source_view()["journal"]["bytes"], 17 << 20)
         self.expect_quiet_logs(deployment)
 
+    def test_a_target_joins_while_a_transaction_larger_than_the_near_journal_is_open(self):
+        small = {"max": "16MiB", "segment": "1MiB", "keep": "0s"}
+        large = {"journal": {**small, "max": "1GiB"}}
+        deployment = self.start(
+            targets=2,
+            settings={"logical_decoding_work_mem": "64kB"},
+            stream_in={"r2": large, "r3": large},
+            wait=False,
+            to=["app-r2"],
+            journal=small,
+        )
+        source, third = deployment.source, deployment.regions[2].postgres
+        deployment.wait_for_state("streaming", 60, target_index=1)
+        self.wait_applied(deployment)
+        connection = source.connect()
+        connection.autocommit = False
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO public.bulk SELECT i, repeat(md5(i::text), 30) "
+                "FROM generate_series(100000, 140000) i"
+            )
+
+        def passed_on():
+            return int(deployment.source_view()["journal"]["first_place"].split(":")[1]) > 100
+
+        self.wait(passed_on, 30, "the open transaction is not passed on")
+        deployment.streams["app"]["to"] = ["app-r2", "app-r3"]
+        deployment.write_config()
+        for agent in deployment.agents.values():
+            agent.process.send(1)  # SIGHUP
+        deployment.wait_for_state("streaming", 60, target_index=1)
+        self.write_bulk(source, 20)
+        self.wait_applied(deployment)
+        connection.commit()
+        deployment.wait_for_state("streaming", 60, target_index=2)
+        for target in deployment.target, third:
+            self.wait_applied(deployment, target=target)
+            self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment, r" config\.warning .* no stream uses it")
+
 
 if __name__ == "__main__":
     preamble.main()

@@ -18,7 +18,9 @@ class FullTest(LabTest):
         r" source\.released_",
     )
 
-    def start(self, targets=1, small_disk=None, settings=None, stream_in=None, **stream):
+    def start(
+        self, targets=1, small_disk=None, settings=None, stream_in=None, wait=True, **stream
+    ):
         timeout = f"{SENDER_TIMEOUT_SECONDS}s"
         source = self.postgres("source", wal_sender_timeout=timeout, **(settings or {}))
         workload.make_tables(source)
@@ -29,7 +31,7 @@ class FullTest(LabTest):
         deployment = self.deploy(source, *others, start=False, stream=stream, stream_in=stream_in)
         if small_disk:
             deployment.small_disks["r1"] = small_disk
-        return deployment.start()
+        return deployment.start(wait=wait)
 
     def write_bulk(self, source, megabytes):
         """About so much of log, a megabyte in each transaction."""
