@@ -21,6 +21,7 @@ std::uint64_t preamble_every(const journal::Options& options) {
 
 // In the stream's folder while the near journal is filled from the far ones.
 constexpr const char* kRebuilding = "/rebuilding";
+constexpr Duration kBoundEvery = 3s;
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
@@ -71,11 +72,14 @@ SourceStream::SourceStream(os::World& world, Options options, MakeParts make_par
       make_parts_(std::move(make_parts)),
       events_(events),
       board_(std::move(events), options_.name, ""),
-      stopper_(world) {}
+      stopper_(world),
+      bound_stopper_(world) {}
 
 SourceStream::~SourceStream() = default;
 
 void SourceStream::run(std::stop_token stop) {
+  os::Thread bound("bound-log", [this](std::stop_token s) { bound_log(s); });
+  std::stop_callback also(stop, [&bound] { bound.request_stop(); });
   Backoff backoff(world_, kReopenMin, kReopenMax);
   while (!stop.stop_requested()) {
     auto result = guarded([&] { return run_once(stop); });
@@ -108,7 +112,7 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
   std::vector<Held> held;
   FARSHORE_TRY_ASSIGN(const StreamFile file, identify(*journal, held, stop));
   FARSHORE_TRY(prepare_journal(*journal, held));
-  FARSHORE_TRY_ASSIGN(SourceParts parts, make_parts_(file.stream));
+  FARSHORE_TRY_ASSIGN(SourceParts parts, parts_of(file.stream));
   auto running = start(std::move(journal), std::move(parts), file);
   std::stop_callback wake(stop, [this] {
     os::Lock lock(mutex_);
@@ -141,6 +145,39 @@ Result<void> SourceStream::run_once(std::stop_token stop) {
   running->journal->close();
   if (failed) return *failed;
   return {};
+}
+
+// A source that cannot be reached is looked at again: capture says so, if that is due.
+void SourceStream::bound_log(std::stop_token stop) {
+  do {
+    (void)guarded([&]() -> Result<void> {
+      const std::shared_ptr<Source> source = source_to_bound();
+      if (!source) return {};
+      std::stop_callback interrupt(stop, [&] { source->interrupt(); });
+      return source->bound_log();
+    });
+  } while (bound_stopper_.wait(stop, kBoundEvery));
+}
+
+std::shared_ptr<Source> SourceStream::source_to_bound() {
+  {
+    os::Lock lock(mutex_);
+    if (source_) return source_;
+  }
+  const auto file = load_stream_file(world_.files(), options_.folder + "/stream.file");
+  auto parts = parts_of(file.ok() && *file ? (*file)->stream : Uuid{});
+  return parts.ok() ? parts->source : nullptr;
+}
+
+Result<SourceParts> SourceStream::parts_of(const Uuid& stream) {
+  FARSHORE_TRY_ASSIGN(SourceParts parts, make_parts_(stream));
+  os::Lock lock(mutex_);
+  if (!source_ || (source_stream_ != stream && !stream.is_nil())) {
+    source_ = parts.source;
+    source_stream_ = stream;
+  }
+  parts.source = source_;
+  return parts;
 }
 
 // A journal that is empty has either never been begun, or was lost with its disk: only the targets

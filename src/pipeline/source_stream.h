@@ -1,7 +1,8 @@
 // SourceStream: the near end of a stream: near journal, capture loop, and for each target a ship
 // loop and a copy sender. run() is a supervisor: it finds the stream's identity (its own file, else
 // what the targets hold), opens the journal, starts the loops, and after a journal's failure closes
-// all and begins anew.
+// all and begins anew. A thread of its own bounds what the source keeps for us, whatever the state
+// of these.
 #pragma once
 
 #include <functional>
@@ -24,7 +25,7 @@ namespace farshore::pipeline {
 
 // The engine's parts of one stream, made once its identity is known.
 struct SourceParts {
-  std::unique_ptr<Source> source;
+  std::shared_ptr<Source> source;
   std::unique_ptr<SnapshotSource> snapshot;
 };
 
@@ -66,6 +67,7 @@ class SourceStream {
     std::size_t tables_at_once = 4;
     std::vector<Target> targets;
   };
+  // A stream that is nil is not known yet: its source is only asked to bound the log.
   using MakeParts = std::function<Result<SourceParts>(const Uuid& stream)>;
 
   SourceStream(os::World& world, Options options, MakeParts make_parts, EventSink events);
@@ -87,6 +89,9 @@ class SourceStream {
   struct Running;
 
   Result<void> run_once(std::stop_token stop);
+  void bound_log(std::stop_token stop);
+  std::shared_ptr<Source> source_to_bound();
+  Result<SourceParts> parts_of(const Uuid& stream);
   Result<StreamFile> identify(const journal::Journal& journal, std::vector<Held>& held,
                               std::stop_token stop);
   Result<std::vector<Held>> ask_targets(std::stop_token stop);
@@ -108,12 +113,15 @@ class SourceStream {
   const MakeParts make_parts_;
   const EventSink events_;
   StateBoard board_;
-  Stopper stopper_;
+  Stopper stopper_, bound_stopper_;
 
   mutable os::Mutex mutex_;
   os::CondVar changed_;
   std::shared_ptr<Running> running_;
   StreamFile file_;
+  // One for as long as the agent runs: it remembers what had piled up before.
+  std::shared_ptr<Source> source_;
+  Uuid source_stream_;
   std::optional<Error> fatal_;
 };
 

@@ -1,8 +1,9 @@
 // Source: a change stream of one database that can be resumed. Owned by the stream's capture loop.
 //
 // Order of calls: start, then next and preamble by the capture loop's thread; acknowledge and
-// interrupt from any thread. After any error other than `timeout` the source is stopped: start
-// again, or give up if the error's retry is `no`.
+// interrupt from any thread; bound_log from any one, also before start and after an error. After
+// any error other than `timeout` the source is stopped: start again, or give up if the error's
+// retry is `no`.
 #pragma once
 
 #include <functional>
@@ -61,8 +62,12 @@ struct Source : Port {
   virtual std::vector<Bytes> preamble() const = 0;
   virtual void acknowledge(const Acknowledgement& acknowledgement) = 0;
   virtual SourceProgress progress() = 0;
-  // Any thread: start fails soon with `unavailable`, next returns soon with what it has; until
-  // stop.
+  // Gives up what the server keeps for us when that is more than the source allows (design 4.5),
+  // as an event tells. For when no session is open that looks by itself: capture has not begun, or
+  // has failed.
+  virtual Result<void> bound_log() = 0;
+  // Any thread: start and bound_log fail soon with `unavailable`, next returns soon with what it
+  // has; until stop.
   virtual void interrupt() = 0;
   virtual void stop() = 0;  // ends the session; called by the capture loop's thread
 };

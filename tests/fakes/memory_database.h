@@ -88,6 +88,7 @@ class MemorySource final : public Source {
   std::vector<Bytes> preamble() const override;
   void acknowledge(const Acknowledgement& acknowledgement) override;
   SourceProgress progress() override { return {}; }
+  Result<void> bound_log() override { return {}; }
   void interrupt() override;
   void stop() override { interrupted_ = false; }
 

@@ -3,6 +3,8 @@
 target that is not required is overtaken. A resnapshot puts either right. A target that is no
 longer in the file, or no longer required, holds nobody up."""
 
+import shutil
+
 import preamble
 from lab import workload
 from lab.full import FullTest
@@ -122,6 +124,53 @@ class GiveUpTest(FullTest):
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
         self.expect_quiet_logs(deployment)
+
+    def test_the_slot_is_given_up_at_wal_max_also_while_capture_waits_for_its_targets(self):
+        self.expected_in_log += (
+            r" source\.slot_dropped ",
+            r" stream\.(state .* failed|near_journal_lost)",
+            r" journal\.cleared ",
+        )
+        deployment = self.start(source={"retain_max": "16MiB", "wal_max": "32MiB"})
+        self.wait_applied(deployment)
+        deployment.near.kill()
+        deployment.wan.cut()
+        shutil.rmtree(deployment.near.data)
+        deployment.near.start()
+        deployment.wait_for_capture("starting", 20)
+        self.write_bulk(deployment.source, 20)
+        self.assertTrue(self.slots(deployment))
+        self.write_bulk(deployment.source, 40)
+        self.wait(lambda: not self.slots(deployment), 30, "its log piles up at the source")
+        self.assertIn("source.wal_max", deployment.farshore("events"))
+        deployment.wan.heal()
+        deployment.wait_for_capture("failed", 40, "resnapshot")
+        deployment.farshore("stream", "resnapshot", "app", "--yes")
+        deployment.wait_for_capture("streaming", 30)
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, deployment.target)
+        self.expect_quiet_logs(deployment)
+
+    def test_the_slot_is_given_up_at_wal_max_also_when_the_journal_does_not_open(self):
+        self.expected_in_log += (
+            r" source\.(slot_dropped|upkeep_failed) ",
+            r" stream\.state .* failed",
+            r" journal\.tail_cut ",
+        )
+        deployment = self.start(source={"retain_max": "16MiB", "wal_max": "32MiB"})
+        self.wait_applied(deployment)
+        deployment.near.stop()
+        history = deployment.near.data / "streams" / "app" / "source" / "journal" / "history"
+        content = history.read_bytes()
+        history.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        deployment.near.start()
+        deployment.wait_for_capture("failed", 20, "history")
+        self.write_bulk(deployment.source, 60)
+        self.wait(lambda: not self.slots(deployment), 30, "its log piles up at the source")
+        self.assertIn("source.wal_max", deployment.farshore("events"))
+
+    def slots(self, deployment):
+        return deployment.source.value("SELECT count(*) FROM pg_replication_slots")
 
     def start_two(self):
         self.expected_in_log += (r" config\.warning ", r" stream\.(target_forgotten|removed) ")

@@ -101,6 +101,48 @@ Result<void> create_slot(os::World& world, Connection& connection, const SourceO
       connection.server(), name, who.empty() ? "not visible to us" : who);
 }
 
+namespace {
+
+std::string mark_of(const std::string& stream_name) {
+  return "farshore stream " + stream_name;
+}
+
+constexpr std::string_view kSlotPrefix = "farshore_";
+
+}  // namespace
+
+Result<void> mark_publication(Connection& connection, const SourceOptions& options,
+                              Deadline deadline) {
+  const std::string name = slot_name(options.stream), mark = mark_of(options.name);
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection.query("SELECT FROM pg_publication WHERE pubname = $1 AND "
+                                       "obj_description(oid, 'pg_publication') = $2",
+                                       {name, mark}, deadline));
+  if (rows.count() > 0) return {};
+  FARSHORE_TRY(connection.query("COMMENT ON PUBLICATION \"" + name + "\" IS " + quote_literal(mark),
+                                deadline));
+  return {};
+}
+
+Result<std::vector<Uuid>> idle_streams(Connection& connection, const std::string& name,
+                                       Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(
+      const Rows rows,
+      connection.query("SELECT s.slot_name FROM pg_replication_slots s "
+                       "JOIN pg_publication p ON p.pubname = s.slot_name "
+                       "WHERE s.database = current_database() AND s.active_pid IS NULL AND "
+                       "obj_description(p.oid, 'pg_publication') = $1",
+                       {mark_of(name)}, deadline));
+  std::vector<Uuid> streams;
+  for (int i = 0; i < rows.count(); ++i) {
+    const std::string slot(rows.text(i, 0));
+    if (!slot.starts_with(kSlotPrefix)) continue;
+    if (const auto id = Uuid::parse(slot.substr(kSlotPrefix.size())); id.ok())
+      streams.push_back(*id);
+  }
+  return streams;
+}
+
 Result<void> drop_slot(Connection& connection, const Uuid& stream, Deadline deadline) {
   const std::string name = quote_literal(slot_name(stream));
   const std::string from = " FROM pg_replication_slots WHERE slot_name = " + name;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/uuid.h"
 #include "engine/postgres/connection.h"
@@ -36,6 +37,13 @@ Result<ServerState> read_server(Connection& connection, const Uuid& stream, Dead
 // Waits for all transactions that run; timeout names the oldest.
 Result<void> create_slot(os::World& world, Connection& connection, const SourceOptions& options,
                          Deadline deadline);
+
+// A stream's publication bears its name, so that its slot is found when the identity is not known.
+Result<void> mark_publication(Connection& connection, const SourceOptions& options,
+                              Deadline deadline);
+// Those of this database that are so marked and whose slot nobody reads.
+Result<std::vector<Uuid>> idle_streams(Connection& connection, const std::string& name,
+                                       Deadline deadline);
 
 // Nothing to do when there is none. A walsender that still reads from it is ended.
 Result<void> drop_slot(Connection& connection, const Uuid& stream, Deadline deadline);

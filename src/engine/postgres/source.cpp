@@ -1,6 +1,7 @@
 #include "engine/postgres/source.h"
 
 #include <atomic>
+#include <map>
 
 #include "engine/postgres/capture_session.h"
 #include "engine/postgres/publication.h"
@@ -42,6 +43,7 @@ class PostgresSource final : public Source {
   std::vector<Bytes> preamble() const override;
   void acknowledge(const Acknowledgement& acknowledgement) override;
   SourceProgress progress() override;
+  Result<void> bound_log() override;
   void interrupt() override;
   void stop() override;
 
@@ -61,6 +63,9 @@ class PostgresSource final : public Source {
   Result<void> upkeep_once(std::unique_ptr<Connection>& sql, CaptureSession& session,
                            MonotonicTime& refresh_at);
   Result<bool> look(Connection& sql, CaptureSession& session);
+  std::optional<Error> beyond_wal_max(const Connection& sql, const Uuid& stream,
+                                      const ServerState& server);
+  Result<void> give_up(const Uuid& stream, const Error& error);
   void tell(Severity severity, const char* name, std::string message) const;
   std::shared_ptr<CaptureSession> session() const {
     os::Lock lock(mutex_);
@@ -78,8 +83,10 @@ class PostgresSource final : public Source {
   SourceProgress progress_;
   Lsn server_position_;
   bool released_early_ = false;
+  // By slot: what the server kept when this object first looked, until that is caught up.
+  std::map<std::string, std::uint64_t> piled_up_;
 
-  std::uint64_t piled_up_ = 0;  // when the session began, until that is caught up; upkeep's
+  os::Waker bound_waker_;  // of bound_log
   os::Waker upkeep_waker_;
   os::Thread upkeep_thread_;
 };
@@ -131,6 +138,7 @@ Result<SourceIdentity> PostgresSource::open_session(Lsn after, const AcceptSourc
 // The publication first: a slot that begins before it could never read past its beginning.
 Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after) {
   FARSHORE_TRY(publication_.refresh(sql, world_.after(options_.connect_wait)));
+  (void)mark_publication(sql, options_, world_.after(options_.connect_wait));  // a help, no need
   FARSHORE_TRY_ASSIGN(ServerState server,
                       read_server(sql, options_.stream, world_.after(options_.connect_wait)));
   if (server.slot && server.slot->lost && after == Lsn()) {  // nothing is asked of it: a new one
@@ -155,8 +163,7 @@ Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after) {
   if (server.slot->database != server.database)
     return permanent(ErrorKind::conflict, "{}: slot {} belongs to database {}", sql.server(),
                      slot_name(options_.stream), server.slot->database);
-  // What piled up while nobody captured is caught up, not a reason to give the slot up.
-  piled_up_ = retained_by(server);
+  (void)beyond_wal_max(sql, options_.stream, server);  // what piled up before us is caught up
   return *server.slot;
 }
 
@@ -268,6 +275,7 @@ SourceProgress PostgresSource::progress() {
 void PostgresSource::interrupt() {
   interrupted_ = true;
   waker_.wake();
+  bound_waker_.wake();
 }
 
 void PostgresSource::stop() {
@@ -339,18 +347,60 @@ Result<bool> PostgresSource::look(Connection& sql, CaptureSession& session) {
     session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(),
                            name, server.slot->lost_reason, resnapshot()),
                  waker_);
-  if (retained <= options_.wal_max) piled_up_ = 0;
-  if (options_.wal_max == 0 || retained <= options_.wal_max + piled_up_) return true;
-  const Error error = permanent(
+  const std::optional<Error> error = beyond_wal_max(sql, options_.stream, server);
+  if (!error) return true;
+  session.fail(*error, waker_);
+  FARSHORE_TRY(give_up(options_.stream, *error));
+  return false;
+}
+
+std::optional<Error> PostgresSource::beyond_wal_max(const Connection& sql, const Uuid& stream,
+                                                    const ServerState& server) {
+  const std::uint64_t retained = retained_by(server);
+  const std::string slot = slot_name(stream);
+  {
+    os::Lock lock(mutex_);
+    // What piled up while no agent ran is caught up, not a reason to give the slot up; what piles
+    // up between our sessions is one.
+    std::uint64_t& piled_up = piled_up_.try_emplace(slot, retained).first->second;
+    if (retained <= options_.wal_max) piled_up = 0;
+    if (options_.wal_max == 0 || retained <= options_.wal_max + piled_up) return std::nullopt;
+  }
+  return permanent(
       ErrorKind::overtaken,
       "{}: slot {} held {} of log, more than source.wal_max ({}): it was dropped before the disk "
       "fills; make room, then {}",
-      sql.server(), name, format_bytes(retained), format_bytes(options_.wal_max), resnapshot());
-  session.fail(error, waker_);
-  // Over a connection that the end of this session, which follows at once, does not interrupt.
-  FARSHORE_TRY(postgres::drop_slot(world_, options_));
+      sql.server(), slot, format_bytes(retained), format_bytes(options_.wal_max), resnapshot());
+}
+
+// Over a connection that the end of the session, which follows at once, does not interrupt.
+Result<void> PostgresSource::give_up(const Uuid& stream, const Error& error) {
+  SourceOptions of = options_;
+  of.stream = stream;
+  FARSHORE_TRY(postgres::drop_slot(world_, of));
   tell(Severity::error, "source.slot_dropped", error.what);
-  return false;
+  return {};
+}
+
+Result<void> PostgresSource::bound_log() {
+  if (options_.wal_max == 0 || session()) return {};  // a session's upkeep looks
+  bound_waker_.clear();
+  if (interrupted_) return {};
+  const Deadline soon = world_.after(options_.connect_wait);
+  FARSHORE_TRY_ASSIGN(
+      auto sql, Connection::open(world_, connect_options(options_, "bound"), soon, &bound_waker_));
+  std::vector<Uuid> streams{options_.stream};
+  if (options_.stream.is_nil()) {
+    FARSHORE_TRY_ASSIGN(streams, idle_streams(*sql, options_.name, soon));
+  }
+  for (const Uuid& stream : streams) {
+    FARSHORE_TRY_ASSIGN(const ServerState server, read_server(*sql, stream, soon));
+    if (!server.slot) continue;
+    if (const auto error = beyond_wal_max(*sql, stream, server)) {
+      FARSHORE_TRY(give_up(stream, *error));
+    }
+  }
+  return {};
 }
 
 void PostgresSource::tell(Severity severity, const char* name, std::string message) const {

@@ -15,6 +15,8 @@
 
 namespace farshore::postgres {
 
+// A stream that is nil is not known yet (the near disk was lost): only bound_log may be called, for
+// the stream that bears the name of the options.
 std::unique_ptr<Source> make_source(os::World& world, SourceOptions options);
 
 // `source.wal_max` was reached, or the stream is to be copied anew: the server keeps nothing more

@@ -387,12 +387,51 @@ TEST_P(SourceOnServer, TheSlotIsDroppedAlsoWhenTheCaptureEndsTheSessionAtOnce) {
             "0");
 }
 
-TEST_P(SourceOnServer, WhatPiledUpWhileNobodyCapturedIsCaughtUp) {
+TEST_P(SourceOnServer, TheSlotIsDroppedAlsoWhileNoSessionIsOpen) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
   TestStream stream(database_);
   stream.options.wal_max = 3_MiB;
   stream.start();
   stream.source->stop();
+  ASSERT_TRUE(stream.source->bound_log().ok());
+  EXPECT_FALSE(stream.told("source.slot_dropped"));
+  ASSERT_TRUE(eventually([&] {
+    return database_.value("SELECT count(*) FROM pg_replication_slots WHERE active") == "0";
+  }));
+  // The near disk is lost: an agent that knows the stream's name only.
+  SourceOptions unknown = stream.options;
+  unknown.stream = Uuid{};
+  const auto another = make_source(test_world(), unknown);
+  ASSERT_TRUE(another->bound_log().ok());
+  database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i");
+  unknown.name = "other";
+  ASSERT_TRUE(make_source(test_world(), unknown)->bound_log().ok());
+  EXPECT_FALSE(stream.told("source.slot_dropped"));
+  const auto bounded = another->bound_log();
+  ASSERT_TRUE(bounded.ok()) << bounded.error().what;
+  EXPECT_TRUE(stream.told("source.slot_dropped"));
+  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
+                            slot_name(stream.options.stream) + "'"),
+            "0");
+}
+
+TEST_P(SourceOnServer, WhatPiledUpBetweenTheSessionsOfOneAgentCounts) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  TestStream stream(database_);
+  stream.options.wal_max = 3_MiB;
+  stream.start();
+  stream.source->stop();
+  database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i");
+  stream.start();
+  EXPECT_TRUE(eventually([&] { return stream.told("source.slot_dropped"); }));
+}
+
+TEST_P(SourceOnServer, WhatPiledUpWhileNobodyCapturedIsCaughtUp) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  TestStream stream(database_);
+  stream.options.wal_max = 3_MiB;
+  stream.start();
+  stream.source.reset();  // the agent ends
   database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i");
   stream.start();
   ASSERT_TRUE(eventually([&] { return stream.source->progress().retained_bytes > 4_MiB; }));
