@@ -6,6 +6,7 @@
 #include "config/differences.h"
 #include "daemon/agent.h"
 #include "daemon/log.h"
+#include "identity/certificate.h"
 #include "os/process.h"
 #include "os/real/real_world.h"
 
@@ -33,22 +34,68 @@ Result<std::unique_ptr<os::World>> world_of(const config::Config& config,
                                           .key = fmt::format("{}/{}.key", own->tls, region)});
 }
 
-// The file was changed: what differs is logged before it takes effect.
-bool reload(const std::string& file, config::Config& current) {
-  auto next = load(file);
+void refuse(const Error& why) {
+  log_plain(Severity::error, "config.refused",
+            why.what + "; the configuration of before stays in force");
+}
+
+std::string port_of(const std::string& address) {
+  return address.substr(address.rfind(':') + 1);
+}
+
+// What can be known of a start before the running agent is stopped for it: certificates, and
+// whether the addresses that it takes anew are free.
+Result<void> startable(const config::RegionConfig* now, const config::Config& next,
+                       const std::string& region) {
+  const config::RegionConfig* own = next.region(region);
+  if (own == nullptr) return config::unknown_region(next, region);
+  auto plain_world = os::make_real_world(std::nullopt);
+  FARSHORE_TRY(identity::check_region_files(*plain_world, own->tls, region));
+  for (const std::string& address : {own->listen, own->api}) {
+    const std::string port = port_of(address);
+    if (port == port_of(now->listen) || port == port_of(now->api)) continue;  // ours already
+    FARSHORE_TRY(plain_world->network().listen(address));
+  }
+  return {};
+}
+
+// The file was changed: what differs is logged before it takes effect. Empty: nothing does.
+std::optional<config::Config> reload(const config::Config& current, const std::string& region) {
+  auto next = load(current.file);
   if (!next.ok()) {
-    log_plain(Severity::error, "config.refused",
-              next.error().what + "; the configuration of before stays in force");
-    return false;
+    refuse(next.error());
+    return std::nullopt;
   }
   const std::vector<std::string> lines = config::differences(current, *next);
   if (lines.empty()) {
-    log_plain(Severity::info, "config.unchanged", file);
-    return false;
+    log_plain(Severity::info, "config.unchanged", current.file);
+    return std::nullopt;
+  }
+  if (auto possible = startable(current.region(region), *next, region); !possible.ok()) {
+    refuse(possible.error());
+    return std::nullopt;
   }
   for (const std::string& line : lines) log_plain(Severity::info, "config.changed", line);
-  current = *std::move(next);
-  return true;
+  return *std::move(next);
+}
+
+// An agent and what it stands on, which outlives it.
+struct Running {
+  std::unique_ptr<os::World> world;
+  std::unique_ptr<Agent> agent;
+};
+
+Result<Running> start(const config::Config& config, const std::string& region,
+                      const std::string& version) {
+  Running running;
+  FARSHORE_TRY_ASSIGN(running.world, world_of(config, region));
+  FARSHORE_TRY_ASSIGN(running.agent,
+                      Agent::start(*running.world, config, region, version, log_event));
+  log_plain(Severity::info, "agent.listens",
+            fmt::format("API http://{}, link {}", running.agent->api_address(),
+                        running.agent->link_address()));
+  (void)os::notify_service("READY=1");
+  return running;
 }
 
 }  // namespace
@@ -69,30 +116,27 @@ int run(const cli::RunArguments& arguments, cli::Output output, const std::strin
   for (const config::Finding& warning : config->warnings)
     log_plain(Severity::warning, "config.warning", config::text_of(warning, config->file));
 
-  for (;;) {
-    auto world = world_of(*config, arguments.region);
-    if (!world.ok()) {
-      log_plain(Severity::error, "agent.refused", world.error().what);
-      return kRefused;
+  auto running = start(*config, arguments.region, version);
+  while (running.ok()) {
+    const std::optional<int> signal = signals.wait(Deadline::never());
+    if (signal != SIGHUP) {
+      (void)os::notify_service("STOPPING=1");
+      return 0;
     }
-    auto agent = Agent::start(**world, *config, arguments.region, version, log_event);
-    if (!agent.ok()) {
-      log_plain(Severity::error, "agent.refused", agent.error().what);
-      return agent.error().kind == ErrorKind::invalid ? kWrongUsage : kRefused;
+    auto next = reload(*config, arguments.region);
+    if (!next) continue;
+    (void)os::notify_service("RELOADING=1");
+    running->agent.reset();  // the next one takes its data folder and addresses
+    running = start(*next, arguments.region, version);
+    if (running.ok()) {
+      config = *std::move(next);
+      continue;
     }
-    log_plain(
-        Severity::info, "agent.listens",
-        fmt::format("API http://{}, link {}", (*agent)->api_address(), (*agent)->link_address()));
-    (void)os::notify_service("READY=1");
-    for (;;) {
-      const std::optional<int> signal = signals.wait(Deadline::never());
-      if (signal == SIGHUP && !reload(arguments.config, *config)) continue;
-      (void)os::notify_service(signal == SIGHUP ? "RELOADING=1" : "STOPPING=1");
-      agent->reset();
-      if (signal != SIGHUP) return 0;
-      break;
-    }
+    refuse(running.error());
+    running = start(*config, arguments.region, version);
   }
+  log_plain(Severity::error, "agent.refused", running.error().what);
+  return running.error().kind == ErrorKind::invalid ? kWrongUsage : kRefused;
 }
 
 }  // namespace farshore::daemon
