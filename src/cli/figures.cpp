@@ -1,6 +1,9 @@
 #include "cli/figures.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 namespace farshore::cli {
 namespace {
@@ -61,6 +64,18 @@ Colour colour_of_state(const std::string& state) {
   if (state == "stopped" || state == "note" || state == "info") return Colour::dim;
   return Colour::yellow;  // paused, degraded, config-differs, full, warning, and words of a newer
                           // agent
+}
+
+// An unknown or empty one takes nobody's place.
+std::string worse_state(const std::string& a, const std::string& b) {
+  constexpr std::array<std::string_view, 9> kAscending = {"stopped",        "draining", "streaming",
+                                                          "paused",         "copying",  "starting",
+                                                          "config-differs", "degraded", "failed"};
+  const auto rank = [&](const std::string& state) {
+    const auto found = std::find(kAscending.begin(), kAscending.end(), state);
+    return found == kAscending.end() ? -1 : found - kAscending.begin();
+  };
+  return rank(b) > rank(a) ? b : a;
 }
 
 std::string arrow(const Terminal& terminal) {

@@ -20,6 +20,7 @@ Cell bytes_cell(const std::optional<double>& bytes);
 Cell count_cell(const std::optional<double>& count);
 
 Colour colour_of_state(const std::string& state);
-std::string arrow(const Terminal& terminal);  // " → " or " -> "
+std::string worse_state(const std::string& a, const std::string& b);  // of two legs
+std::string arrow(const Terminal& terminal);                          // " → " or " -> "
 
 }  // namespace farshore::cli

@@ -71,8 +71,10 @@ std::string pasteable(NotePlace place, const std::string& label, const std::stri
   return out;
 }
 
-std::string target_notes(const Json& target, NotePlace place) {
-  std::string text = leg_notes(target, "", place);
+std::string target_notes(const Json& target, NotePlace place, const std::string& capture_state) {
+  const std::string state = text_at(target, "state");
+  const bool shown = worse_state(state, capture_state) == state;
+  std::string text = leg_notes(target, shown ? "" : "target", place);
   if (const std::string until = text_at(target, "paused_until"); !until.empty())
     text += note(place, "pause", "applies commits up to " + until);
   if (at(target, "copy").is_object()) text += copy_notes(at(target, "copy"), place);

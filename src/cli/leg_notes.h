@@ -15,7 +15,8 @@ struct NotePlace {
   std::size_t indent = 4;
 };
 
-std::string target_notes(const Json& target, NotePlace place);
+// `capture_state`: a worse one has taken the target's place in the row; empty: none can.
+std::string target_notes(const Json& target, NotePlace place, const std::string& capture_state);
 std::string stream_notes(const Json& stream, NotePlace place);  // of capture and journal
 
 // `label: text`, wrapped.

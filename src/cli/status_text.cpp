@@ -123,7 +123,9 @@ TextTable stream_table(const Json& streams, const Terminal& terminal, bool wide,
   for (const Json& stream : streams) {
     bool first = true;
     for (const Json& target : at(stream, "targets")) {
-      const std::string site = text_at(target, "site"), state = text_at(target, "state");
+      const std::string site = text_at(target, "site"),
+                        state =
+                            worse_state(text_at(target, "state"), text_at(stream, "capture/state"));
       std::vector<Cell> cells{
           {first ? text_at(stream, "name") : "", Colour::bold},
           {route == Route::whole ? text_at(stream, "from") + arrow(terminal) + site : site},
@@ -168,7 +170,7 @@ std::string streams_text(const Json& status, const Terminal& terminal, bool wide
   for (const Json& stream : streams) {
     for (const Json& target : at(stream, "targets")) {
       text += rows[row++] + "\n";
-      text += target_notes(target, place);
+      text += target_notes(target, place, text_at(stream, "capture/state"));
     }
     text += stream_notes(stream, place);
   }

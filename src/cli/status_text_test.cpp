@@ -132,6 +132,31 @@ TEST_F(StatusTextTest, ShowsRetryPauseJournalAndCaptureTroubles) {
   EXPECT_THAT(text, HasSubstr("        pause: applies commits up to 2026-11-24T16:00:00.000Z\n"));
 }
 
+TEST_F(StatusTextTest, ARowShowsTheWorseOfCaptureAndItsTarget) {
+  api::AgentView view = api::sample_view();
+  auto& stream = view.streams[0];
+  stream.capture->leg = {.state = api::State::degraded, .reason = "journal is full"};
+  stream.targets[0].leg = {.state = api::State::streaming, .reason = "tries again"};
+  stream.targets[1].leg = {.state = api::State::failed, .reason = "no column"};
+  const std::string text = status(view);
+  EXPECT_THAT(text, HasSubstr("orders  orders-us -> orders-eu  degraded  "));
+  EXPECT_THAT(text, HasSubstr("        target is streaming: tries again\n"));
+  EXPECT_THAT(text, HasSubstr("        orders-us -> orders-ap  failed  "));
+  EXPECT_THAT(text, HasSubstr("        why: no column\n"));
+  EXPECT_THAT(text, HasSubstr("        capture is degraded: journal is full\n"));
+}
+
+TEST_F(StatusTextTest, OfACaptureElsewhereOnlyItsStateIsShown) {
+  api::AgentView view = api::sample_view();
+  view.streams[0].capture = api::CaptureView{};
+  view.streams[0].capture->leg = {.state = api::State::failed, .reason = "another source"};
+  EXPECT_THAT(stream_text(api::to_json(view.streams[0]), terminal_),
+              HasSubstr("  capture  orders-us (us-east-1)           failed\n"
+                        "  journal "));
+  EXPECT_THAT(stream_text(api::to_json(view.streams[0]), terminal_),
+              HasSubstr("           capture is failed: another source\n"));
+}
+
 TEST_F(StatusTextTest, WarnsThirtyDaysBeforeTheCertificateExpires) {
   api::AgentView view = api::sample_view();
   EXPECT_THAT(status(view), Not(HasSubstr("certificate")));

@@ -55,6 +55,7 @@ std::string capture_text(const Json& stream, const Terminal& terminal) {
   const std::string name = with_region(text_at(stream, "from"), text_at(stream, "from_region"));
   if (!capture.is_object()) return head_line(terminal, "capture", name, "unknown");
   std::string text = head_line(terminal, "capture", name, text_at(capture, "state"));
+  if (!number_at(capture, "open_transactions")) return text;  // told by the source's region
   text += fact(fmt::format("lag {} (transit {}), at {}",
                            duration_text(seconds_at(capture, "lag/age_seconds")),
                            duration_text(seconds_at(capture, "lag/transit_seconds")),
@@ -96,7 +97,7 @@ std::string target_text(const Json& target, const Terminal& terminal) {
   text += stage(target, "durable", "durability", "durable_place", "backlog/to_ship");
   text += stage(target, "applied", "apply", "applied_place", "backlog/to_apply");
   text += fact(rates(target));
-  return text + target_notes(target, {terminal, kFactIndent});
+  return text + target_notes(target, {terminal, kFactIndent}, "");
 }
 
 }  // namespace

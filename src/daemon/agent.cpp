@@ -15,8 +15,8 @@ namespace farshore::daemon {
 namespace {
 
 constexpr Duration kCertificateLook = 1min;
-constexpr std::size_t kTotalsAtOnce = 200;  // streams, in one keepalive; then the next ones
-constexpr Duration kAskWait = 45s;          // of a site of another region
+constexpr std::size_t kToldAtOnce = 200;  // streams, in one keepalive; then the next ones
+constexpr Duration kAskWait = 45s;        // of a site of another region
 
 std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
                       const std::string& site) {
@@ -193,9 +193,12 @@ Result<void> Agent::add_peers() {
             options,
             {.opened = [this](const std::string& name, link::Class,
                               std::unique_ptr<link::Channel> c) { opened(name, std::move(c)); },
-             .keepalive_payload = [this] { return totals(); },
+             .keepalive_payload = [this, &peer] { return keepalive(peer.keepalives++); },
              .keepalive_received =
-                 [keeper = peer.totals.get()](const Bytes& bytes) { keeper->received(bytes); }}));
+                 [this, &peer](const Bytes& bytes) {
+                   peer.totals->received(bytes);
+                   peer.captures.received(bytes, world_.now());
+                 }}));
     peer.totals_thread =
         os::Thread("totals", [this, keeper = peer.totals.get()](std::stop_token stop) {
           guard([&] { keeper->run(stop); });
@@ -331,17 +334,21 @@ void Agent::add_heartbeats() {
   }
 }
 
-Bytes Agent::totals() const {
+// Totals and capture states take turns, each with as many streams as fit; then the next ones.
+Bytes Agent::keepalive(std::size_t turn) const {
   std::vector<pipeline::StreamTotals> totals;
+  std::vector<pipeline::CaptureState> captures;
   {
     os::Lock lock(routes_mutex_);
     if (!routes_ready_) return pipeline::encode_totals(totals);
   }
-  const std::size_t count = std::min(kTotalsAtOnce, sources_.size());
-  const std::size_t first = totals_next_.fetch_add(count);
+  const std::size_t count = std::min(kToldAtOnce, sources_.size());
   for (std::size_t i = 0; i < count; ++i) {
-    const auto& source = sources_[(first + i) % sources_.size()];
+    const auto& source = sources_[(turn / 2 * count + i) % sources_.size()];
     const pipeline::SourceStatus status = source->stream->status();
+    captures.push_back({.stream = source->config->name,
+                        .state = status.capture.state,
+                        .reason = pipeline::shown_reason(status.capture)});
     if (status.stream.is_nil()) continue;
     totals.push_back({.stream = status.stream,
                       .name = source->config->name,
@@ -353,7 +360,8 @@ Bytes Agent::totals() const {
                       .bytes = status.captured.bytes,
                       .open_transactions = status.captured.open_transactions});
   }
-  return pipeline::encode_totals(totals);
+  return turn % 2 == 0 ? pipeline::encode_totals(totals)
+                       : pipeline::encode_capture_states(captures);
 }
 
 Result<std::vector<events::StoredEvent>> Agent::events(const events::EventQuery& query,

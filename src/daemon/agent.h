@@ -19,6 +19,7 @@
 #include "link/link.h"
 #include "os/thread.h"
 #include "os/world.h"
+#include "pipeline/capture_states.h"
 #include "pipeline/heartbeat_loop.h"
 #include "pipeline/source_stream.h"
 #include "pipeline/target_leg.h"
@@ -51,6 +52,8 @@ class Agent final : public api::Agent {
     std::string region;
     link::Link* link = nullptr;
     std::unique_ptr<pipeline::TotalsKeeper> totals;
+    pipeline::CaptureStatesHeard captures;
+    std::atomic<std::size_t> keepalives{0};  // asked for, to this peer
     os::Thread totals_thread;
   };
   struct SourceEntry {
@@ -88,7 +91,7 @@ class Agent final : public api::Agent {
   void add_heartbeats();
   void opened(const std::string& name, std::unique_ptr<link::Channel> channel);
   pipeline::Dial dial(const std::string& region);
-  Bytes totals() const;
+  Bytes keepalive(std::size_t turn) const;
   Result<void> act_on_source(SourceEntry& entry, const api::StreamAction& action);
   Result<void> act_on_target(TargetEntry& entry, const api::StreamAction& action);
   void answer_check(const std::string& stream, const std::string& site,
@@ -99,6 +102,8 @@ class Agent final : public api::Agent {
 
   api::StreamView view_of(const SourceEntry& entry);
   void view_targets_here(std::vector<api::StreamView>& streams);
+  std::optional<api::CaptureView> capture_elsewhere(const std::string& region,
+                                                    const std::string& stream);
   api::LinkView view_of(const Peer& peer);
   void forecast_source(const std::string& stream, const config::SourceLimits& limits,
                        api::CaptureView& capture);
@@ -133,7 +138,6 @@ class Agent final : public api::Agent {
   os::Mutex certificates_mutex_;
   std::optional<WallTime> certificate_expires_at_;           // this region's
   std::map<std::string, std::string> certificate_warnings_;  // by file; said once a day
-  mutable std::atomic<std::size_t> totals_next_{0};  // the source that the next keepalive begins at
   SiteAnswers site_answers_;
   os::Mutex samples_mutex_;
   std::map<std::string, std::vector<Sample>> samples_;

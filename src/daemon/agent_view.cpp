@@ -13,9 +13,10 @@ api::State state_of(pipeline::State state) {
 }
 
 api::LegStateView leg_view(const pipeline::LegState& leg, MonotonicTime now) {
-  api::LegStateView view{
-      .state = state_of(leg.state), .reason = leg.reason, .remedy = leg.remedy, .retry_in = {}};
-  if (view.reason.empty() && leg.retries > 0) view.reason = leg.last_error;
+  api::LegStateView view{.state = state_of(leg.state),
+                         .reason = pipeline::shown_reason(leg),
+                         .remedy = leg.remedy,
+                         .retry_in = {}};
   if (leg.retry_at) view.retry_in = std::max(*leg.retry_at - now, Duration::zero());
   return view;
 }
@@ -216,6 +217,21 @@ void Agent::forecast_source(const std::string& stream, const config::SourceLimit
       hours_until(kept, limits.wal_max, rates(stream + "/kept log", {0, 0, kept}).bytes);
 }
 
+// Only its state: its figures are the source's region's to show.
+std::optional<api::CaptureView> Agent::capture_elsewhere(const std::string& region,
+                                                         const std::string& stream) {
+  for (const auto& peer : peers_) {
+    if (peer->region != region) continue;
+    const auto heard = peer->captures.of(stream, world_.now());
+    if (!heard) continue;
+    return api::CaptureView{.leg = {.state = state_of(heard->state),
+                                    .reason = heard->reason,
+                                    .remedy = {},
+                                    .retry_in = {}}};
+  }
+  return std::nullopt;
+}
+
 // Streams that begin in another region, as this end sees them.
 void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
   const MonotonicTime now = world_.now();
@@ -231,8 +247,10 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
                          .engine = from.engine,
                          .from = from.name,
                          .from_region = from.region,
-                         .state = api::State::stopped});
+                         .state = api::State::stopped,
+                         .capture = capture_elsewhere(from.region, entry->config->name)});
       found = std::prev(streams.end());
+      if (found->capture) found->state = found->capture->leg.state;
     }
     const pipeline::ReceiveStats& received = status.received;
     const pipeline::ApplyStats& applied = status.applied;

@@ -93,6 +93,10 @@ void StateBoard::report(Severity severity, const std::string& name, const std::s
              .message = message});
 }
 
+std::string shown_reason(const LegState& leg) {
+  return leg.reason.empty() && leg.retries > 0 ? leg.last_error : leg.reason;
+}
+
 LegState StateBoard::get() const {
   os::Lock lock(mutex_);
   return leg_;

@@ -44,6 +44,8 @@ struct LegState {
   std::string last_error;                 // newest transient error
 };
 
+std::string shown_reason(const LegState& leg);  // while it tries again: the error
+
 // The state of one leg, with an event at each change. Any thread.
 class StateBoard {
  public:

@@ -1,0 +1,86 @@
+#include "pipeline/capture_states.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "pipeline/totals.h"
+
+namespace farshore::pipeline {
+namespace {
+
+const std::vector<CaptureState> kStates{
+    {.stream = "orders", .state = State::streaming},
+    {.stream = "bills", .state = State::failed, .reason = "why"}};
+const std::vector<StreamTotals> kTotals{{.stream = Uuid::from_random(1, 2),
+                                         .name = "orders",
+                                         .captured = {Epoch(3), Sequence(5)},
+                                         .source_position = "0/16B3748",
+                                         .commit_time = WallTime(5s),
+                                         .transactions = 1,
+                                         .changes = 2,
+                                         .bytes = 3,
+                                         .open_transactions = 4}};
+
+// What a release wrote must be read for ever. FARSHORE_GOLDEN_WRITE=1 writes the file anew: only
+// for a new version, into a folder of its own.
+Bytes golden(const std::string& name, const Bytes& now) {
+  const std::filesystem::path path = std::string(FARSHORE_GOLDEN) + "/keepalive/" + name;
+  if (std::getenv("FARSHORE_GOLDEN_WRITE") != nullptr) {
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream(path, std::ios::binary) << now;
+  }
+  std::ostringstream bytes;
+  bytes << std::ifstream(path, std::ios::binary).rdbuf();
+  EXPECT_FALSE(bytes.str().empty()) << path;
+  return bytes.str();
+}
+
+TEST(KeepaliveGolden, TotalsAndCaptureStatesAreReadAndWrittenTheSame) {
+  const Bytes totals = golden("1/totals.bin", encode_totals(kTotals));
+  ASSERT_TRUE(decode_totals(totals).ok());
+  EXPECT_EQ(decode_totals(totals)->at(0).source_position, "0/16B3748");
+  EXPECT_EQ(encode_totals(*decode_totals(totals)), totals);
+  const Bytes states = golden("2/capture_states.bin", encode_capture_states(kStates));
+  ASSERT_TRUE(decode_capture_states(states).ok());
+  EXPECT_EQ(decode_capture_states(states)->at(1).reason, "why");
+  EXPECT_EQ(encode_capture_states(*decode_capture_states(states)), states);
+}
+
+TEST(CaptureStates, EachPayloadOfAKeepaliveIsPassedOverByTheReaderOfTheOther) {
+  EXPECT_FALSE(decode_totals(encode_capture_states(kStates)).ok());
+  EXPECT_FALSE(decode_capture_states(encode_totals(kTotals)).ok());
+}
+
+TEST(CaptureStates, DamageAndAnUnknownStateAreSeen) {
+  Bytes bytes = encode_capture_states(kStates);
+  bytes[6] ^= 1;
+  EXPECT_FALSE(decode_capture_states(bytes).ok());
+  EXPECT_FALSE(decode_capture_states(encode_capture_states({{.state = State(99)}})).ok());
+}
+
+TEST(CaptureStates, AReasonIsCutBetweenCharacters) {
+  std::string reason(kCaptureReasonMax - 4, 'x');
+  reason += "\u00e4\u00e4\u00e4";
+  const auto states =
+      *decode_capture_states(encode_capture_states({{.stream = "a", .reason = reason}}));
+  EXPECT_EQ(states[0].reason, std::string(kCaptureReasonMax - 4, 'x') + "...");
+}
+
+TEST(CaptureStates, WhatIsNotHeardAnyMoreIsUnknown) {
+  CaptureStatesHeard heard;
+  const MonotonicTime now{100s};
+  EXPECT_FALSE(heard.of("bills", now));
+  heard.received(encode_capture_states(kStates), now);
+  heard.received(encode_totals(kTotals), now);
+  ASSERT_TRUE(heard.of("bills", now + 5s));
+  EXPECT_EQ(heard.of("bills", now + 5s)->state, State::failed);
+  EXPECT_EQ(heard.of("bills", now + 5s)->reason, "why");
+  EXPECT_FALSE(heard.of("bills", now + CaptureStatesHeard::kFresh + 1s));
+}
+
+}  // namespace
+}  // namespace farshore::pipeline
