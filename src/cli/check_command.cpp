@@ -54,11 +54,7 @@ int give(const Invocation& call, const Json& answer) {
 
 int check_offline(const Invocation& call) {
   const std::string config = call.config();
-  if (config.empty())
-    return call.refuse(
-        kUsage,
-        "there is no farshore.yaml here or in /etc/farshore: write one with `farshore init`, or "
-        "give --config FILE");
+  if (config.empty()) return call.refuse_without_config();
   const auto text = call.hooks.check({config, call.value("--region"), call.value("STREAM")});
   if (!text.ok())
     return call.refuse(text.error().kind == ErrorKind::invalid ? kUsage : kRefused,

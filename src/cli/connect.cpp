@@ -1,5 +1,6 @@
 #include "cli/connect.h"
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <ostream>
@@ -9,6 +10,8 @@
 
 namespace farshore::cli {
 namespace {
+
+constexpr std::array kConfigPlaces = {"farshore.yaml", "/etc/farshore/farshore.yaml"};
 
 std::string given_or_environment(const std::string& given, const char* name) {
   if (!given.empty()) return given;
@@ -31,7 +34,7 @@ std::vector<std::string> Invocation::all(const std::string& name) const {
 std::string Invocation::config() const {
   std::string given = given_or_environment(value("--config"), "FARSHORE_CONFIG");
   if (!given.empty()) return given;
-  for (const char* path : {"farshore.yaml", "/etc/farshore/farshore.yaml"}) {
+  for (const char* path : kConfigPlaces) {
     std::error_code ignored;
     if (std::filesystem::exists(path, ignored)) return path;
   }
@@ -41,6 +44,14 @@ std::string Invocation::config() const {
 int Invocation::refuse(int code, const std::string& what) const {
   terminal.err << "farshore: " << plain(what) << "\n";
   return code;
+}
+
+int Invocation::refuse_without_config(const std::string& or_else) const {
+  return refuse(
+      kUsage,
+      fmt::format("there is no configuration '{}' here, and none '{}': write one with "
+                  "`farshore init`, or say where it is with --config FILE{}{}",
+                  kConfigPlaces[0], kConfigPlaces[1], or_else.empty() ? "" : ", or ", or_else));
 }
 
 Result<std::unique_ptr<ApiClient>> connect(const Invocation& call) {

@@ -29,6 +29,8 @@ struct Invocation {
   Output output() const { return {terminal.out, terminal.err}; }
   // Writes "farshore: what" on stderr; answers `code`.
   int refuse(int code, const std::string& what) const;
+  // config() is empty; `or_else`: what else the command takes ("name a certificate").
+  int refuse_without_config(const std::string& or_else = "") const;
 };
 
 }  // namespace farshore::cli

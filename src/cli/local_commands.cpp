@@ -14,11 +14,7 @@ int run_agent(const Invocation& call) {
   const std::string config = call.config(), region = call.value("--region");
   if (region.empty())
     return call.refuse(kUsage, "say which region this agent runs: `farshore run --region REGION`");
-  if (config.empty())
-    return call.refuse(
-        kUsage,
-        "there is no farshore.yaml here or in /etc/farshore: write one with `farshore init`, or "
-        "give --config FILE");
+  if (config.empty()) return call.refuse_without_config();
   return call.hooks.run({config, region, call.value("--log-format"), call.value("--log-level")},
                         call.output());
 }
@@ -33,16 +29,13 @@ int run_cert_show(const Invocation& call) {
   const auto files = call.all("FILE");
   const std::string config = call.config();
   if (files.empty() && config.empty())
-    return call.refuse(
-        kUsage, "name a certificate, or give --config FILE to show those of the configuration");
+    return call.refuse_without_config("name a certificate: `farshore cert show FILE`");
   return call.hooks.cert_show({config, files, call.json()}, call.output());
 }
 
 int run_cert_renew(const Invocation& call) {
   const std::string config = call.config();
-  if (config.empty())
-    return call.refuse(kUsage,
-                       "there is no farshore.yaml here or in /etc/farshore: give --config FILE");
+  if (config.empty()) return call.refuse_without_config();
   return call.hooks.cert_renew({config, call.value("--region")}, call.output());
 }
 

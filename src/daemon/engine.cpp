@@ -38,7 +38,6 @@ std::vector<postgres::TableRule> rules_of(const config::StreamConfig& stream) {
   return rules;
 }
 
-// A share of the source's disk is not known from here: the source is asked for it only as bytes.
 postgres::SourceOptions source_options(const config::Config& config,
                                        const config::StreamConfig& stream, const Uuid& id,
                                        EventSink events) {
