@@ -188,7 +188,7 @@ void write_totals(MetricsText& out, const AgentView& agent) {
       stage("apply", target.applied);
     });
   };
-  write("farshore_transactions_total", "Transactions since this agent started.",
+  write("farshore_transactions_total", "Transactions captured, shipped, applied.",
         &TotalsView::transactions);
   write("farshore_changes_total", "Row changes since this agent started.", &TotalsView::changes);
   write("farshore_payload_bytes_total", "Bytes of changes since this agent started.",

@@ -58,7 +58,9 @@ struct RatesView {  // a second, over the last few seconds
   std::optional<double> bytes;
 };
 
-struct TotalsView {  // since the agent started; for counters of /metrics
+// Captured, and what the target's region has received: since the stream began. Else since the agent
+// started. For counters of /metrics.
+struct TotalsView {
   std::optional<std::uint64_t> transactions;
   std::optional<std::uint64_t> changes;
   std::optional<std::uint64_t> bytes;

@@ -15,6 +15,7 @@ namespace farshore::daemon {
 namespace {
 
 constexpr Duration kCertificateLook = 1min;
+constexpr Duration kKeepCounts = 5s;
 constexpr std::size_t kToldAtOnce = 200;  // streams, in one keepalive; then the next ones
 constexpr Duration kAskWait = 45s;        // of a site of another region
 
@@ -110,9 +111,15 @@ Result<void> Agent::open() {
   FARSHORE_TRY_ASSIGN(server_, api::Server::start(world_, options, *this));
   sampler_thread_ = os::Thread("rates", [this](std::stop_token stop) {
     pipeline::Stopper stopper(world_);
-    MonotonicTime look_at = world_.now() + kCertificateLook;
+    MonotonicTime look_at = world_.now() + kCertificateLook, keep_at = world_.now();
     while (stopper.wait(stop, 1s)) {
-      guard([&] { (void)view(); });
+      guard([&] {
+        (void)view();
+        if (world_.now() < keep_at) return;
+        keep_at = world_.now() + kKeepCounts;
+        for (auto& source : sources_) source->stream->keep_counts();
+        for (auto& target : targets_) target->leg->keep_counts();
+      });
       if (world_.now() < look_at) continue;
       look_at = world_.now() + kCertificateLook;
       (void)look_at_certificates();
@@ -349,15 +356,15 @@ Bytes Agent::keepalive(std::size_t turn) const {
     captures.push_back({.stream = source->config->name,
                         .state = status.capture.state,
                         .reason = pipeline::shown_reason(status.capture)});
-    if (status.stream.is_nil()) continue;
+    if (!status.captured_ever) continue;
     totals.push_back({.stream = status.stream,
                       .name = source->config->name,
                       .captured = status.journal.written,
                       .source_position = status.captured.source.server_position,
                       .commit_time = status.captured.commit_time,
-                      .transactions = status.captured.transactions,
-                      .changes = status.captured.changes,
-                      .bytes = status.captured.bytes,
+                      .transactions = status.captured_ever->transactions,
+                      .changes = status.captured_ever->changes,
+                      .bytes = status.captured_ever->bytes,
                       .open_transactions = status.captured.open_transactions});
   }
   return turn % 2 == 0 ? pipeline::encode_totals(totals)

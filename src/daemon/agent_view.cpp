@@ -30,9 +30,8 @@ api::BacklogView backlog_view(const std::optional<pipeline::Amount>& amount) {
   return {.bytes = amount->bytes, .transactions = amount->transactions, .changes = amount->changes};
 }
 
-api::TotalsView totals_view(std::uint64_t transactions, std::uint64_t changes,
-                            std::uint64_t bytes) {
-  return {.transactions = transactions, .changes = changes, .bytes = bytes};
+api::TotalsView totals_view(const pipeline::Amount& amount) {
+  return {.transactions = amount.transactions, .changes = amount.changes, .bytes = amount.bytes};
 }
 
 std::optional<api::HistogramView> histogram_view(const pipeline::CommitWaits::Histogram& waits) {
@@ -165,7 +164,7 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
       .open_transactions = captured.open_transactions,
       .heartbeat_at = known(captured.commit_time),
       .rates = rates(entry.config->name, {captured.transactions, captured.changes, captured.bytes}),
-      .totals = totals_view(captured.transactions, captured.changes, captured.bytes),
+      .totals = status.captured_ever ? totals_view(*status.captured_ever) : api::TotalsView{},
       .near_waits = histogram_view(status.near_waits),
       .far_waits = histogram_view(status.far_waits)};
   forecast_source(entry.config->name, entry.config->source, *view.capture);
@@ -186,8 +185,8 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
         .applied_commit_time = known(ack.applied_commit_time),
         .rates = rates(entry.config->name + "/" + target.site,
                        {ack.applied_transactions, ack.applied_changes, target.far.shipped_bytes}),
-        .shipped = totals_view(target.far.shipped_transactions, target.far.shipped_changes,
-                               target.far.shipped_bytes),
+        .shipped = totals_view({target.far.shipped_transactions, target.far.shipped_changes,
+                                target.far.shipped_bytes}),
         .copy = copy_view(target.copy, target.leg.state, now)};
     if (target.far.heard_at != MonotonicTime{})
       leg.applied = {
@@ -269,6 +268,7 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
         .rates = rates("to/" + entry->config->name + "/" + entry->target->site,
                        {applied.transactions, applied.changes, received.bytes}),
         .applied = {.transactions = applied.transactions, .changes = applied.changes, .bytes = {}}};
+    if (status.received_ever) leg.shipped = totals_view(*status.received_ever);
     if (leg.leg.state == api::State::streaming && !status.source_connected)
       leg.leg.reason = "the source's region is not connected";
     if (!received.source_lacks.empty())

@@ -13,6 +13,7 @@ namespace farshore::pipeline {
 
 struct Amount {
   std::uint64_t transactions = 0, changes = 0, bytes = 0;
+  friend bool operator==(const Amount&, const Amount&) = default;
 };
 
 class BacklogMeter {

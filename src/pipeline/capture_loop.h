@@ -28,6 +28,7 @@ struct CaptureStats {
   std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
   std::uint64_t open_transactions = 0;
   SourceProgress source;
+  Amount amount() const { return {transactions, changes, bytes}; }
 };
 
 class CaptureLoop {

@@ -143,8 +143,13 @@ Result<void> ReceiveLoop::repair(const Fetched& fetched) {
 Result<void> ReceiveLoop::begin(const Begin& begin) {
   const journal::Status status = journal_.status();
   begun_ = true;
-  if (status.written.sequence == Sequence(0))
+  if (status.written.sequence == Sequence(0)) {
+    {
+      os::Lock lock(mutex_);
+      stats_.gap |= begin.next.sequence != Sequence(1) || stats_.written.sequence != Sequence(0);
+    }
     return journal_.start_at(begin.next, begin.hash_before, begin.history, {});
+  }
   if (begin.next.sequence != status.durable.sequence.next())
     return transient(ErrorKind::conflict, "the source begins at {}, this journal ends at {}",
                      begin.next, status.durable);

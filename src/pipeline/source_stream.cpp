@@ -58,6 +58,7 @@ struct SourceStream::Leg {
 
 struct SourceStream::Running {
   std::unique_ptr<journal::Journal> journal;
+  std::unique_ptr<LogCounts> counts;
   SourceParts parts;
   std::unique_ptr<CaptureLoop> capture;
   std::vector<std::unique_ptr<Leg>> legs;
@@ -265,6 +266,8 @@ std::shared_ptr<SourceStream::Running> SourceStream::start(
     std::unique_ptr<journal::Journal> journal, SourceParts parts, const StreamFile& file) {
   auto running = std::make_shared<Running>();
   running->journal = std::move(journal);
+  running->counts =
+      std::make_unique<LogCounts>(world_, options_.folder + "/counts", *running->journal);
   running->parts = std::move(parts);
   running->capture = std::make_unique<CaptureLoop>(
       world_, *running->parts.source, *running->journal, board_,
@@ -474,6 +477,15 @@ Result<void> SourceStream::resnapshot(const std::string& site, const std::string
   return {};
 }
 
+void SourceStream::keep_counts() {
+  const auto running = this->running();
+  if (!running) return;
+  const CaptureStats stats = running->capture->stats();
+  // Not written: the next time will do; what is missing is counted from the journal.
+  (void)running->counts->keep(stats.written, stats.amount(), false,
+                              running->journal->status().durable);
+}
+
 SourceStatus SourceStream::status() const {
   SourceStatus status{.capture = board_.get()};
   const WallTime now = world_.clock().wall();
@@ -494,6 +506,7 @@ SourceStatus SourceStream::status() const {
     return status;
   }
   status.captured = running->capture->stats();
+  status.captured_ever = running->counts->plus(status.captured.amount());
   status.capture_lag = running->capture->lag(now);
   status.near_waits = running->capture->near_waits();
   status.far_waits = running->capture->far_waits();

@@ -16,6 +16,7 @@
 #include "journal/journal.h"
 #include "pipeline/capture_loop.h"
 #include "pipeline/copy_sender.h"
+#include "pipeline/log_counts.h"
 #include "pipeline/rebuild.h"
 #include "pipeline/ship_loop.h"
 #include "pipeline/state.h"
@@ -45,6 +46,7 @@ struct SourceStatus {
   Epoch epoch;
   std::string identity;
   CaptureStats captured;
+  std::optional<Amount> captured_ever;  // since the stream began; unknown while it starts
   Lag capture_lag;
   CommitWaits::Histogram near_waits, far_waits;  // of commits that this agent captured
   journal::Status journal;
@@ -83,6 +85,7 @@ class SourceStream {
   Result<void> resnapshot(const std::string& site, const std::string& table);
 
   SourceStatus status() const;
+  void keep_counts();  // every few seconds, one thread: they outlive this process
 
  private:
   struct Leg;

@@ -17,6 +17,7 @@ constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 // The journal and the loops over it. The apply loop begins once the stream's identity is known.
 struct TargetLeg::Running {
   std::unique_ptr<journal::Journal> journal;
+  std::unique_ptr<LogCounts> counts;
   std::unique_ptr<ReceiveLoop> receive;
   std::unique_ptr<ApplyLoop> apply;
   std::unique_ptr<ChannelServer> ship_channels, copy_channels;
@@ -80,6 +81,8 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
     const bool required = options_.terms(file ? file->definition : "").required;
     FARSHORE_TRY(running->journal->set_consumer(ApplyLoop::kConsumer, {.required = required}));
   }
+  running->counts =
+      std::make_unique<LogCounts>(world_, options_.folder + "/counts", *running->journal);
   running->receive = std::make_unique<ReceiveLoop>(
       world_, *running->journal, board_,
       ReceiveLoop::Callbacks{.hello = [this](const Hello& hello) { return welcome(hello); },
@@ -365,6 +368,15 @@ Result<void> TargetLeg::skip(Place place, Deadline deadline) {
   return running->loop.load()->skip(place, deadline);
 }
 
+void TargetLeg::keep_counts() {
+  const auto running = this->running();
+  if (!running) return;
+  const ReceiveStats stats = running->receive->stats();
+  // Not written: the next time will do; what is missing is counted from the journal.
+  (void)running->counts->keep(stats.written, stats.amount(), stats.gap,
+                              running->journal->status().durable);
+}
+
 TargetStatus TargetLeg::status() const {
   TargetStatus status{.leg = board_.get()};
   const WallTime now = world_.clock().wall();
@@ -377,6 +389,8 @@ TargetStatus TargetLeg::status() const {
   }
   if (!running) return status;
   status.received = running->receive->stats();
+  if (running->counts->whole() && !status.received.gap)
+    status.received_ever = running->counts->plus(status.received.amount());
   status.source_connected = status.received.connected;
   status.durability = running->receive->lag(now);
   status.journal = running->journal->status();

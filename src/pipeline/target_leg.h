@@ -15,6 +15,7 @@
 #include "pipeline/apply_loop.h"
 #include "pipeline/channel_server.h"
 #include "pipeline/copy_receiver.h"
+#include "pipeline/log_counts.h"
 #include "pipeline/receive_loop.h"
 #include "pipeline/state.h"
 #include "pipeline/stream_file.h"
@@ -28,6 +29,7 @@ struct TargetStatus {
   Epoch epoch;
   bool source_connected = false;
   ReceiveStats received;
+  std::optional<Amount> received_ever;  // since the stream began; unknown when it has a gap
   ApplyStats applied;
   Lag durability, apply;           // source's commit times against this region's clock
   std::optional<Amount> to_apply;  // received, not yet applied
@@ -63,6 +65,7 @@ class TargetLeg {
   Result<void> verb(const Verb& verb);  // one of the above, as the source's side sends it
 
   TargetStatus status() const;
+  void keep_counts();  // every few seconds, one thread: they outlive this process
 
  private:
   struct Running;  // what lives between two openings of the journal

@@ -46,6 +46,38 @@ class KillTest(LabTest):
         time.sleep(1)
         self.check(deployment, writers)
 
+    def captured(self, deployment):
+        """Transactions and changes that the near agent says were captured; none while it starts."""
+        view = deployment.try_source_view()
+        totals = view and view["capture"] and view["capture"]["totals"]
+        return totals and (totals["transactions"] or 0, totals["changes"] or 0)
+
+    def received(self, deployment):
+        leg = deployment.try_leg()
+        totals = leg and leg["totals"]["shipped"]
+        return totals and (totals["transactions"], totals["changes"])
+
+    def test_counts_go_on_over_the_death_of_either_agent(self):
+        deployment = self.start()
+        writers = [self.write(deployment)]
+        for pause in (2, 7, 1):  # before the counts are written, after, soon again
+            time.sleep(pause)
+            before = self.captured(deployment)
+            self.assertGreater(before[0], 10)
+            deployment.near.restart_after_kill()
+            deployment.far.restart_after_kill()
+            deployment.wait_for_capture("streaming", 30)
+            after = self.captured(deployment)
+            self.assertGreaterEqual(after, before)
+            self.assertGreaterEqual(after[1], before[1])
+        self.check(deployment, writers)
+        self.wait(
+            lambda: self.captured(deployment) == self.received(deployment) is not None,
+            10,
+            lambda: f"captured {self.captured(deployment)}, received {self.received(deployment)}",
+        )
+        self.assertTrue((deployment.near.data / "streams/app/source/counts").exists())
+
     def test_both_agents_are_killed_at_once(self):
         deployment = self.start()
         writers = [self.write(deployment)]
