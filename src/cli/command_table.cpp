@@ -125,8 +125,9 @@ void add_streams(std::vector<Command>& commands) {
       {.path = {"stream", "skip"},
        .summary = "Pass over one transaction that the target cannot hold",
        .details = "Asks first: the target then differs from the source by this transaction. Its "
-                  "content is saved and an "
-                  "event says where. PLACE stands in the failed leg's reason.",
+                  "content is saved and an event says where. Only the next transaction of a "
+                  "target that is paused or has failed: its reason in `farshore status` names "
+                  "PLACE.",
        .arguments = {kStreamArgument, {"PLACE", "The transaction, epoch:sequence", kNone}},
        .options = {kToOption},
        .examples = {"farshore stream skip orders 1:991230 --to orders-eu"},

@@ -50,7 +50,7 @@ void ApplyLoop::run(std::stop_token stop) {
     {
       os::Lock lock(mutex_);
       in_session_ = false;
-      if (skip_ && skip_ == asked && !skip_->result && !result.ok()) skip_->result = result;
+      if (skip_ && skip_ == asked && !result.ok()) std::exchange(skip_, nullptr)->result = result;
       changed_.notify_all();
     }
     if (result.ok() || stop.stop_requested()) continue;
@@ -70,13 +70,20 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
   }
   if (error.retry == Retry::no) {
     const bool gone = error.kind == ErrorKind::overtaken;
+    set_failed(true);  // before it is shown: who sees it may skip
     board_.fail(error, gone ? kCopyAnew : "repair the cause, then `farshore stream resume`");
     stopper_.wait(stop, Duration::max());
+    set_failed(false);
     return;
   }
   const Duration pause = backoff_.next();
   board_.retrying(error, world_.now() + pause);
   stopper_.wait(stop, pause);
+}
+
+void ApplyLoop::set_failed(bool failed) {
+  os::Lock lock(mutex_);
+  failed_ = failed;
 }
 
 Error ApplyLoop::overtaken_error() const {
@@ -208,10 +215,10 @@ Result<void> ApplyLoop::apply_until_told(std::stop_token stop, HeldCursor& curso
       if (!skip && told()) return {};
     }
     if (skip) {
-      Result<void> result = skip_item(cursor, skip->place);
+      Result<void> result = skip_item(cursor, *skip);
       os::Lock lock(mutex_);
       skip->result = std::move(result);
-      skip_.reset();
+      if (skip_ == skip) skip_.reset();
       changed_.notify_all();
       return {};
     }
@@ -249,26 +256,41 @@ void ApplyLoop::note(const Applied& applied, Sequence restart) {
   stats_.commit_time = std::max(stats_.commit_time, applied.commit_time);
 }
 
-Result<void> ApplyLoop::skip_item(HeldCursor& cursor, Place place) {
+Result<CursorItem> ApplyLoop::item_to_skip(HeldCursor& cursor, Place place) {
+  if (const Place end = journal_.status().written; place.sequence > end.sequence)
+    return permanent(ErrorKind::not_found, "nothing is at {} yet: target {} has received up to {}",
+                     place, options_.site, end);
   cursor.release();
-  const Sequence applied = stats().applied;  // the cursor may begin before it
-  auto item = cursor.next(world_.after(kSkipWait));
-  while (item.ok() && *item &&
-         ((*item)->kind != RecordKind::data || (*item)->place.sequence <= applied))
-    item = cursor.next(world_.after(kSkipWait));
-  if (!item.ok()) return std::move(item).error();
-  if (!*item) return permanent(ErrorKind::not_found, "no transaction waits at {}", place);
-  if ((*item)->place != place)
+  const Sequence applied = stats().applied;           // the cursor may begin before it
+  const Deadline deadline = world_.after(kSkipWait);  // for all: heartbeats come without end
+  for (;;) {
+    FARSHORE_TRY_ASSIGN(const auto item, cursor.next(deadline));
+    const bool waits = item && item->kind == RecordKind::data && item->place.sequence > applied;
+    if (waits && item->place == place) return *item;
+    if (!item || (!waits && item->place.sequence >= place.sequence))
+      return permanent(ErrorKind::not_found, "no transaction waits at {} for target {}", place,
+                       options_.site);
+    if (!waits) continue;
     return permanent(ErrorKind::conflict,
                      "the next transaction is at {}, not at {}: only the next one can be skipped",
-                     (*item)->place, place);
-  FARSHORE_TRY(save_item(cursor, **item));
-  FARSHORE_TRY(sink_.skip(**item));
+                     item->place, place);
+  }
+}
+
+Result<void> ApplyLoop::skip_item(HeldCursor& cursor, SkipRequest& request) {
+  FARSHORE_TRY_ASSIGN(const CursorItem item, item_to_skip(cursor, request.place));
+  {
+    os::Lock lock(mutex_);
+    if (skip_.get() != &request) return transient(ErrorKind::closed, "the skip was called off");
+    request.begun = true;
+  }
+  FARSHORE_TRY(save_item(cursor, item));
+  FARSHORE_TRY(sink_.skip(item));
   board_.report(
       Severity::warning, "stream.skipped",
       fmt::format(
           "transaction {} at {} with {} changes was skipped by an operator; it is kept in {}",
-          (*item)->xid, place, (*item)->changes, options_.skip_folder));
+          item.xid, item.place, item.changes, options_.skip_folder));
   return {};
 }
 
@@ -344,10 +366,26 @@ void ApplyLoop::announce(std::string what) {
   announced_ = std::move(what);
 }
 
+Result<void> ApplyLoop::skippable() const {
+  if (held_for_copy_)
+    return permanent(ErrorKind::conflict,
+                     "target {} of stream {} is being copied: nothing can be skipped before that "
+                     "has ended",
+                     options_.site, options_.stream_name);
+  if (paused_ || failed_) return {};
+  return permanent(
+      ErrorKind::conflict,
+      "target {0} of stream {1} is neither failed nor paused: nothing was skipped; "
+      "`farshore stream pause {1} --to {0}`, then `farshore status {1}` names the next "
+      "transaction",
+      options_.site, options_.stream_name);
+}
+
 Result<void> ApplyLoop::skip(Place place, Deadline deadline) {
-  auto request = std::make_shared<SkipRequest>(SkipRequest{.place = place, .result = std::nullopt});
+  auto request = std::make_shared<SkipRequest>(SkipRequest{.place = place});
   {
     os::Lock lock(mutex_);
+    FARSHORE_TRY(skippable());
     if (skip_) return transient(ErrorKind::conflict, "another skip is under way");
     skip_ = request;
     if (cursor_ != nullptr) cursor_->interrupt();
@@ -355,9 +393,15 @@ Result<void> ApplyLoop::skip(Place place, Deadline deadline) {
   stopper_.poke();
   os::Lock lock(mutex_);
   const bool done = changed_.wait(lock, deadline, [&] { return request->result.has_value(); });
-  if (skip_ == request) skip_.reset();
-  if (!done) return transient(ErrorKind::timeout, "the sink did not skip {} in time", place);
-  return *std::move(request->result);
+  if (skip_ == request) skip_.reset();  // called off, if it was not begun
+  if (done) return *std::move(request->result);
+  if (request->begun)
+    return transient(ErrorKind::unavailable,
+                     "target {} has not ended skipping {} yet: see `farshore status {}`",
+                     options_.site, place, options_.stream_name);
+  return transient(ErrorKind::timeout,
+                   "target {} did not come to skip {} in time: it is not skipped", options_.site,
+                   place);
 }
 
 ApplyStats ApplyLoop::stats() const {

@@ -33,6 +33,7 @@ struct ApplyStats {
 class ApplyLoop {
  public:
   struct Options {
+    std::string stream_name, site;  // for texts
     Uuid stream;
     Epoch epoch{1};
     std::string skip_folder;             // where skipped transactions are saved
@@ -56,7 +57,9 @@ class ApplyLoop {
   static constexpr const char* kConsumer = "apply";  // its name in the far journal
   static constexpr const char* kHeldForCopy =
       "tables are being copied; changes wait in the journal";
-  // Skips the transaction that ends at `place` and is next; its content is saved first.
+  // Skips the transaction that ends at `place` and is next; its content is saved first. Only while
+  // this leg is paused or has failed, else conflict: what waits for nobody cannot be named in time.
+  // timeout: it was not begun, and is not any more; unavailable: it is being done.
   Result<void> skip(Place place, Deadline deadline);
 
   ApplyStats stats() const;
@@ -64,13 +67,16 @@ class ApplyLoop {
  private:
   struct SkipRequest {
     Place place;
+    bool begun = false;  // it is past being called off
     std::optional<Result<void>> result;
   };
 
   Result<void> session(std::stop_token stop);
   Result<Sequence> restart_place(Sequence through);
   Result<void> apply_until_told(std::stop_token stop, HeldCursor& cursor);
-  Result<void> skip_item(HeldCursor& cursor, Place place);
+  Result<CursorItem> item_to_skip(HeldCursor& cursor, Place place);
+  Result<void> skip_item(HeldCursor& cursor, SkipRequest& request);
+  Result<void> skippable() const;  // under mutex_
   Result<void> save_item(TransactionCursor& cursor, const CursorItem& item);
   void note(const Applied& applied, Sequence restart);
   bool told() const;        // a verb wants the loop's attention
@@ -80,6 +86,7 @@ class ApplyLoop {
   Error overtaken_error() const;
   bool interrupted(const Error& error) const;
   void rest(std::stop_token stop, const Error& error);
+  void set_failed(bool failed);
 
   os::World& world_;
   Sink& sink_;
@@ -100,6 +107,7 @@ class ApplyLoop {
   mutable os::Mutex mutex_;
   os::CondVar changed_;
   bool paused_ = false;
+  bool failed_ = false;  // rests until an operator's verb
   std::optional<WallTime> pause_at_;
   bool session_outdated_ = false;  // pause or definition changed: it must be opened anew
   bool held_for_copy_ = false;

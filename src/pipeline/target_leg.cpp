@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration kSettleWait =
     30s;  // for what was received to become durable before we say what we hold
+constexpr Duration kSkipMax = 15s;  // nothing is received while the source's side asks for it
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
@@ -132,7 +133,9 @@ TargetTerms TargetLeg::terms() const {
 void TargetLeg::start_apply(Running& running) {
   running.apply =
       std::make_unique<ApplyLoop>(world_, sink_, *running.journal, board_,
-                                  ApplyLoop::Options{.stream = file_->stream,
+                                  ApplyLoop::Options{.stream_name = options_.stream_name,
+                                                     .site = options_.site,
+                                                     .stream = file_->stream,
                                                      .epoch = file_->epoch,
                                                      .skip_folder = options_.folder + "/skipped",
                                                      .terms =
@@ -308,7 +311,7 @@ Result<void> TargetLeg::verb(const Verb& verb) {
       return permanent(ErrorKind::invalid, "'{}' is not a place", verb.argument);
     const Place place{Epoch(std::strtoull(verb.argument.c_str(), nullptr, 10)),
                       Sequence(std::strtoull(verb.argument.c_str() + colon + 1, nullptr, 10))};
-    return skip(place, world_.after(30s));
+    return skip(place, world_.after(kSkipMax));
   }
   return permanent(ErrorKind::invalid, "this version knows no verb '{}'", verb.name);
 }

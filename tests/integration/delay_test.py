@@ -101,6 +101,35 @@ class DelayTest(LabTest):
         self.wait_applied(deployment)
         self.expect_quiet_logs(deployment)
 
+    def refused(self, deployment, place):
+        far = deployment.regions[1]
+        began = time.monotonic()
+        done = deployment.run_farshore("stream", "skip", "app", place, "--yes", region=far)
+        self.assertLess(time.monotonic() - began, 8)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        return done.stderr
+
+    def test_a_skip_that_names_nothing_is_refused_and_holds_up_nothing(self):
+        deployment = self.start()
+        target, far = deployment.target, deployment.regions[1]
+        self.assertIn("neither failed nor paused", self.refused(deployment, "1:99999999"))
+        time.sleep(4)
+        self.assertLess(deployment.leg()["lag"]["apply"]["age_seconds"], 4)
+        deployment.farshore("stream", "pause", "app", region=far)
+        deployment.wait_for_state("paused", 20)
+        self.assertIn("nothing is at 1:99999999 yet", self.refused(deployment, "1:99999999"))
+        deployment.source.sql("DELETE FROM public.orders")
+        self.wait(
+            lambda: "next is transaction" in deployment.leg()["reason"], 20, "names no transaction"
+        )
+        self.assertIn("no", self.refused(deployment, "1:1"))
+        deployment.farshore("stream", "resume", "app", region=far)
+        self.wait(lambda: self.rows(deployment) == 0, 20, "it does not go on")
+        self.assertEqual(target.value("SELECT count(*) FROM farshore.skipped"), 0)
+        self.wait_applied(deployment)
+        self.expect_equal(deployment.source, target)
+        self.expect_quiet_logs(deployment)
+
 
 if __name__ == "__main__":
     preamble.main()

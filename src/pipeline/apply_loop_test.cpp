@@ -1,0 +1,181 @@
+#include "pipeline/apply_loop.h"
+
+#include <gmock/gmock.h>
+
+#include "journal/journal_fixture.h"
+
+namespace farshore::pipeline {
+namespace {
+
+using journal::data_record;
+using journal::record_of;
+using ::testing::HasSubstr;
+
+// Takes everything but one transaction.
+class PickySink final : public Sink {
+ public:
+  explicit PickySink(os::World& world) : world_(world) {}
+
+  Result<Sequence> open(const Uuid&, Epoch) override {
+    os::Lock lock(mutex_);
+    changed_.wait(lock, world_.after(10s), [&] { return !shut_; });
+    return through_;
+  }
+  Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override {
+    FARSHORE_TRY_ASSIGN(const auto item, cursor.next(deadline));
+    os::Lock lock(mutex_);
+    const bool news = item && item->place.sequence > through_;
+    if (news && item->kind == RecordKind::data && item->xid == refused_)
+      return permanent(ErrorKind::rejected, "transaction {} is refused", item->xid);
+    if (news) through_ = item->place.sequence;
+    return Applied{.through = through_, .durable = through_, .recorded = through_};
+  }
+  Result<void> skip(const CursorItem& item) override {
+    os::Lock lock(mutex_);
+    through_ = item.place.sequence;
+    skipped_.push_back(item.xid);
+    return {};
+  }
+  void interrupt() override {}
+  void close() override {}
+
+  void refuse(std::uint64_t xid) {
+    os::Lock lock(mutex_);
+    refused_ = xid;
+  }
+  void shut(bool shut) {  // open() waits
+    os::Lock lock(mutex_);
+    shut_ = shut;
+    changed_.notify_all();
+  }
+  std::vector<std::uint64_t> skipped() const {
+    os::Lock lock(mutex_);
+    return skipped_;
+  }
+
+ private:
+  os::World& world_;
+  mutable os::Mutex mutex_;
+  os::CondVar changed_;
+  std::uint64_t refused_ = 0;
+  bool shut_ = false;
+  Sequence through_;
+  std::vector<std::uint64_t> skipped_;
+};
+
+class SkipTest : public journal::JournalFixture {
+ protected:
+  void SetUp() override {
+    open();
+    ASSERT_TRUE(journal->set_consumer(ApplyLoop::kConsumer, {}).ok());
+    loop.emplace(world, sink_of_target, *journal, board,
+                 ApplyLoop::Options{.stream_name = "app",
+                                    .site = "app-eu",
+                                    .stream = {},
+                                    .skip_folder = "/skipped",
+                                    .terms = [] { return TargetTerms{}; }},
+                 [](Error) {});
+    thread = os::Thread("apply", [this](std::stop_token stop) { loop->run(stop); });
+  }
+  void TearDown() override {
+    sink_of_target.shut(false);
+    thread.request_stop();
+    thread.join();
+  }
+  Place transaction() { return commit(data_record(++xid, "row")); }
+  Place heartbeat() { return commit(record_of(RecordKind::heartbeat)); }
+  bool applied(Place place) {
+    return eventually([&] { return loop->stats().applied >= place.sequence; }, 300);
+  }
+  bool shows(State state) {
+    return eventually([&] { return board.state() == state; }, 300);
+  }
+  Result<void> skip(Place place, Duration wait = 5s) {
+    return loop->skip(place, world.after(wait));
+  }
+  static Place after(Place place, std::uint64_t count) {
+    return {place.epoch, Sequence(place.sequence.value() + count)};
+  }
+
+  PickySink sink_of_target{world};
+  StateBoard board{sink(), "app", "app-eu"};
+  std::optional<ApplyLoop> loop;
+  os::Thread thread;
+};
+
+TEST_F(SkipTest, IsRefusedAtOnceWhileTheLegStreamsAndApplyingGoesOn) {
+  const Place first = transaction();
+  ASSERT_TRUE(applied(first));
+  const MonotonicTime asked = world.now();
+  const auto refused = skip(after(first, 2));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().what, HasSubstr("neither failed nor paused"));
+  EXPECT_THAT(refused.error().what, HasSubstr("`farshore stream pause app --to app-eu`"));
+  EXPECT_LT(world.now() - asked, 1s);
+  EXPECT_TRUE(applied(heartbeat()));
+  EXPECT_TRUE(applied(transaction()));  // at the place that was named
+  EXPECT_THAT(sink_of_target.skipped(), ::testing::IsEmpty());
+}
+
+TEST_F(SkipTest, PassesOverTheTransactionThatTheLegFailedOf) {
+  sink_of_target.refuse(2);
+  transaction();
+  heartbeat();
+  const Place bad = transaction();
+  ASSERT_TRUE(shows(State::failed));
+  const auto done = skip(bad);
+  ASSERT_TRUE(done.ok()) << done.error().what;
+  EXPECT_THAT(sink_of_target.skipped(), ::testing::ElementsAre(2));
+  EXPECT_TRUE(applied(transaction()));
+  EXPECT_EQ(board.state(), State::streaming);
+}
+
+TEST_F(SkipTest, AnotherThanTheNextOneIsRefusedAndThePauseHolds) {
+  ASSERT_TRUE(applied(transaction()));
+  loop->pause(std::nullopt);
+  ASSERT_TRUE(shows(State::paused));
+  const Place beat = heartbeat(), next = transaction(), later = transaction();
+  EXPECT_THAT(skip(later).error().what, HasSubstr("only the next one can be skipped"));
+  EXPECT_THAT(skip(beat).error().what, HasSubstr("no transaction waits"));
+  EXPECT_THAT(skip(after(later, 100)).error().what, HasSubstr("nothing is at"));
+  EXPECT_THAT(sink_of_target.skipped(), ::testing::IsEmpty());
+  EXPECT_LT(loop->stats().applied, beat.sequence);
+  loop->resume();
+  EXPECT_TRUE(applied(later));
+  EXPECT_GT(later.sequence, next.sequence);
+}
+
+TEST_F(SkipTest, EndsAlthoughHeartbeatsComeWithoutEnd) {
+  ASSERT_TRUE(applied(transaction()));
+  loop->pause(std::nullopt);
+  ASSERT_TRUE(shows(State::paused));
+  Record open = data_record(++xid, "part", true, false);
+  const Place part = commit(open);  // of a transaction that does not end
+  os::Thread beats("beats", [&](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      heartbeat();
+      eventually([&] { return stop.stop_requested(); }, 20);
+    }
+  });
+  const auto refused = skip(part, 10s);
+  EXPECT_THAT(refused.error().what, HasSubstr("no transaction waits"));
+  beats.request_stop();
+  beats.join();
+}
+
+TEST_F(SkipTest, WhatWasNotBegunInTimeIsCalledOffForGood) {
+  sink_of_target.refuse(1);
+  const Place bad = transaction();
+  ASSERT_TRUE(shows(State::failed));
+  sink_of_target.shut(true);
+  const auto late = skip(bad, 300ms);
+  ASSERT_FALSE(late.ok());
+  EXPECT_THAT(late.error().what, HasSubstr("target app-eu did not come to skip 1:1 in time"));
+  sink_of_target.refuse(0);
+  sink_of_target.shut(false);
+  EXPECT_TRUE(applied(transaction()));
+  EXPECT_THAT(sink_of_target.skipped(), ::testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace farshore::pipeline
