@@ -264,6 +264,7 @@ void Agent::add_streams() {
 void Agent::add_source(const config::StreamConfig& stream) {
   pipeline::SourceStream::Options options{
       .name = stream.name,
+      .region = region_.name,
       .folder = folder_of(region_, stream, ""),
       .journal = stream.journal,
       .definition = config::definition_text(stream),
@@ -304,6 +305,7 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
   entry->parts = *std::move(parts);
   pipeline::TargetLeg::Options options{.stream_name = stream.name,
                                        .site = target.site,
+                                       .region = region_.name,
                                        .folder = folder_of(region_, stream, target.site),
                                        .journal = stream.journal,
                                        .terms = [&stream, &target](const std::string& theirs) {

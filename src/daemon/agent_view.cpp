@@ -274,8 +274,8 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
     if (!received.source_lacks.empty())
       leg.leg = {.state = api::State::failed,
                  .reason = received.source_lacks,
-                 .remedy = fmt::format("`farshore stream resnapshot {} --to {}`",
-                                       entry->config->name, entry->target->site),
+                 .remedy = stream_command({entry->config->name, entry->target->site, region_.name},
+                                          "resnapshot"),
                  .retry_in = {}};
     found->state = std::max(found->state, leg.leg.state);
     found->journal = journal_view(status.journal, entry->config->journal);

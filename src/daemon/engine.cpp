@@ -43,6 +43,7 @@ postgres::SourceOptions source_options(const config::Config& config,
                                        EventSink events) {
   const config::SiteConfig& site = *config.site(stream.from);
   return {.name = stream.name,
+          .region = site.region,
           .stream = id,
           .conninfo = site.dsn,
           .password = password_of(site),
@@ -92,15 +93,16 @@ Result<TargetParts> make_target(os::World& world, const config::Config& config,
     events(std::move(event));
   };
   const postgres::ConnectOptions connect = connect_of(site, "farshore_apply_" + stream.name);
+  const LegName leg{.stream = stream.name, .target = target.site, .region = site.region};
   postgres::SinkOptions options{
-      .stream_name = stream.name, .unknown_waits = true, .rejected_folder = folder + "/rejected"};
+      .leg = leg, .unknown_waits = true, .rejected_folder = folder + "/rejected"};
   postgres::SinkOptions aside = options;
   aside.aside = true;
   return TargetParts{
       std::make_unique<postgres::PostgresSink>(world, connect, std::move(options), named),
       std::make_unique<postgres::PostgresSink>(world, connect, std::move(aside), named),
       postgres::make_copy_sink(world, connect_of(site, "farshore_copy_" + stream.name),
-                               postgres::SinkOptions{.stream_name = stream.name}, named)};
+                               postgres::SinkOptions{.leg = leg}, named)};
 }
 
 Result<std::unique_ptr<HeartbeatWriter>> make_heartbeat(os::World& world,

@@ -60,9 +60,8 @@ Error Log::closed_error() const {
 Error Log::overtaken_error(Sequence wanted) const {
   return permanent(
       ErrorKind::overtaken,
-      "journal {} no longer holds sequence {}: what it keeps begins at {}; take a new copy "
-      "(`farshore stream resnapshot`)",
-      folder, wanted, Place{history.epoch_at(first()), first()});
+      "journal {} no longer holds sequence {}: what it keeps begins at {}; take a new copy", folder,
+      wanted, Place{history.epoch_at(first()), first()});
 }
 
 void Log::emit(Severity severity, std::string name, std::string message) const {

@@ -49,8 +49,7 @@ Result<std::optional<CompleteItem>> OpenTransactions::take_data(const PlacedReco
     if (!must_be_whole || !record.flags.last) return std::optional<CompleteItem>();
     return permanent(ErrorKind::invalid,
                      "transaction {} of session {} ends at place {} but began before sequence {}, "
-                     "where reading started: start at an older restart place, or take a new copy "
-                     "(`farshore stream resnapshot`)",
+                     "where reading started: start at an older restart place, or take a new copy",
                      record.xid, record.session, placed.place,
                      std::max(start_.from, start_.first_preamble));
   }

@@ -79,7 +79,7 @@ Result<void> overtake(Log& log, const std::vector<std::string>& names, Sequence 
       message = fmt::format(
           "consumer '{}' of journal {} is overtaken: it needed what begins at {}, the journal now "
           "begins at {} "
-          "(when_full: drop); take a new copy (`farshore stream resnapshot`)",
+          "(when_full: drop); it needs a new copy",
           name, log.folder,
           Place{log.history.epoch_at(consumer.places.restart), consumer.places.restart},
           Place{log.history.epoch_at(first_kept), first_kept});

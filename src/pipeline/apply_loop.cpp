@@ -12,7 +12,6 @@ constexpr Duration kSkipWait = 5s;      // for the transaction that an operator 
 constexpr Duration kRepairLook = 1s;    // for what the other region repairs
 constexpr std::size_t kUndurableMax =
     4096;  // restart places kept; beyond it the newest ones are merged
-constexpr const char* kCopyAnew = "copy all tables anew: `farshore stream resnapshot`";
 
 }  // namespace
 
@@ -69,9 +68,11 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
     return;
   }
   if (error.retry == Retry::no) {
-    const bool gone = error.kind == ErrorKind::overtaken;
     set_failed(true);  // before it is shown: who sees it may skip
-    board_.fail(error, gone ? kCopyAnew : "repair the cause, then `farshore stream resume`");
+    if (error.kind == ErrorKind::overtaken)
+      board_.fail(error, copy_anew());
+    else
+      board_.fail(error);
     stopper_.wait(stop, Duration::max());
     set_failed(false);
     return;
@@ -91,6 +92,10 @@ Error ApplyLoop::overtaken_error() const {
                    "the journal was full, and what this target had not applied yet was removed: "
                    "the journal begins at {} now",
                    journal_.status().first);
+}
+
+std::string ApplyLoop::copy_anew() const {
+  return "copy all tables anew: " + board_.command("resnapshot");
 }
 
 // By a verb, not by a fault: what was open in the target is applied again.
@@ -113,7 +118,7 @@ Duration ApplyLoop::show_waiting() {
     return Duration::max();
   }
   if (journal_.overtaken(kConsumer)) {
-    board_.fail(overtaken_error(), kCopyAnew);
+    board_.fail(overtaken_error(), copy_anew());
     return Duration::max();
   }
   const std::string next = next_transaction();
@@ -373,12 +378,11 @@ Result<void> ApplyLoop::skippable() const {
                      "has ended",
                      options_.site, options_.stream_name);
   if (paused_ || failed_) return {};
-  return permanent(
-      ErrorKind::conflict,
-      "target {0} of stream {1} is neither failed nor paused: nothing was skipped; "
-      "`farshore stream pause {1} --to {0}`, then `farshore status {1}` names the next "
-      "transaction",
-      options_.site, options_.stream_name);
+  return permanent(ErrorKind::conflict,
+                   "target {} of stream {} is neither failed nor paused: nothing was skipped; {}, "
+                   "then `farshore status {}` names the next transaction",
+                   options_.site, options_.stream_name, board_.command("pause"),
+                   options_.stream_name);
 }
 
 Result<void> ApplyLoop::skip(Place place, Deadline deadline) {

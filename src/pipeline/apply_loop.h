@@ -84,6 +84,7 @@ class ApplyLoop {
   std::string next_transaction();
   bool damaged() const;
   Error overtaken_error() const;
+  std::string copy_anew() const;
   bool interrupted(const Error& error) const;
   void rest(std::stop_token stop, const Error& error);
   void set_failed(bool failed);

@@ -98,7 +98,7 @@ class SkipTest : public journal::JournalFixture {
   }
 
   PickySink sink_of_target{world};
-  StateBoard board{sink(), "app", "app-eu"};
+  StateBoard board{sink(), {.stream = "app", .target = "app-eu", .region = "eu-west-1"}};
   std::optional<ApplyLoop> loop;
   os::Thread thread;
 };
@@ -110,7 +110,8 @@ TEST_F(SkipTest, IsRefusedAtOnceWhileTheLegStreamsAndApplyingGoesOn) {
   const auto refused = skip(after(first, 2));
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.error().what, HasSubstr("neither failed nor paused"));
-  EXPECT_THAT(refused.error().what, HasSubstr("`farshore stream pause app --to app-eu`"));
+  EXPECT_THAT(refused.error().what,
+              HasSubstr("`farshore stream pause app --to app-eu --region eu-west-1`"));
   EXPECT_LT(world.now() - asked, 1s);
   EXPECT_TRUE(applied(heartbeat()));
   EXPECT_TRUE(applied(transaction()));  // at the place that was named
@@ -123,6 +124,8 @@ TEST_F(SkipTest, PassesOverTheTransactionThatTheLegFailedOf) {
   heartbeat();
   const Place bad = transaction();
   ASSERT_TRUE(shows(State::failed));
+  EXPECT_EQ(board.get().remedy,
+            "repair the cause, then `farshore stream resume app --to app-eu --region eu-west-1`");
   const auto done = skip(bad);
   ASSERT_TRUE(done.ok()) << done.error().what;
   EXPECT_THAT(sink_of_target.skipped(), ::testing::ElementsAre(2));

@@ -71,8 +71,10 @@ void CaptureLoop::fail(const Error& error) {
     os::Lock lock(mutex_);
     log_gone_ = gone;
   }
-  board_.fail(error, gone ? "copy all tables anew: `farshore stream resnapshot`"
-                          : "repair the cause, then `farshore stream resume`");
+  if (gone)
+    board_.fail(error, "copy all tables anew: " + board_.command("resnapshot"));
+  else
+    board_.fail(error);
 }
 
 Result<void> CaptureLoop::open_session(std::stop_token stop) {
@@ -119,8 +121,8 @@ Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
   return permanent(
       ErrorKind::conflict,
       "the source is not the one that was captured before: it is {}, it was {}; if it was restored "
-      "or promoted on purpose, accept it with `farshore stream resume`, else repair its address",
-      identity.text, expected);
+      "or promoted on purpose, accept it with {}, else repair its address",
+      identity.text, expected, board_.command("resume"));
 }
 
 Result<void> CaptureLoop::keep_identity(const SourceIdentity& identity) {

@@ -52,8 +52,7 @@ void CopyReceiver::serve_table(link::Channel& channel, std::stop_token stop) {
 
 void CopyReceiver::refuse(link::Channel& channel, const Error& error) {
   if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::closed) return;
-  if (error.retry == Retry::no)
-    board_.fail(error, "repair the cause, then `farshore stream resume`");
+  if (error.retry == Retry::no) board_.fail(error);
   (void)channel.send(encode(Refuse{error.kind, error.retry, error.what}),
                      world_.after(kRefuseWait));
 }
@@ -166,8 +165,8 @@ Result<void> CopyReceiver::resnapshot(const std::string& table) {
     if (table.empty()) return begin_anew();
     return permanent(
         ErrorKind::conflict,
-        "this target lacks a part of the changes, which all its tables need: `farshore "
-        "stream resnapshot` without --table");
+        "this target lacks a part of the changes, which all its tables need: {} without --table",
+        board_.command("resnapshot"));
   }
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
@@ -206,7 +205,8 @@ Result<void> CopyReceiver::apply_aside(const Leg& leg, Sequence last, std::stop_
   if (leg.journal->overtaken(kConsumer))
     return permanent(ErrorKind::overtaken,
                      "the journal was full, and changes of tables that are being copied were "
-                     "removed: copy all tables anew with `farshore stream resnapshot`");
+                     "removed: copy all tables anew with {}",
+                     board_.command("resnapshot"));
   std::stop_callback interrupt(stop, [this] { aside_.interrupt(); });
   FARSHORE_TRY_ASSIGN(Sequence through, aside_.open(leg.stream, leg.epoch));
   const auto places = leg.journal->consumer(kConsumer);

@@ -45,8 +45,7 @@ Result<Begin> resume_point(journal::Journal& near, const Welcome& far) {
   if (!hash.ok() && hash.error().kind == ErrorKind::overtaken)
     return permanent(ErrorKind::overtaken,
                      "the far journal ends at {}, ours begins at {}: what lies between was "
-                     "trimmed; copy the tables anew "
-                     "with `farshore stream resnapshot`",
+                     "trimmed; copy the tables anew",
                      far.durable, status.first);
   if (!hash.ok()) return std::move(hash).error();
   if (*hash != far.hash)

@@ -90,8 +90,7 @@ Result<void> ShipLoop::session(std::stop_token stop) {
   if (begin.ok()) {
     FARSHORE_TRY(start(*channel, welcome, *begin));
   } else {
-    board_.fail(begin.error(), fmt::format("`farshore stream resnapshot {} --to {}`",
-                                           options_.stream_name, options_.site));
+    board_.fail(begin.error(), board_.command("resnapshot"));
     FARSHORE_TRY(channel->send(encode(Overtaken{begin.error().what}), world_.after(kAnswerWait)));
   }
   Result<void> received;

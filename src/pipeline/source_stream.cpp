@@ -39,8 +39,10 @@ struct SourceStream::Leg {
   Sequence far_sequence;
   os::Thread ship_thread, copy_thread;
 
-  Leg(os::World& world, const Target& t, EventSink events, const std::string& stream)
-      : target(t), board(std::move(events), stream, t.site), copy_wanted_changed(world) {}
+  Leg(os::World& world, const Target& t, EventSink events, const Options& options)
+      : target(t),
+        board(std::move(events), {options.name, t.site, options.region}),
+        copy_wanted_changed(world) {}
 
   void want_copy() {
     still_wanted();
@@ -72,7 +74,7 @@ SourceStream::SourceStream(os::World& world, Options options, MakeParts make_par
       options_(std::move(options)),
       make_parts_(std::move(make_parts)),
       events_(events),
-      board_(std::move(events), options_.name, ""),
+      board_(std::move(events), {options_.name, "", options_.region}),
       stopper_(world),
       bound_stopper_(world) {}
 
@@ -88,7 +90,7 @@ void SourceStream::run(std::stop_token stop) {
     const Error& error = result.error();
     if (error.retry == Retry::no && error.kind != ErrorKind::io &&
         error.kind != ErrorKind::closed) {
-      board_.fail(error, "repair the cause, then `farshore stream resume`");
+      board_.fail(error);
       stopper_.wait(stop, Duration::max());
       continue;
     }
@@ -282,7 +284,7 @@ std::shared_ptr<SourceStream::Running> SourceStream::start(
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
   keep_for_targets(*running->journal);
   for (const Target& target : options_.targets) {
-    running->legs.push_back(std::make_unique<Leg>(world_, target, events_, options_.name));
+    running->legs.push_back(std::make_unique<Leg>(world_, target, events_, options_));
     make_loops(*running, *running->legs.back(), file);
   }
   {
@@ -372,7 +374,7 @@ void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
     leg.still_wanted();
     const Error& error = copied.error();
     if (error.retry == Retry::no && error.kind != ErrorKind::closed) {
-      leg.board.fail(error, "repair the cause, then `farshore stream resume`");
+      leg.board.fail(error);
       leg.copy_wanted_changed.wait(stop, Duration::max());
       continue;
     }

@@ -62,7 +62,7 @@ class SourceStream {
     ExistingRows existing = ExistingRows::refuse;
   };
   struct Options {
-    std::string name;
+    std::string name, region;
     std::string folder;  // journal/, stream.file
     journal::Options journal;
     std::string definition;

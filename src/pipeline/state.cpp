@@ -26,8 +26,8 @@ const char* name_of(State state) {
   return "unknown";
 }
 
-StateBoard::StateBoard(EventSink events, std::string stream, std::string target)
-    : events_(std::move(events)), stream_(std::move(stream)), target_(std::move(target)) {}
+StateBoard::StateBoard(EventSink events, LegName leg)
+    : events_(std::move(events)), leg_name_(std::move(leg)) {}
 
 void StateBoard::set(State state, const std::string& reason, const std::string& remedy) {
   bool changed = false;
@@ -46,7 +46,7 @@ void StateBoard::set(State state, const std::string& reason, const std::string& 
                                                        : Severity::info;
   std::string message = name_of(state);
   if (!reason.empty()) message += ": " + reason;
-  if (!remedy.empty()) message += "; " + remedy;
+  if (!remedy.empty()) message += (message.ends_with(';') ? " " : "; ") + remedy;
   report(severity, "stream.state", message);
 }
 
@@ -54,6 +54,11 @@ void StateBoard::fail(const Error& error, const std::string& remedy) {
   set(State::failed, error.what, remedy);
   os::Lock lock(mutex_);
   failed_here_ = true;
+}
+
+void StateBoard::fail(const Error& error) {
+  fail(error,
+       names_stream_command(error.what) ? "" : "repair the cause, then " + command("resume"));
 }
 
 void StateBoard::hear(State state, const std::string& reason, const std::string& remedy) {
@@ -88,8 +93,8 @@ void StateBoard::report(Severity severity, const std::string& name, const std::s
   if (events_)
     events_({.severity = severity,
              .name = name,
-             .stream = stream_,
-             .target = target_,
+             .stream = leg_name_.stream,
+             .target = leg_name_.target,
              .message = message});
 }
 

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "change/event.h"
 #include "change/place.h"
+#include "change/stream_command.h"
 #include "os/mutex.h"
 #include "os/world.h"
 
@@ -38,7 +39,7 @@ const char* name_of(State state);
 struct LegState {
   State state = State::starting;
   std::string reason;                     // why, when not streaming
-  std::string remedy;                     // failed: what to do
+  std::string remedy;                     // failed: what to do; empty: the reason says it
   std::optional<MonotonicTime> retry_at;  // a transient error: when it is tried again
   std::uint64_t retries = 0;              // since it last worked
   std::string last_error;                 // newest transient error
@@ -49,10 +50,16 @@ std::string shown_reason(const LegState& leg);  // while it tries again: the err
 // The state of one leg, with an event at each change. Any thread.
 class StateBoard {
  public:
-  StateBoard(EventSink events, std::string stream, std::string target);
+  StateBoard(EventSink events, LegName leg);
 
   void set(State state, const std::string& reason = {}, const std::string& remedy = {});
   void fail(const Error& error, const std::string& remedy);
+  // The same; an error that does not name its way on has the usual one.
+  void fail(const Error& error);
+  // The line that gives this leg a verb (change/stream_command.h).
+  std::string command(std::string_view verb, const std::vector<std::string>& words = {}) const {
+    return stream_command(leg_name_, verb, words);
+  }
   // What the leg's other end says of itself. A failure of this end stays until it has worked().
   void hear(State state, const std::string& reason, const std::string& remedy);
   // Keeps the state; shows the error and when it is tried again. An event at the first of a row.
@@ -65,7 +72,7 @@ class StateBoard {
 
  private:
   const EventSink events_;
-  const std::string stream_, target_;
+  const LegName leg_name_;
   mutable os::Mutex mutex_;
   LegState leg_;
   bool failed_here_ = false;

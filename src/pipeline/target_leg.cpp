@@ -34,7 +34,7 @@ TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside,
     : world_(world),
       options_(std::move(options)),
       sink_(sink),
-      board_(std::move(events), options_.stream_name, options_.site),
+      board_(std::move(events), {options_.stream_name, options_.site, options_.region}),
       stopper_(world),
       copies_(world, copy_sink, aside, board_,
               {.leg = [this] { return leg_for_copy(); },
@@ -56,7 +56,7 @@ void TargetLeg::run(std::stop_token stop) {
     if (stop.stop_requested() || result.ok()) break;
     const Error& error = result.error();
     if (error.kind == ErrorKind::corrupt || error.kind == ErrorKind::conflict) {
-      board_.fail(error, "repair the cause, then `farshore stream resume`");
+      board_.fail(error);
       stopper_.wait(stop, Duration::max());
       continue;
     }
@@ -236,9 +236,9 @@ Result<void> TargetLeg::adopt(const Hello& hello) {
     return permanent(ErrorKind::conflict,
                      "this region holds stream '{}' with the identity {}, the source announces {}: "
                      "if the old one is no "
-                     "longer wanted, remove it here with `farshore stream remove {}`",
+                     "longer wanted, remove it here with {}",
                      options_.stream_name, file_->stream.text(), hello.stream.text(),
-                     options_.stream_name);
+                     board_.command("remove"));
   StreamFile next = file_.value_or(StreamFile{.stream = hello.stream, .name = hello.name});
   if (file_ && next.epoch == hello.epoch && next.definition == hello.definition) return {};
   if (file_ && hello.epoch < next.epoch)
@@ -351,8 +351,8 @@ Result<void> TargetLeg::resnapshot(const std::string& table) {
     return permanent(
         ErrorKind::conflict,
         "the source lacks a part of the changes, which all tables of this target need: "
-        "`farshore stream resnapshot {}` without --table",
-        options_.stream_name);
+        "{} without --table",
+        board_.command("resnapshot"));
   if (!running || !(source_lacks || running->journal->overtaken(ApplyLoop::kConsumer)))
     return copies_.resnapshot(table);
   // The journal is emptied: no channel may be served meanwhile.

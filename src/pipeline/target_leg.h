@@ -40,7 +40,7 @@ struct TargetStatus {
 class TargetLeg {
  public:
   struct Options {
-    std::string stream_name, site;
+    std::string stream_name, site, region;
     std::string folder;  // of this leg: journal/, stream.file, skipped/
     journal::Options journal;
     // By the definition as the source's region told it; empty: it has not yet (design 4.11).

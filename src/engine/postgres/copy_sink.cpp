@@ -218,8 +218,8 @@ void PostgresCopySink::tell_rejoined(const Uuid& stream, const Survey& survey,
         existing == ExistingRows::keep
             ? fmt::format("table {0} was out of the stream for a while, and what changed meanwhile "
                           "is missing here; `existing: keep` leaves its rows alone: to copy it "
-                          "again, `farshore stream resnapshot {1} --table {0}`",
-                          table, options_.stream_name)
+                          "again, {1}",
+                          table, stream_command(options_.leg, "resnapshot", {"--table", table}))
             : fmt::format("table {} was out of the stream for a while: it is copied again", table));
 }
 

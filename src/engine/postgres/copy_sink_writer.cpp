@@ -69,9 +69,9 @@ Result<void> PostgresTableWriter::claim() {
                          {stream_.text(), table_}, soon()));
   if (state.count() == 0)
     return permanent(ErrorKind::conflict,
-                     "{}: table {} does not wait for a copy: `farshore stream resnapshot --table "
-                     "{}` marks it for one",
-                     connection_->server(), table_, table_);
+                     "{}: table {} does not wait for a copy: {} marks it for one",
+                     connection_->server(), table_,
+                     stream_command(options_.leg, "resnapshot", {"--table", table_}));
   FARSHORE_TRY(connection_->query("BEGIN", soon()));
   return empties_ && state.text(0, 0) == "t" ? empty_table() : Result<void>();
 }

@@ -239,8 +239,8 @@ Result<void> PostgresSink::commit_rows(const CursorItem& item) {
   if (!failure) return {};
   const std::string name = fmt::format("{}-{}{}.json", item.place.epoch.value(),
                                        item.place.sequence.value(), options_.aside ? "-aside" : "");
-  return with_report(explain_failure(session_->pipeline(), *failure, item), world_.files(),
-                     options_.rejected_folder, name);
+  return with_report(explain_failure(session_->pipeline(), *failure, item, options_.leg),
+                     world_.files(), options_.rejected_folder, name);
 }
 
 Result<void> PostgresSink::apply_large(TransactionCursor& cursor, const CursorItem& item,

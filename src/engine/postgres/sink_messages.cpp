@@ -171,18 +171,20 @@ Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uin
     case GateAnswer::hold:
       return transient(ErrorKind::conflict,
                        "table {} is not copied yet: its changes and all behind them wait; if the "
-                       "source has dropped it, pass over transaction {} with `farshore stream skip "
-                       "{} {}`",
-                       entry->source.quoted(), item_.xid, options_.stream_name, item_.place);
+                       "source has dropped it, pass over transaction {} with {}",
+                       entry->source.quoted(), item_.xid,
+                       stream_command(options_.leg, "skip", {fmt::format("{}", item_.place)}));
     case GateAnswer::other_table:
       return transient(
           ErrorKind::conflict,
           "table {0} is another one at the source than when it was copied (it was made "
           "again, or renamed): its changes and all behind them wait until it is copied again, "
           "which begins within a minute; if not, another table bore its name only in between "
-          "(swapped there and back), which the source cannot see: `farshore stream resnapshot "
-          "{1} --table {0}`; if it is gone at the source, `farshore stream skip {1} {2}`",
-          entry->source.quoted(), options_.stream_name, item_.place);
+          "(swapped there and back), which the source cannot see: {1}; if it is gone at the "
+          "source, {2}",
+          entry->source.quoted(),
+          stream_command(options_.leg, "resnapshot", {"--table", entry->source.quoted()}),
+          stream_command(options_.leg, "skip", {fmt::format("{}", item_.place)}));
     case GateAnswer::apply:
       break;
   }

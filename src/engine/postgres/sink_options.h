@@ -7,11 +7,12 @@
 
 #include "base/bytes.h"
 #include "base/units.h"
+#include "change/stream_command.h"
 
 namespace farshore::postgres {
 
 struct SinkOptions {
-  std::string stream_name = "STREAM";  // as commands in messages name it
+  LegName leg{.stream = "STREAM", .target = {}, .region = {}};  // as commands in messages name it
   // Which tables: those that stream, or those that are set aside (sink/copy_sink.h).
   bool aside = false;
   // A table that no copy has made known waits for its copy. False: it has always been streaming.

@@ -13,8 +13,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kThen =
-    "then `farshore stream resume`; or pass over the transaction with `farshore stream skip`";
+std::string then(const LegName& leg, const CursorItem& item) {
+  return fmt::format("then {}; or pass over the transaction with {}", stream_command(leg, "resume"),
+                     stream_command(leg, "skip", {fmt::format("{}", item.place)}));
+}
 
 const char* verb_of(RowOp op) {
   switch (op) {
@@ -208,7 +210,8 @@ Error in_transaction(Error error, const CursorItem& item) {
   return error;
 }
 
-Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const CursorItem& item) {
+Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const CursorItem& item,
+                          const LegName& leg) {
   if (failure.miscounted() && !failure.trace)
     return {transient(ErrorKind::conflict, "{}: the stream's row in farshore.progress is gone",
                       place_text(item)),
@@ -229,15 +232,16 @@ Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const Curs
     const Result<std::string> counted = counted_rows(pipeline, failure, lines);
     const std::string found = counted.ok() ? *counted : counted.error().what;
     return {permanent(ErrorKind::rejected, "{}: {}; repair the row on the target, {}", subject,
-                      found, kThen),
+                      found, then(leg, item)),
             text_of(lines)};
   }
   std::string found = failure.shown_message();
   if (failure.sqlstate == "23505" && failure.trace->op != RowOp::truncate)
     if (auto existing = existing_row(pipeline, failure, lines); existing.ok()) found = *existing;
   const ErrorKind kind = is.kind == ErrorKind::denied ? is.kind : ErrorKind::rejected;
-  return {permanent(kind, "{}: {} ({}); {}, {}", subject, found, failure.sqlstate,
-                    remedy_for(failure), kThen),
+  const std::string remedy = remedy_for(failure);
+  return {permanent(kind, "{}: {} ({}); {}{} {}", subject, found, failure.sqlstate, remedy,
+                    remedy.ends_with(';') ? "" : ",", then(leg, item)),
           text_of(lines)};
 }
 

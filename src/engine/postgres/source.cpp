@@ -55,7 +55,7 @@ class PostgresSource final : public Source {
   std::string start_command(const Connection& replication, Lsn after) const;
   Error explained(Error error) const;
   std::string resnapshot() const {
-    return fmt::format("run `farshore stream resnapshot {}`", options_.name);
+    return "run " + stream_command({options_.name, "", options_.region}, "resnapshot");
   }
 
   void end_session();
@@ -252,8 +252,9 @@ void PostgresSource::acknowledge(const Acknowledgement& acknowledgement) {
     tell(Severity::warning, "source.released_early",
          fmt::format(
              "the far side is more than {} of log behind: the slot lets go of what is only in "
-             "the near journal; losing that disk now would need `farshore stream resnapshot`",
-             format_bytes(options_.retain_max)));
+             "the near journal; losing that disk now would need {}",
+             format_bytes(options_.retain_max),
+             stream_command({options_.name, "", options_.region}, "resnapshot")));
   else
     tell(Severity::info, "source.released_in_time",
          "the slot again holds all that is not yet durable far");

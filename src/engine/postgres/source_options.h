@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "base/uuid.h"
 #include "change/event.h"
+#include "change/stream_command.h"
 #include "engine/postgres/connection.h"
 
 namespace farshore::postgres {
@@ -26,7 +27,8 @@ struct TableRule {
 };
 
 struct SourceOptions {
-  std::string name;  // of the stream, for messages and events
+  std::string name;    // of the stream, for messages and events
+  std::string region;  // whose agent captures it, for messages; empty: not named
   Uuid stream;
   std::string conninfo;  // without password
   PasswordSource password;
