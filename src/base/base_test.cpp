@@ -76,6 +76,8 @@ TEST(Nearest, FindsATypoAndNotAStranger) {
   constexpr std::array<std::string_view, 3> words{"protection", "journal", "tables"};
   EXPECT_EQ(nearest_word("jornal", words), "journal");
   EXPECT_EQ(nearest_word("zzzzzzzz", words), "");
+  const std::array<std::string_view, 2> alike{"from", "form"};
+  EXPECT_EQ(nearest_word("fomr", alike), "form");  // swapped letters are one edit
 }
 
 TEST(Result, CarriesTheErrorOn) {

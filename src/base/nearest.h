@@ -1,4 +1,5 @@
-// The word of `known` that a typo most likely meant, by edit distance; empty when none is near
+// The word of `known` that a typo most likely meant, by edit distance (letters
+// swapped are one edit); empty when none is near
 // (more than a third off).
 #pragma once
 

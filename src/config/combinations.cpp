@@ -60,11 +60,14 @@ class Combinations {
 
   // The place of the site in the map, with engine and dsn; nullptr and an error when there is none
   // of that name.
-  const SiteConfig* resolve_site(const std::string& path, const std::string& name) {
+  // `never`: a site that cannot be meant here.
+  const SiteConfig* resolve_site(const std::string& path, const std::string& name,
+                                 const std::string& never = "") {
     if (name.empty()) return nullptr;
     if (const SiteConfig* site = config_.site(name)) return site;
-    error(path,
-          fmt::format("there is no site '{}'{}", name, suggestion(name, names_of(config_.sites))));
+    auto candidates = names_of(config_.sites);
+    std::erase(candidates, never);
+    error(path, fmt::format("there is no site '{}'{}", name, suggestion(name, candidates)));
     return nullptr;
   }
 
@@ -169,7 +172,7 @@ void Combinations::check_targets(const StreamConfig& stream, const std::string& 
   for (std::size_t i = 0; i < stream.to.size(); ++i) {
     const std::string target_path = fmt::format("{}.to[{}]", path, i);
     const std::string& name = stream.to[i].site;
-    const SiteConfig* to = resolve_site(target_path, name);
+    const SiteConfig* to = resolve_site(target_path, name, stream.from);
     if (to == nullptr) continue;
     if (!seen.insert(name).second) {
       error(target_path, fmt::format("{} stands in the list twice", name));

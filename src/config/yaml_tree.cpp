@@ -142,6 +142,14 @@ class TreeBuilder : public YAML::EventHandler {
   YamlNode root_;
 };
 
+// In our words where yaml-cpp's do not say what to do.
+std::string text_of(const YAML::Exception& failure) {
+  const bool alias = failure.msg == YAML::ErrorMsg::ALIAS_NOT_FOUND ||
+                     failure.msg.starts_with(YAML::ErrorMsg::UNKNOWN_ANCHOR);
+  if (alias) return "not YAML: a value that begins with * stands in quotes, as in \"*\"";
+  return "not YAML: " + failure.msg;
+}
+
 // yaml-cpp reads tabs as it likes and stops at NUL: such text is refused before it sees it.
 void check_characters(std::string_view text, std::vector<Finding>& findings) {
   int line = 1;
@@ -198,7 +206,7 @@ YamlNode parse_yaml(std::string_view text, std::vector<Finding>& findings) {
       findings.push_back({{}, "more than one YAML document (---): only one is read"});
     }
   } catch (const YAML::Exception& failure) {
-    findings.push_back({mark_of(failure.mark), "not YAML: " + failure.msg});
+    findings.push_back({mark_of(failure.mark), text_of(failure)});
   }
   return builder.take_root();
 }

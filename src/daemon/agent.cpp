@@ -82,7 +82,8 @@ Result<std::unique_ptr<Agent>> Agent::start(os::World& world, config::Config con
 }
 
 Result<void> Agent::open() {
-  FARSHORE_TRY(world_.files().create_folder(region_.data));
+  if (auto made = world_.files().create_folder(region_.data); !made.ok())
+    return permanent(made.error().kind, "regions.{}.data: {}", region_.name, made.error().what);
   const std::string holder = fmt::format("agent of region {}, pid {}, since {}", region_.name,
                                          getpid(), format_time(started_at_));
   FARSHORE_TRY_ASSIGN(lock_, world_.files().lock(region_.data + "/agent.lock", holder));

@@ -85,16 +85,19 @@ Result<std::optional<std::string>> read_password(const PasswordSource& source) {
 }
 
 // On one line: libpq breaks and indents its messages.
+// One line: libpq begins a new one for what it adds, without a mark before it.
 std::string trimmed(std::string_view text) {
   std::string out;
   for (const char c : text) {
+    if (c == '\n' && !out.empty() && std::isalnum(static_cast<unsigned char>(out.back())))
+      out += ';';
     const bool blank = c == '\n' || c == '\t' || c == ' ';
     if (!blank)
       out += c;
     else if (!out.empty() && out.back() != ' ')
       out += ' ';
   }
-  if (!out.empty() && out.back() == ' ') out.pop_back();
+  while (!out.empty() && (out.back() == ' ' || out.back() == ';')) out.pop_back();
   return out;
 }
 
