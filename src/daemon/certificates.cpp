@@ -40,6 +40,22 @@ Result<std::vector<identity::CertificateFacts>> facts_of(os::World& world,
   return all;
 }
 
+// Of a region that is new, or has lost its key: a key too.
+int renew_one(os::World& world, const cli::CertRenewArguments& arguments, cli::Output output) {
+  const auto config = config::load(world.files(), arguments.config);
+  if (!config.ok()) return refuse(output, config.error());
+  const config::RegionConfig* region = config->region(arguments.region);
+  if (region == nullptr) return refuse(output, config::unknown_region(*config, arguments.region));
+  const auto made = identity::renew_region_certificate(world, region->tls, region->name);
+  if (!made.ok()) return refuse(output, made.error());
+  const std::string path = fmt::format("{}/{}", region->tls, region->name);
+  output.out << (*made ? fmt::format("{0}.crt and {0}.key were made: that region's machine needs "
+                                     "both, and ca.crt\n",
+                                     path)
+                       : path + ".crt was renewed\n");
+  return cli::kDone;
+}
+
 }  // namespace
 
 int show_certificates(const cli::CertShowArguments& arguments, cli::Output output) {
@@ -50,7 +66,6 @@ int show_certificates(const cli::CertShowArguments& arguments, cli::Output outpu
   auto json = nlohmann::ordered_json::array();
   bool warned = false;
   for (const identity::CertificateFacts& facts : *all) {
-    const int days = identity::days_left(facts, now);
     const std::string warning = identity::expiry_warning(facts, now);
     warned |= !warning.empty();
     if (arguments.json) {
@@ -60,12 +75,12 @@ int show_certificates(const cli::CertShowArguments& arguments, cli::Output outpu
                       {"serial", facts.serial},
                       {"sha256", facts.fingerprint},
                       {"not_after", format_time(facts.not_after)},
-                      {"days_left", days}});
+                      {"days_left", identity::days_left(facts, now)}});
       continue;
     }
-    output.out << fmt::format("{:<24} {:>5} days left  (until {})  signed by {}\n  {}\n",
-                              facts.subject, days, format_time(facts.not_after), facts.issuer,
-                              facts.path);
+    output.out << fmt::format("{:<24} {:>16}  (until {})  signed by {}\n  {}\n", facts.subject,
+                              identity::days_text(facts, now), format_time(facts.not_after),
+                              facts.issuer, facts.path);
     if (!warning.empty()) output.out << "  " << warning << "\n";
   }
   if (arguments.json) output.out << json.dump(2) << "\n";
@@ -74,15 +89,10 @@ int show_certificates(const cli::CertShowArguments& arguments, cli::Output outpu
 
 int renew_certificates(const cli::CertRenewArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
+  if (!arguments.region.empty()) return renew_one(*world, arguments, output);
   auto folders = folders_of(*world, arguments.config);
   if (!folders.ok()) return refuse(output, folders.error());
   for (const std::string& folder : *folders) {
-    if (!arguments.region.empty()) {
-      auto renewed = identity::renew_region_certificate(*world, folder, arguments.region);
-      if (!renewed.ok()) return refuse(output, renewed.error());
-      output.out << fmt::format("{}/{}.crt was renewed\n", folder, arguments.region);
-      continue;
-    }
     auto renewed = identity::renew_all(*world, folder);
     if (!renewed.ok()) return refuse(output, renewed.error());
     for (const std::string& name : *renewed)

@@ -54,7 +54,8 @@ Result<Pair> load_authority(os::Files& files, const std::string& folder) {
   auto authority = load_pair(files, folder, kAuthority);
   if (!authority && authority.error().kind == ErrorKind::not_found)
     return permanent(ErrorKind::not_found,
-                     "{}: certificates are made where ca.crt and ca.key of `farshore init` lie",
+                     "{}: certificates are made and renewed where ca.crt and ca.key of "
+                     "`farshore init` lie: run it there",
                      authority.error().what);
   if (authority && X509_check_ca(authority->certificate.get()) != 1)
     return permanent(ErrorKind::invalid, "'{}' is not a CA", certificate_path(folder, kAuthority));
@@ -124,10 +125,13 @@ Result<void> check_region_name(const std::string& region) {
   });
   if (plain && !region.empty() && region.size() <= kRegionNameMax && region != kAuthority)
     return {};
+  if (region == kAuthority)
+    return permanent(ErrorKind::invalid,
+                     "region '{}' cannot be a certificate's name: it is the CA's", region);
   return permanent(
       ErrorKind::invalid,
-      "region '{}' cannot be a certificate's name: letters, digits, '-' and '_', not '{}'", region,
-      kAuthority);
+      "region '{}' cannot be a certificate's name: 1 to {} letters, digits, '-' and '_'", region,
+      kRegionNameMax);
 }
 
 Result<void> make_authority(os::World& world, const std::string& folder,
@@ -158,26 +162,31 @@ Result<void> make_region_certificate(os::World& world, const std::string& folder
   return os::replace_file(files, certificate_path(folder, region), pem_of(certificate.get()));
 }
 
-Result<void> renew_region_certificate(os::World& world, const std::string& folder,
+Result<bool> renew_region_certificate(os::World& world, const std::string& folder,
                                       const std::string& region, KeyChoice choice) {
   os::Files& files = world.files();
   FARSHORE_TRY(check_region_name(region));
   FARSHORE_TRY_ASSIGN(const Pair authority, load_authority(files, folder));
-  // A region whose files are not here would get a second key beside the one that its agent has.
-  FARSHORE_TRY(load_certificate(files, certificate_path(folder, region)));
   Key key;
-  if (choice == KeyChoice::fresh) {
+  bool made = choice == KeyChoice::fresh;
+  if (!made) {
+    auto kept = load_key(key_path(folder, region));
+    made = !kept.ok() && kept.error().kind == ErrorKind::not_found;  // a new region, or a lost key
+    if (!made) {
+      FARSHORE_TRY_ASSIGN(key, std::move(kept));
+    }
+  }
+  if (made) {
     FARSHORE_TRY_ASSIGN(key, make_key());
-  } else {
-    FARSHORE_TRY_ASSIGN(key, load_key(key_path(folder, region)));
   }
   FARSHORE_TRY_ASSIGN(const Certificate certificate,
                       issue_for(world, authority, folder, region, key.get()));
   // Two files cannot be replaced as one. After a crash between them check_region_files says so, and
   // renewing again mends it.
-  if (choice == KeyChoice::fresh)
-    FARSHORE_TRY(os::replace_file(files, key_path(folder, region), pem_of(key.get())));
-  return os::replace_file(files, certificate_path(folder, region), pem_of(certificate.get()));
+  if (made) FARSHORE_TRY(os::replace_file(files, key_path(folder, region), pem_of(key.get())));
+  FARSHORE_TRY(
+      os::replace_file(files, certificate_path(folder, region), pem_of(certificate.get())));
+  return made;
 }
 
 Result<void> renew_authority(os::World& world, const std::string& folder) {
@@ -234,6 +243,16 @@ Result<std::vector<CertificateFacts>> read_certificates(os::Files& files,
 
 int days_left(const CertificateFacts& facts, WallTime now) {
   return static_cast<int>(std::chrono::floor<std::chrono::days>(facts.not_after - now).count());
+}
+
+std::string days_text(const CertificateFacts& facts, WallTime now) {
+  const int left = days_left(facts, now);
+  const int ago =
+      static_cast<int>(std::chrono::floor<std::chrono::days>(now - facts.not_after).count());
+  const int days = left < 0 ? ago : left;
+  const std::string count = fmt::format("{} {}", days, days == 1 ? "day" : "days");
+  if (left >= 0) return count + " left";
+  return ago == 0 ? "expired today" : fmt::format("expired {} ago", count);
 }
 
 std::string expiry_warning(const CertificateFacts& facts, WallTime now) {

@@ -40,8 +40,8 @@ Result<void> make_region_certificate(os::World& world, const std::string& folder
                                      const std::string& region);
 
 // A new certificate for another year; agents take it up at their next connection. fresh: with a new
-// key.
-Result<void> renew_region_certificate(os::World& world, const std::string& folder,
+// key; a region that is new here, or has lost its key, has one made too. True: a key was made.
+Result<bool> renew_region_certificate(os::World& world, const std::string& folder,
                                       const std::string& region, KeyChoice key = KeyChoice::keep);
 
 // Another ten years for the CA with its old key: the regions' certificates stay valid. ca.crt must
@@ -71,6 +71,9 @@ Result<std::vector<CertificateFacts>> read_certificates(os::Files& files,
 
 // Whole days until it expires, rounded down; negative: so long ago.
 int days_left(const CertificateFacts& facts, WallTime now);
+
+// The same as a text: "12 days left", "expired 1 day ago".
+std::string days_text(const CertificateFacts& facts, WallTime now);
 
 // Empty while more than kWarnDays are left; else what expires when, and the command that renews it.
 std::string expiry_warning(const CertificateFacts& facts, WallTime now);

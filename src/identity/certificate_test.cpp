@@ -169,11 +169,24 @@ TEST_F(CertificateTest, NoneOutlivesItsAuthority) {
               HasSubstr("ca.crt' expired on"));
 }
 
-TEST_F(CertificateTest, RenewingNeedsTheAuthoritysKeyAndTheRegionsFiles) {
-  EXPECT_EQ(renew_region_certificate(world, tls, "ap-south-1").error().kind, ErrorKind::not_found);
+TEST_F(CertificateTest, RenewingMakesAKeyThatIsMissing) {
+  EXPECT_FALSE(*renew_region_certificate(world, tls, "us-east-1"));
+  EXPECT_TRUE(*renew_region_certificate(world, tls, "ap-south-1"));
+  ASSERT_TRUE(world.files().remove(tls + "/us-east-1.key").ok());
+  EXPECT_TRUE(*renew_region_certificate(world, tls, "us-east-1"));
+  for (const char* region : {"ap-south-1", "us-east-1"}) {
+    EXPECT_TRUE(check_region_files(world, tls, region).ok());
+    struct stat facts{};
+    ASSERT_EQ(::stat((tls + "/" + region + ".key").c_str(), &facts), 0);
+    EXPECT_EQ(facts.st_mode & 07777, 0600U);
+  }
+}
+
+TEST_F(CertificateTest, RenewingNeedsTheAuthoritysKey) {
   ASSERT_TRUE(world.files().remove(tls + "/ca.key").ok());
-  EXPECT_THAT(renew_region_certificate(world, tls, "us-east-1").error().what,
-              HasSubstr("certificates are made where ca.crt and ca.key"));
+  EXPECT_THAT(
+      renew_region_certificate(world, tls, "us-east-1").error().what,
+      HasSubstr("made and renewed where ca.crt and ca.key of `farshore init` lie: run it there"));
 }
 
 TEST_F(CertificateTest, AKeyThatOthersCanReadIsNotUsed) {
@@ -192,6 +205,9 @@ TEST_F(CertificateTest, WarnsThirtyDaysBefore) {
   EXPECT_THAT(expiry_warning(region, region.not_after + 1s),
               HasSubstr("farshore cert renew --region us-east-1"));
   EXPECT_EQ(days_left(region, region.not_after + 1s), -1);
+  EXPECT_EQ(days_text(region, region.not_after - 25h), "1 day left");
+  EXPECT_EQ(days_text(region, region.not_after + 1s), "expired today");
+  EXPECT_EQ(days_text(region, region.not_after + 25h), "expired 1 day ago");
 }
 
 TEST_F(CertificateTest, AnAgentsFilesAreCheckedBeforeItStarts) {
