@@ -29,9 +29,21 @@ Result<std::unique_ptr<os::World>> world_of(const config::Config& config,
                                             const std::string& region) {
   const config::RegionConfig* own = config.region(region);
   if (own == nullptr) return os::make_real_world(std::nullopt);  // the agent names the mistake
-  return os::make_real_world(os::TlsFiles{.ca = own->tls + "/ca.crt",
-                                          .certificate = fmt::format("{}/{}.crt", own->tls, region),
-                                          .key = fmt::format("{}/{}.key", own->tls, region)});
+  auto world =
+      os::make_real_world(os::TlsFiles{.ca = own->tls + "/ca.crt",
+                                       .certificate = fmt::format("{}/{}.crt", own->tls, region),
+                                       .key = fmt::format("{}/{}.key", own->tls, region)});
+  if (world.ok()) return world;
+  Error error = std::move(world).error();
+  error.kind = ErrorKind::invalid;  // certificate and key belong to the configuration
+  return error;
+}
+
+// What the file or the certificates lack is 2; what is in use, or not to be had now, is 1.
+int exit_code(ErrorKind kind) {
+  const bool ours =
+      kind == ErrorKind::invalid || kind == ErrorKind::not_found || kind == ErrorKind::denied;
+  return ours ? kWrongUsage : kRefused;
 }
 
 void refuse(const Error& why) {
@@ -136,7 +148,7 @@ int run(const cli::RunArguments& arguments, cli::Output output, const std::strin
     running = start(*config, arguments.region, version);
   }
   log_plain(Severity::error, "agent.refused", running.error().what);
-  return running.error().kind == ErrorKind::invalid ? kWrongUsage : kRefused;
+  return exit_code(running.error().kind);
 }
 
 }  // namespace farshore::daemon

@@ -144,6 +144,9 @@ class AgentTest(LabTest):
         done = deployment.run_farshore("run", "--config", broken, "--region", "r1", config=False)
         self.assertEqual(done.returncode, 2)
         self.assertIn("broken.yaml:1:1", done.stderr)
+        (pathlib.Path(deployment.folder) / "tls" / f"{deployment.regions[0].name}.key").unlink()
+        done = deployment.run_farshore("run", "--region", deployment.regions[0].name)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
 
 
 if __name__ == "__main__":
