@@ -29,14 +29,9 @@ Result<std::unique_ptr<os::World>> world_of(const config::Config& config,
                                             const std::string& region) {
   const config::RegionConfig* own = config.region(region);
   if (own == nullptr) return os::make_real_world(std::nullopt);  // the agent names the mistake
-  auto world =
-      os::make_real_world(os::TlsFiles{.ca = own->tls + "/ca.crt",
-                                       .certificate = fmt::format("{}/{}.crt", own->tls, region),
-                                       .key = fmt::format("{}/{}.key", own->tls, region)});
-  if (world.ok()) return world;
-  Error error = std::move(world).error();
-  error.kind = ErrorKind::invalid;  // certificate and key belong to the configuration
-  return error;
+  return os::make_real_world(os::TlsFiles{.ca = own->tls + "/ca.crt",
+                                          .certificate = fmt::format("{}/{}.crt", own->tls, region),
+                                          .key = fmt::format("{}/{}.key", own->tls, region)});
 }
 
 // What the file or the certificates lack is 2; what is in use, or not to be had now, is 1.
