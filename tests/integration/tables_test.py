@@ -74,7 +74,7 @@ class TablesTest(LabTest):
         source.sql("INSERT INTO public.t VALUES (3, 'three', 'red')")
         source.sql("UPDATE public.t SET colour = 'blue' WHERE id = 1")
         leg = deployment.wait_for_state("failed", 30)
-        line = re.search(r"ALTER TABLE [^\n;]*", leg["remedy"] + "\n" + leg["reason"])
+        line = re.search(r"ALTER TABLE [^\n;]*", (leg["remedy"] or "") + "\n" + leg["reason"])
         self.assertTrue(line, leg)
         self.assertIn("colour", line[0])
         self.assertEqual(target.sql("SELECT id FROM public.t ORDER BY 1"), [(1,), (2,)])
