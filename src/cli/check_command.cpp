@@ -90,16 +90,17 @@ int run_check(const Invocation& call) {
     query.emplace("stream", stream);
   const Reply reply = (*client)->get("/v1/check", query);
   if (reply.answered()) return give(call, reply.json);
-  const bool look_from_here = reply.outcome == Reply::Outcome::unreachable && call.hooks.check &&
-                              call.value("--api").empty() && !call.config().empty();
+  const bool look_from_here =
+      reply.outcome == Reply::Outcome::unreachable && call.hooks.check && !api_is_given(call);
   if (!look_from_here) return refuse(call, reply);
+  if (call.config().empty()) return check_offline(call);  // which says what is missing
   call.terminal.err << "farshore: no agent answers at " << (*client)->url()
                     << ": looking from here\n";
   return check_offline(call);
 }
 
 int run_grants(const Invocation& call) {
-  const auto client = connect(call);
+  const auto client = connect(call, call.value("SITE"));
   if (!client.ok()) return call.refuse(kUsage, client.error().what);
   std::vector<std::string> roles{"source", "target"};
   if (const std::string role = call.value("--role"); !role.empty()) roles = {role};

@@ -30,7 +30,7 @@ class CommandLineTest : public testing::Test {
     agent_.set_view(api::sample_view());
     server_ = *api::Server::start(*world_, {.address = "127.0.0.1:0"}, agent_);
     setenv("FARSHORE_CONFIG", folder_.file("farshore.yaml").c_str(), 1);
-    hooks_.api_endpoint = [this](const std::string&, const std::string&) {
+    hooks_.api_endpoint = [this](const EndpointArguments&) {
       return ApiEndpoint{.url = "http://" + server_->address()};
     };
   }
@@ -73,7 +73,7 @@ TEST_F(CommandLineTest, ExitCodesTellRefusedUsageAndUnreachableApart) {
       HasSubstr("no agent answers at http://127.0.0.1:21499 (connection refused): start it with "
                 "`farshore run --region REGION`"));
   EXPECT_THAT(out_.str(), IsEmpty());
-  hooks_.api_endpoint = [](const std::string&, const std::string&) -> Result<ApiEndpoint> {
+  hooks_.api_endpoint = [](const EndpointArguments&) -> Result<ApiEndpoint> {
     return permanent(ErrorKind::invalid, "farshore.yaml:3:1: unknown key 'strems'");
   };
   EXPECT_EQ(run({"status"}), kUsage);
@@ -108,6 +108,12 @@ TEST_F(CommandLineTest, AVerbReachesTheAgent) {
   EXPECT_THAT(agent_.actions()[0].by, HasSubstr("@"));
   EXPECT_EQ(run({"stream", "resume", "orders", "--json"}), kDone);
   EXPECT_EQ(Json::parse(out_.str())["done"], "resume");
+  EXPECT_EQ(run({"stream", "resume", "orders", "--to", "orders-eu"}), kDone);
+  EXPECT_EQ(out_.str(), "orders to orders-eu: was not paused, and nothing had failed\n");
+  EXPECT_EQ(run({"stream", "skip", "orders", "12"}), kUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("PLACE '12' is not understood"));
+  EXPECT_EQ(run({"events", "--limit", "0"}), kUsage);
+  EXPECT_THAT(err_.str(), HasSubstr("--limit '0' is not a number from 1 to 1000"));
   EXPECT_EQ(run({"stream", "pause", "orders", "--at", "soon"}), kUsage);
   agent_.set_act_answer(permanent(ErrorKind::conflict, "stream orders is not paused"));
   EXPECT_EQ(run({"stream", "resume", "orders"}), kRefused);
@@ -176,9 +182,7 @@ warning  site orders-eu  clock_offset
 }
 
 TEST_F(CommandLineTest, CheckAndGrantsLookFromHereWhenNoAgentAnswers) {
-  hooks_.api_endpoint = [](const std::string&, const std::string&) {
-    return ApiEndpoint{.url = kNobody};
-  };
+  hooks_.api_endpoint = [](const EndpointArguments&) { return ApiEndpoint{.url = kNobody}; };
   EXPECT_EQ(run({"check"}), kUnreachable) << "no hook";
   EXPECT_EQ(run({"grants", "orders-us"}), kUnreachable);
   CheckArguments asked;

@@ -91,7 +91,8 @@ void add_prepare(std::vector<Command>& commands, const Hooks& hooks) {
        .arguments = {{"SITE", "Name of the site", kSite}},
        .options = {{"--role", "ROLE", "Only what this part needs; else both",
                     words({"source", "target"})}},
-       .examples = {"farshore grants orders-us --role source | psql \"$ADMIN_DSN\""},
+       .examples = {"farshore grants orders-us --role source > grants.sql && psql \"$ADMIN_DSN\" < "
+                    "grants.sql"},
        .run = run_grants});
 }
 
@@ -132,14 +133,17 @@ void add_streams(std::vector<Command>& commands) {
        .options = {kToOption},
        .examples = {"farshore stream skip orders 1:991230 --to orders-eu"},
        .run = run_stream_verb});
-  commands.push_back({.path = {"stream", "remove"},
-                      .summary = "End a stream, or one of its targets, and delete what it holds",
-                      .details = "Asks first: slot, publication, journals and progress are "
-                                 "deleted; tables and rows stay.",
-                      .arguments = {kStreamArgument},
-                      .options = {kToOption},
-                      .examples = {"farshore stream remove orders --to orders-ap"},
-                      .run = run_stream_verb});
+  commands.push_back(
+      {.path = {"stream", "remove"},
+       .summary = "End a stream, or one of its targets, and delete what it holds",
+       .details = "Asks first: slot, publication, journals and progress are "
+                  "deleted; tables and rows stay, and the schema farshore with empty tables "
+                  "in a target. Then take it out of farshore.yaml, else it begins "
+                  "anew.",
+       .arguments = {kStreamArgument},
+       .options = {kToOption},
+       .examples = {"farshore stream remove orders --to orders-ap"},
+       .run = run_stream_verb});
 }
 
 void add_agent(std::vector<Command>& commands, const Hooks& hooks) {

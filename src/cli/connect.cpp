@@ -54,18 +54,30 @@ int Invocation::refuse_without_config(const std::string& or_else) const {
                   kConfigPlaces[0], kConfigPlaces[1], or_else.empty() ? "" : ", or ", or_else));
 }
 
-Result<std::unique_ptr<ApiClient>> connect(const Invocation& call) {
+Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const std::string& site) {
   ApiEndpoint endpoint;
   const std::string url = given_or_environment(call.value("--api"), "FARSHORE_API");
   if (const std::string config = call.config();
       url.empty() && !config.empty() && call.hooks.api_endpoint) {
-    FARSHORE_TRY_ASSIGN(endpoint, call.hooks.api_endpoint(config, call.value("--region")));
+    FARSHORE_TRY_ASSIGN(endpoint, call.hooks.api_endpoint({config, call.value("--region"), site}));
   }
   if (!url.empty()) endpoint.url = url;
   const std::string token = given_or_environment(call.value("--token-file"), "FARSHORE_TOKEN_FILE");
   if (!token.empty()) endpoint.token_file = token;
   if (const std::string ca = call.value("--ca"); !ca.empty()) endpoint.ca = ca;
   return ApiClient::make(endpoint);
+}
+
+bool api_is_given(const Invocation& call) {
+  return !given_or_environment(call.value("--api"), "FARSHORE_API").empty();
+}
+
+std::string same_agent(const Invocation& call) {
+  std::string options;
+  for (const char* name : {"--config", "--region", "--api"})
+    if (const std::string value = call.value(name); !value.empty())
+      options += fmt::format(" {} {}", name, value);
+  return options;
 }
 
 int refuse(const Invocation& call, const Reply& reply) {

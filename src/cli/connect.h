@@ -9,8 +9,13 @@
 namespace farshore::cli {
 
 // --api, FARSHORE_API, the configuration, http://127.0.0.1:7433: the first that is given. invalid:
-// configuration.
-Result<std::unique_ptr<ApiClient>> connect(const Invocation& call);
+// configuration. `site`: of which the command asks; its region's agent is meant unless --region
+// says another.
+Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const std::string& site = "");
+// Whether --api or FARSHORE_API says where the agent is.
+bool api_is_given(const Invocation& call);
+// The options of this call that say which agent is meant, for a command that a text names.
+std::string same_agent(const Invocation& call);
 
 // Says on stderr why a question was not answered; answers the exit code.
 int refuse(const Invocation& call, const Reply& reply);

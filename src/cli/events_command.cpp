@@ -1,3 +1,4 @@
+#include <charconv>
 #include <ostream>
 
 #include "cli/command_line.h"
@@ -73,6 +74,15 @@ int follow(const Invocation& call, ApiClient& client, ApiClient::Query query) {
   }
 }
 
+constexpr std::uint64_t kLimitMax = 1000;  // of one answer (api/routes.cpp)
+
+bool is_limit(const std::string& text) {
+  std::uint64_t number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return failure == std::errc() && end == text.data() + text.size() && number > 0 &&
+         number <= kLimitMax;
+}
+
 }  // namespace
 
 int run_events(const Invocation& call) {
@@ -80,6 +90,9 @@ int run_events(const Invocation& call) {
   for (const auto& [field, name] :
        {std::pair("stream", "--stream"), {"severity", "--severity"}, {"limit", "--limit"}})
     if (const std::string value = call.value(name); !value.empty()) query.emplace(field, value);
+  if (const std::string limit = call.value("--limit"); !limit.empty() && !is_limit(limit))
+    return call.refuse(kUsage,
+                       fmt::format("--limit '{}' is not a number from 1 to {}", limit, kLimitMax));
   if (std::string since = call.value("--since"); !since.empty()) {
     if (const auto age = parse_duration(since); age.ok())
       since = format_time(os::real_wall_now() - *age);

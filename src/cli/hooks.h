@@ -62,15 +62,20 @@ struct GrantsArguments {
       role;  // role: source, target; empty: every part the site has in the configuration
 };
 
+// Which agent a command means.
+struct EndpointArguments {
+  std::string config;
+  std::string region;  // as --region names it; empty: that of the site,
+  std::string site;    // or the one of which this machine runs the agent
+};
+
 // Those that return int answer the exit code and write what there is to say themselves.
 struct Hooks {
   std::string version;  // "0.1.0"
   std::string build;    // compiler, libraries: what `version` shows beside it; may be empty
 
-  // region empty: the region whose agent this machine runs, if the configuration leaves one choice.
-  // invalid: the configuration is wrong (all findings in `what`).
-  std::function<Result<ApiEndpoint>(const std::string& config, const std::string& region)>
-      api_endpoint;
+  // invalid: the configuration is wrong (all findings in `what`), or leaves more than one choice.
+  std::function<Result<ApiEndpoint>(const EndpointArguments&)> api_endpoint;
   std::function<Result<std::string>(const CheckArguments&)>
       check;  // the JSON that GET /v1/check would answer
   std::function<Result<std::string>(const GrantsArguments&)> grants;  // SQL

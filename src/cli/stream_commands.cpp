@@ -1,5 +1,6 @@
 #include <istream>
 #include <ostream>
+#include <set>
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
@@ -31,11 +32,52 @@ std::string consequence(const Invocation& call, const std::string& verb) {
   return "";
 }
 
+// epoch:sequence
+bool is_place(const std::string& text) {
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  const auto colon = text.find(':');
+  return colon != std::string::npos && digits(std::string_view(text).substr(0, colon)) &&
+         digits(std::string_view(text).substr(colon + 1));
+}
+
 bool agreed(const Invocation& call, const std::string& question) {
   call.terminal.err << question << "\nGo on? [y/N] " << std::flush;
   std::string answer;
   std::getline(call.terminal.in, answer);
   return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+// What a verb finds nothing to do for, as the agent shows the stream before it; empty: something.
+std::string nothing_to_do(ApiClient& client, const Invocation& call, const std::string& verb) {
+  if ((verb != "pause" && verb != "resume") || !call.value("--at").empty()) return "";
+  const Reply before = client.get("/v1/status");
+  const std::string to = call.value("--to");
+  std::set<std::string> states;
+  bool retries = false;
+  const auto look = [&](const Json& leg) {
+    states.insert(text_at(leg, "state"));
+    retries |= seconds_at(leg, "retry_in_seconds").has_value();
+  };
+  for (const Json& stream : at(before.json, "streams")) {
+    if (text_at(stream, "name") != call.value("STREAM")) continue;
+    if (to.empty() && verb == "resume") look(at(stream, "capture"));
+    for (const Json& target : at(stream, "targets"))
+      if (to.empty() || text_at(target, "site") == to) look(target);
+  }
+  const bool pauses = states.contains("paused");
+  if (verb == "pause") return pauses && states.size() == 1 ? "was paused already" : "";
+  const bool streams = states == std::set<std::string>{"streaming"};
+  return streams && !retries ? "was not paused, and nothing had failed" : "";
+}
+
+std::string outcome(const Invocation& call, const std::string& verb, const std::string& nothing) {
+  if (!nothing.empty()) return nothing;
+  if (verb == "remove")
+    return "removed here; take it out of farshore.yaml, else it begins anew when the agent starts";
+  return fmt::format("{} is under way; see `farshore status {}{}`", verb, call.value("STREAM"),
+                     same_agent(call));
 }
 
 }  // namespace
@@ -51,6 +93,10 @@ int run_stream_verb(const Invocation& call) {
     if (!time.ok()) return call.refuse(kUsage, "--at " + time.error().what);
     body["at"] = format_time(*time);
   }
+  if (const std::string place = call.value("PLACE"); verb == "skip" && !is_place(place))
+    return call.refuse(kUsage, fmt::format("PLACE '{}' is not understood: give epoch:sequence as "
+                                           "the failed leg shows it",
+                                           place));
   const std::string question = consequence(call, verb);
   if (!question.empty() && !call.flag("--yes")) {
     if (!call.terminal.in_is_terminal)
@@ -59,14 +105,15 @@ int run_stream_verb(const Invocation& call) {
   }
   const auto client = connect(call);
   if (!client.ok()) return call.refuse(kUsage, client.error().what);
+  const std::string nothing = nothing_to_do(**client, call, verb);
   const Reply reply = (*client)->post("/v1/streams/" + escaped(stream) + "/" + verb, body);
   if (!reply.answered()) return refuse(call, reply);
   if (call.json())
     print_json(call, reply.json);
   else
-    call.terminal.out << fmt::format("{}{}: {} is under way; see `farshore status {}`\n", stream,
-                                     body.contains("to") ? " to " + text_at(body, "to") : "", verb,
-                                     stream);
+    call.terminal.out << fmt::format("{}{}: {}\n", stream,
+                                     body.contains("to") ? " to " + text_at(body, "to") : "",
+                                     outcome(call, verb, nothing));
   return kDone;
 }
 

@@ -286,10 +286,13 @@ Result<std::string> grants_text(const cli::GrantsArguments& arguments) {
   return text;
 }
 
-// The region whose data folder or key is on this machine, when there is just one.
-Result<cli::ApiEndpoint> api_endpoint(const std::string& file, const std::string& region_name) {
+// Else the region whose data folder is on this machine, when there is just one.
+Result<cli::ApiEndpoint> api_endpoint(const cli::EndpointArguments& arguments) {
   auto world = os::make_real_world(std::nullopt);
-  FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, file));
+  FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, arguments.config));
+  const config::SiteConfig* site = config.site(arguments.site);
+  const std::string& region_name =
+      arguments.region.empty() && site != nullptr ? site->region : arguments.region;
   const config::RegionConfig* chosen = config.region(region_name);
   if (!region_name.empty() && chosen == nullptr) return config::unknown_region(config, region_name);
   if (chosen == nullptr) {

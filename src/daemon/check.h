@@ -30,6 +30,6 @@ Result<std::string> grants(os::World& world, const config::Config& config, const
 
 Result<std::string> check_text(const cli::CheckArguments& arguments);
 Result<std::string> grants_text(const cli::GrantsArguments& arguments);
-Result<cli::ApiEndpoint> api_endpoint(const std::string& config, const std::string& region);
+Result<cli::ApiEndpoint> api_endpoint(const cli::EndpointArguments& arguments);
 
 }  // namespace farshore::daemon
