@@ -273,13 +273,13 @@ bool of_a_journal(const std::vector<std::string>& names) {
 Result<std::string> inspect_file(os::Files& files, const std::string& path,
                                  const InspectOptions& options) {
   const bool json = options.json;
-  if (auto names = files.list(path); names.ok() && of_a_journal(*names))
-    return inspect_folder(files, path, *std::move(names), options);
-  else if (names.ok())
+  if (auto names = files.list(path); names.ok() && !names->empty()) {
+    if (of_a_journal(*names)) return inspect_folder(files, path, *std::move(names), options);
     return permanent(ErrorKind::invalid,
                      "'{}' is a folder, and not a journal's: give .../streams/NAME/source/journal "
                      "or .../streams/NAME/to-SITE/journal of a region's data folder",
                      path);
+  }
   FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, path, Epoch{}));
   FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
   if (head.starts_with("FSJSEG")) return inspect_segment(reader, head, options);
