@@ -107,7 +107,9 @@ Result<void> ShipLoop::session(std::stop_token stop) {
   channel->close();
   receiver.request_stop();
   receiver.join();
-  return received.ok() ? std::move(shipped) : std::move(received);
+  // What the receiver hears of our own close says nothing of why the session ended.
+  const bool told = !received.ok() && received.error().kind != ErrorKind::closed;
+  return told ? std::move(received) : std::move(shipped);
 }
 
 Result<Welcome> ShipLoop::greet(link::Channel& channel) {
@@ -334,7 +336,11 @@ Result<void> ShipLoop::verb(const Verb& verb, Deadline deadline) {
   const bool done = changed_.wait(lock, deadline, [&] { return pending->done; });
   std::erase(verbs_, pending);
   if (!done)
-    return transient(ErrorKind::timeout, "{} did not answer `{}`", options_.site, verb.name);
+    return transient(
+        ErrorKind::timeout,
+        "{} did not answer `{}`: give it to its own region's agent (while its journal is "
+        "full it hears nothing from here)",
+        options_.site, verb.name);
   if (!pending->error.empty()) return permanent(ErrorKind::conflict, "{}", pending->error);
   return {};
 }

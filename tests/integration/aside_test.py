@@ -112,6 +112,7 @@ class AsideTest(LabTest):
         source.sql("UPDATE public.later SET body = 'late' WHERE id % 2 = 0")
         self.assertGreater(writer.stop(), 10)
         self.wait_applied(deployment)
+        self.wait(lambda: self.all_joined(target), 30, "the table does not join the others")
         self.assertGreater(self.expect_equal(source, target), 1000)
         self.expect_quiet_logs(deployment)
 
