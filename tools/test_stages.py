@@ -68,8 +68,8 @@ def stages(preset):
         ctest("tools", 1, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 2.5, preset, "pgtest", parallel=jobs),
-        ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 8, preset, "integration", parallel=jobs),
+        ctest("sim", 2.75, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("integration", 8.5, preset, "integration", parallel=jobs),
         ctest("crash", 3, preset, "crash", needs=tests / "crash"),
     ]
 
