@@ -40,6 +40,7 @@ void CaptureLoop::run(std::stop_token stop) {
     board_.retrying(error, world_.now() + pause);
     stopper_.wait(stop, pause);
   }
+  source_.stop();  // an interruption that came while it waited is over, too
 }
 
 Result<void> CaptureLoop::session(std::stop_token stop) {
