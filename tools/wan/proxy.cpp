@@ -159,6 +159,8 @@ void Proxy::step_all() {
     if (moves) wake = std::min(wake, crossing.wakes_at());
     ++it;
   }
+  // The next one is first next time: a full pipe has room for little, which would always be its.
+  if (crossings_.size() > 1) crossings_.splice(crossings_.end(), crossings_, crossings_.begin());
   arm_timer(wake);
 }
 

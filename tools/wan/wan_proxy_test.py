@@ -154,6 +154,34 @@ class WanProxyTest(unittest.TestCase):
         self.assertGreater(took, 0.95)
         self.assertLess(took, 3)
 
+    def test_connections_share_the_rate(self):
+        self.wan(echo=False, rate="16Mbit", rtt="20ms")
+        counts = [0] * 4
+        ends = time.monotonic() + 3
+
+        def drain(index, connection):
+            while time.monotonic() < ends:
+                counts[index] += len(connection.recv(1 << 16))
+
+        def fill(connection):
+            try:
+                while time.monotonic() < ends:
+                    connection.send(BLOCK)
+            except OSError:
+                pass  # it is full
+
+        threads = []
+        for index in range(len(counts)):
+            caller = self.connect(timeout=1)
+            threads.append(threading.Thread(target=fill, args=(caller,)))
+            threads.append(threading.Thread(target=drain, args=(index, self.target.newest())))
+            self.target.accepted.clear()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertGreater(min(counts), sum(counts) / len(counts) / 2, counts)
+
     def test_carries_two_gigabits_without_delay(self):
         self.wan(echo=False)
         rates = []
