@@ -111,6 +111,7 @@ class NearTest(LabTest):
         deployment.wait_for_capture("failed", 20, "no longer held")
         deployment.farshore("stream", "resnapshot", "app", "--yes")
         deployment.wait_for_capture("streaming", 30)
+        self.wait_copied(deployment)
         deployment.wait_for_state("streaming", 60)
         self.wait_applied(deployment)
         self.assertGreater(writer.stop(), 30)

@@ -114,6 +114,17 @@ class LabTest(unittest.TestCase):
 
         self.wait(there, seconds, lambda: f"mark {number} does not arrive: {deployment.try_leg()}")
 
+    def wait_copied(self, deployment, seconds=60, target=None):
+        """Until no table is to be copied any more: a mark may have come with its table's copy."""
+        target = target or deployment.target
+        self.wait(
+            lambda: not target.value(
+                "SELECT count(*) FROM farshore.table_state WHERE state IN ('pending', 'copying')"
+            ),
+            seconds,
+            lambda: f"tables are still copied: {deployment.try_leg()}",
+        )
+
     def make_marks(self, source):
         """The table that wait_applied() writes. Make it before the deployment starts."""
         source.sql(
