@@ -4,10 +4,11 @@
 Each round writes at least --transactions transactions through two writers while faults strike at
 random moments: kill -9 of either agent or database, WAN cuts, swallowed packets, SIGSTOP. Ids that
 the source acknowledged are kept outside, in this process. Then everything is healed, the target
-must catch up, every table is compared row by row, and every acknowledged id must be in both
-ledgers. The first copy of the tables happens under the same load. In the end a row is taken away
-in the target behind our back: the leg must stop at its next change. Last line: faults,
-transactions, rows compared, differences.
+must catch up, every table is compared row by row, and every id that the round acknowledged must be
+in both ledgers. Now and then all that is older than the round before is deleted. The first copy of
+the tables happens under the same load. In the end a row is taken away in the target behind our
+back: the leg must stop at its next change. Last line: faults, transactions, rows compared (in all
+rounds), differences.
 
 --unsynced: the agents run on disks that lose what was not synced when they are killed (unsynced.c).
 
@@ -36,6 +37,7 @@ from lab.postgres import Postgres  # noqa: E402
 from unsynced import UnsyncedDisk  # noqa: E402
 
 WRITERS = 2
+ROUND_IDS = 10_000_000  # from one round's first id to the next one's
 SETTINGS = {"logical_decoding_work_mem": "64kB", "max_replication_slots": "20"}
 
 
@@ -72,7 +74,13 @@ class Writer(threading.Thread):
 
     def _step(self, cursor):
         chance = self.random.random()
-        if chance < 0.002:
+        if chance < 0.0003:
+            oldest = (self.next_id // ROUND_IDS - 1) * ROUND_IDS  # of the round before
+            cursor.execute(
+                "SELECT crash_retain(%s, %s, %s, %s)",
+                (self.next_id, self.number, WRITERS, oldest),
+            )
+        elif chance < 0.002:
             cursor.execute(
                 "SELECT crash_large(%s, %s, %s)",
                 (self.next_id, self.number, self.random.choice((500, 5000))),
@@ -222,7 +230,8 @@ def write_while(field, seed, action):
 
 
 def missing_ids(server, ids):
-    there = {row[0] for row in server.sql("SELECT id FROM ledger")}
+    oldest = min(ids, default=0)
+    there = {row[0] for row in server.sql("SELECT id FROM ledger WHERE id >= %s", (oldest,))}
     return [number for number in ids if number not in there]
 
 
@@ -233,7 +242,7 @@ class Round:
 
     def run(self):
         """(faults, transactions, rows, differences)"""
-        first = self.number * 10_000_000
+        first = self.number * ROUND_IDS
         writers = [
             Writer(n, self.field.source, first + n, self.options.seed + self.number * 10 + n)
             for n in range(WRITERS)
@@ -244,7 +253,7 @@ class Round:
         for writer in writers:
             writer.stop()
         acknowledged = [number for writer in writers for number in writer.acknowledged]
-        wait_caught_up(self.field, first + 9_999_999, 180)
+        wait_caught_up(self.field, first + ROUND_IDS - 1, 180)
         rows, differences = self._compare(acknowledged)
         return faults, len(acknowledged), rows, differences
 
@@ -294,7 +303,6 @@ def run_rounds(options):
             began = time.monotonic()
             result = Round(field, number, options).run()
             total = [a + b for a, b in zip(total, result)]
-            total[2] = result[2]  # rows are those of the last comparison
             print(
                 f"round {number}: {result[0]} faults, {result[1]} transactions, "
                 f"{result[2]} rows compared, {result[3]} differences, "
@@ -304,7 +312,7 @@ def run_rounds(options):
             if result[3]:
                 break
         if not total[3]:
-            expect_lost_row_noticed(field, (options.rounds + 1) * 10_000_000)
+            expect_lost_row_noticed(field, (options.rounds + 1) * ROUND_IDS)
     except process.Failed as failure:
         print(f"failed: {failure}")
         show_logs(folder)

@@ -108,6 +108,25 @@ BEGIN
   DELETE FROM t19 WHERE t19.id > crash_large.id * 100000 + 10 AND t19.id <= crash_large.id * 100000 + size;
 END $$;
 
+-- What a retention job does: all that is older than `oldest` goes in one transaction.
+CREATE FUNCTION crash_retain(id bigint, writer integer, writers integer, oldest bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE n integer;
+BEGIN
+  DELETE FROM ledger l WHERE l.id < oldest AND l.writer = crash_retain.writer;
+  INSERT INTO ledger VALUES (id, writer);
+  FOR n IN 1..12 LOOP
+    EXECUTE format('DELETE FROM %I WHERE id < $1 AND id %% $2 = $3', 't' || lpad(n::text, 2, '0'))
+      USING oldest, writers, id % writers;
+  END LOOP;
+  DELETE FROM t13 WHERE a = writer AND b::bigint < oldest;
+  DELETE FROM t14 WHERE body::bigint < oldest AND body::bigint % writers = crash_retain.id % writers;
+  DELETE FROM t15 WHERE t15.id < oldest AND t15.id % writers = crash_retain.id % writers;
+  DELETE FROM t16 WHERE a = writer AND (SELECT count(*) FROM t16) > 1000;
+  DELETE FROM t17 WHERE t17.id < oldest AND t17.id % writers = crash_retain.id % writers;
+  DELETE FROM "T 18 größer" WHERE "Id" < oldest AND "Id" % writers = crash_retain.id % writers;
+END $$;
+
 -- Some in a schema of another name.
 CREATE SCHEMA "lager.nord";
 ALTER TABLE t13 SET SCHEMA "lager.nord";
