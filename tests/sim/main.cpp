@@ -55,6 +55,7 @@ bool parse(int argc, char** argv, Arguments& arguments) {
 
 os::sim::SeedOutcome run(std::uint64_t seed, const Arguments& arguments) {
   os::sim::Options options{.seed = seed, .trace_path = arguments.trace_path};
+  options.switch_points_max = 3'000'000;  // more than ten times what the longest history has
   options.wire.reset = 0.0002;
   options.wire.delay_spike = 0.001;
   // Regions of one city, and disks that take their time: an answer may then be faster than a sync.
