@@ -23,7 +23,14 @@ CaptureLoop::CaptureLoop(os::World& world, Source& source, journal::Journal& jou
       backoff_(world, 200ms, 10s) {}
 
 void CaptureLoop::run(std::stop_token stop) {
-  std::stop_callback interrupt(stop, [this] { source_.interrupt(); });
+  {
+    std::stop_callback interrupt(stop, [this] { source_.interrupt(); });
+    run_sessions(stop);
+  }
+  source_.stop();  // an interruption that came between two sessions is over, too
+}
+
+void CaptureLoop::run_sessions(std::stop_token stop) {
   while (!stop.stop_requested()) {
     auto result = guarded([&] { return session(stop); });
     source_.stop();
@@ -40,7 +47,6 @@ void CaptureLoop::run(std::stop_token stop) {
     board_.retrying(error, world_.now() + pause);
     stopper_.wait(stop, pause);
   }
-  source_.stop();  // an interruption that came while it waited is over, too
 }
 
 Result<void> CaptureLoop::session(std::stop_token stop) {

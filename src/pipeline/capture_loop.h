@@ -75,6 +75,7 @@ class CaptureLoop {
   CommitWaits::Histogram far_waits() const { return far_waits_.histogram(); }
 
  private:
+  void run_sessions(std::stop_token stop);
   Result<void> session(std::stop_token stop);
   Result<void> open_session(std::stop_token stop);
   bool gap_accepted() const;
