@@ -143,12 +143,12 @@ void Agent::guard(const std::function<void()>& work) {
 
 Agent::~Agent() {
   checks_stop_.request_stop();
+  for (auto& source : sources_) source->thread.request_stop();  // no verb waits any more
+  for (auto& target : targets_) target->thread.request_stop();
   server_.reset();
   sampler_thread_.request_stop();
   sampler_thread_.join();
   for (auto& heartbeat : heartbeats_) heartbeat->thread.request_stop();
-  for (auto& source : sources_) source->thread.request_stop();
-  for (auto& target : targets_) target->thread.request_stop();
   if (endpoint_) endpoint_->close();
   site_answers_.close();
   heartbeats_.clear();
@@ -418,7 +418,7 @@ Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& a
     case api::Verb::resume:
       return entry.leg->resume();
     case api::Verb::skip:
-      return entry.leg->verb({.name = "skip", .argument = action.place});
+      return entry.leg->verb("skip", action.place);
     case api::Verb::resnapshot:
       return entry.leg->resnapshot(action.table);
     case api::Verb::remove:
@@ -433,10 +433,9 @@ Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& a
     case api::Verb::resume:
       return stream.resume(action.to);
     case api::Verb::pause:
-      return stream.forward(
-          action.to, {.name = "pause", .argument = action.at ? format_time(*action.at) : ""});
+      return stream.forward(action.to, "pause", action.at ? format_time(*action.at) : "");
     case api::Verb::skip:
-      return stream.forward(action.to, {.name = "skip", .argument = action.place});
+      return stream.forward(action.to, "skip", action.place);
     case api::Verb::resnapshot:
       return stream.resnapshot(action.to, action.table);
     case api::Verb::remove:

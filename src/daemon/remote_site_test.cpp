@@ -3,65 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
-
 #include "engine/postgres/test_silent_server.h"
 #include "fakes/memory_site.h"
+#include "link/paired_channel.h"
 #include "os/real/real_world.h"
 
 namespace farshore::daemon {
 namespace {
 
 using testing::HasSubstr;
-
-// A channel whose other end is held by the test.
-struct Wire {
-  os::Mutex mutex;
-  os::CondVar changed;
-  std::deque<Bytes> messages[2];
-  bool closed = false;
-};
-
-class PairedChannel final : public link::Channel {
- public:
-  PairedChannel(std::shared_ptr<Wire> wire, int side) : wire_(std::move(wire)), side_(side) {}
-  ~PairedChannel() override { PairedChannel::close(); }
-
-  Result<void> send(ByteView message, Deadline) override {
-    os::Lock lock(wire_->mutex);
-    if (wire_->closed) return gone();
-    wire_->messages[1 - side_].emplace_back(message);
-    wire_->changed.notify_all();
-    return {};
-  }
-  Result<Bytes> receive(Deadline deadline) override {
-    os::Lock lock(wire_->mutex);
-    auto& mine = wire_->messages[side_];
-    if (!wire_->changed.wait(lock, deadline, [&] { return wire_->closed || !mine.empty(); }))
-      return transient(ErrorKind::timeout, "nothing came");
-    if (mine.empty()) return gone();
-    Bytes message = std::move(mine.front());
-    mine.pop_front();
-    return message;
-  }
-  void set_class(link::Class) override {}
-  void close() override {
-    os::Lock lock(wire_->mutex);
-    wire_->closed = true;
-    wire_->changed.notify_all();
-  }
-  std::uint64_t queued_bytes() const override { return 0; }
-
- private:
-  static Error gone() { return transient(ErrorKind::unavailable, "the channel is closed"); }
-  const std::shared_ptr<Wire> wire_;
-  const int side_;
-};
-
-std::pair<std::unique_ptr<link::Channel>, std::unique_ptr<link::Channel>> pair() {
-  auto wire = std::make_shared<Wire>();
-  return {std::make_unique<PairedChannel>(wire, 0), std::make_unique<PairedChannel>(wire, 1)};
-}
 
 // A site with one table of one column.
 struct OneTable {
@@ -132,7 +82,7 @@ class AskSite : public testing::Test {
   // Asks, while `answer` plays the other region.
   template <class Answer>
   Result<SiteAnswer> ask(Answer answer) {
-    auto [ours, theirs] = pair();
+    auto [ours, theirs] = link::PairedChannel::make();
     os::Thread other("other region", [&, &channel = *theirs](std::stop_token) {
       auto question = channel.receive(soon());
       if (question.ok()) answer(channel, *question);
@@ -178,7 +128,7 @@ class SiteAnswersTest : public testing::Test {
     answers_ = std::make_unique<SiteAnswers>(*world_, config_);
   }
   std::unique_ptr<link::Channel> open() {
-    auto [ours, theirs] = pair();
+    auto [ours, theirs] = link::PairedChannel::make();
     answers_->answer(config_.streams[0], "orders-us", std::move(theirs));
     return std::move(ours);
   }

@@ -159,15 +159,12 @@ Result<void> CopyReceiver::begin_anew() {
   return leg.journal->clear();
 }
 
+bool CopyReceiver::overtaken(const journal::Journal& journal) {
+  return journal.overtaken(ApplyLoop::kConsumer) || journal.overtaken(kConsumer);
+}
+
 Result<void> CopyReceiver::resnapshot(const std::string& table) {
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
-  if (leg.journal->overtaken(ApplyLoop::kConsumer) || leg.journal->overtaken(kConsumer)) {
-    if (table.empty()) return begin_anew();
-    return permanent(
-        ErrorKind::conflict,
-        "this target lacks a part of the changes, which all its tables need: {} without --table",
-        board_.command("resnapshot"));
-  }
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
   Result<void> done = hold(leg);

@@ -45,9 +45,12 @@ class CopyReceiver {
 
   void serve_copy(link::Channel& channel, std::stop_token stop);
   void serve_table(link::Channel& channel, std::stop_token stop);
+  // The journal no longer holds changes that are to be applied: begin_anew() is what helps.
+  static bool overtaken(const journal::Journal& journal);
   // Copies a table again; empty: all. conflict: a copy is under way.
   Result<void> resnapshot(const std::string& table);
-  // All tables are copied as if for the first time, and the journal is emptied.
+  // All tables are copied as if for the first time, and the journal is emptied: nothing may be
+  // received meanwhile.
   Result<void> begin_anew();
   // Any thread: what waits for the target ends, for good.
   void interrupt() { copy_sink_.interrupt(); }

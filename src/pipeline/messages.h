@@ -3,8 +3,8 @@
 //
 //   ship channel (opened by the source's region, one per target):
 //     source: Hello             -> target: Welcome | Refuse; Overtaken may take Begin's place
-//     source: Begin, Records…   <- target: Ack…             both: Fetch -> Fetched (repair),
-//     source: Verb -> VerbDone
+//     source: Begin, Records…   <- target: Ack…             both: Fetch -> Fetched (repair)
+//   verb channel: source: Verb -> VerbDone; it waits behind no records, so a full target hears it
 //   copy channel: source: CopyAsk -> CopyMissing; Prepare -> Prepared; CopyDone -> Completed;
 //     each answer may be Refuse
 //   table channel: source: TableBegin, Chunk…, TableEnd -> TableCopied | Refuse
@@ -80,16 +80,17 @@ struct Fetched {
 };
 
 struct Verb {
+  Uuid stream;
+  Epoch epoch;
   std::string name;      // pause, resume, skip, resnapshot, or kBeginAnew
   std::string argument;  // pause: time or empty; skip: place; resnapshot: table or empty
 };
-// A target that lacks a part of the log: all its tables are copied again, its journal is emptied,
-// and source and target begin a new session. A target that was overtaken in its own journal does
-// the same when it hears `resnapshot`.
+// A target that lacks a part of the log: all its tables are copied again, its journal is emptied;
+// it ends the ship channel, and the source's next one begins anew. A target that was overtaken in
+// its own journal does the same when it hears `resnapshot`.
 inline constexpr const char* kBeginAnew = "begin-anew";
 struct VerbDone {
   std::string error;  // empty: done
-  bool anew = false;  // the target has begun anew: this channel ends
 };
 
 struct Prepare {

@@ -12,7 +12,7 @@ constexpr Duration kWait = 200ms;  // how long a stop may take
 constexpr Duration kHelloWait = 15s;
 constexpr Duration kAppendWait = 1s;    // then the full journal is shown in the state
 constexpr Duration kAckEvery = 1s;      // also when nothing has changed
-constexpr Duration kFollowWait = 50ms;  // how late an applied place or a verb's answer may be sent
+constexpr Duration kFollowWait = 50ms;  // how late an applied place or an answer may be sent
 constexpr std::uint64_t kFetchBytes = 512_KiB;
 constexpr std::size_t kAnswersMax = 16;  // not yet sent: a source waits for one before it asks on
 
@@ -67,8 +67,7 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
       break;
     }
     auto next = decode(*received);
-    result =
-        next.ok() ? take(channel, *std::move(next), stop) : Result<void>(std::move(next).error());
+    result = next.ok() ? take(*std::move(next), stop) : Result<void>(std::move(next).error());
     if (!result.ok()) break;
     if (!acknowledger)
       acknowledger.emplace("acknowledge",
@@ -77,22 +76,16 @@ Result<void> ReceiveLoop::session(link::Channel& channel, std::stop_token stop) 
   return result;
 }
 
-Result<void> ReceiveLoop::take(link::Channel& channel, Message message, std::stop_token stop) {
-  (void)channel;
-  if (auto* records = std::get_if<Records>(&message))
-    return begun_ ? write(records->records, stop) : Result<void>();  // sent before it knew
+Result<void> ReceiveLoop::take(Message message, std::stop_token stop) {
+  if (auto* records = std::get_if<Records>(&message)) {
+    if (!begun_) return permanent(ErrorKind::corrupt, "the source sent records before a Begin");
+    return write(records->records, stop);
+  }
   if (auto* start = std::get_if<Begin>(&message)) return begin(*start);
   if (auto* overtaken = std::get_if<Overtaken>(&message)) {
     os::Lock lock(mutex_);
     stats_.source_lacks = std::move(overtaken->why);
     return {};
-  }
-  if (auto* verb = std::get_if<Verb>(&message)) {
-    const Result<void> done = callbacks_.verb(*verb);
-    const bool emptied = begun_ && journal_.status().written.sequence == Sequence(0);
-    const bool anew = done.ok() && (emptied || verb->name == kBeginAnew);
-    if (anew) begun_ = false;
-    return queue_answer(VerbDone{done.ok() ? "" : done.error().what, anew});
   }
   if (auto* fetch = std::get_if<Fetch>(&message)) {
     Fetched fetched;

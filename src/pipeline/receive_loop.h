@@ -31,7 +31,6 @@ class ReceiveLoop {
  public:
   struct Callbacks {
     std::function<Result<Welcome>(const Hello&)> hello;  // the leg knows who it is
-    std::function<Result<void>(const Verb&)> verb;
     std::function<void(Ack&)> fill;  // what the leg adds to an Ack: applied, state
     std::function<void(Error)> journal_failed;
   };
@@ -48,7 +47,7 @@ class ReceiveLoop {
  private:
   Result<void> session(link::Channel& channel, std::stop_token stop);
   Result<void> begin(const Begin& begin);
-  Result<void> take(link::Channel& channel, Message message, std::stop_token stop);
+  Result<void> take(Message message, std::stop_token stop);
   Result<void> write(const std::vector<PlacedRecord>& records, std::stop_token stop);
   void serve_acks(link::Channel& channel, std::stop_token stop);
   void acknowledge(link::Channel& channel, std::stop_token stop);
@@ -70,7 +69,7 @@ class ReceiveLoop {
       answers_;  // to be sent by the acknowledging thread, the channel's one sender
   ReceiveStats stats_;
   bool ended_ = false;             // the session's channel takes no acknowledgements any more
-  bool begun_ = false;             // by a Begin; a verb by which the target begins anew ends it
+  bool begun_ = false;             // by a Begin, in this session
   std::optional<Sequence> asked_;  // damage that the source's region was asked to repair
 };
 

@@ -10,7 +10,7 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kFollowWait = 200ms;  // how long a stop, a verb or a repair may wait
+constexpr Duration kFollowWait = 200ms;  // how long a stop or a repair may wait
 constexpr Duration kAnswerWait = 15s;    // for Welcome and the like
 constexpr Duration kSendWait =
     1h;  // back pressure of a slow target; a dead link closes the channel
@@ -44,10 +44,9 @@ void ShipLoop::run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     auto result = guarded([&] { return session(stop); });
     if (stop.stop_requested()) break;
-    if (take_anew()) continue;
     const Error error = result.ok() ? transient(ErrorKind::unavailable, "the channel ended")
                                     : std::move(result).error();
-    disconnected(error);
+    disconnected();
     if (error.kind == ErrorKind::io || error.kind == ErrorKind::closed)
       return callbacks_.journal_failed(error);
     // What was trimmed under us: the next session waits for a resnapshot.
@@ -60,7 +59,9 @@ void ShipLoop::run(std::stop_token stop) {
     board_.retrying(error, world_.now() + pause);
     stopper_.wait(stop, pause);
   }
-  disconnected(permanent(ErrorKind::closed, "the agent is stopping"));
+  disconnected();
+  os::Lock lock(mutex_);
+  stopped_ = true;
 }
 
 Result<void> ShipLoop::session(std::stop_token stop) {
@@ -82,7 +83,6 @@ Result<void> ShipLoop::session(std::stop_token stop) {
   {
     os::Lock lock(mutex_);
     overtaken_ = overtaken;
-    anew_ = false;
     far_.connected = true;
     far_.heard_at = world_.now();
     changed_.notify_all();
@@ -148,9 +148,9 @@ Result<void> ShipLoop::start(link::Channel& channel, const Welcome& welcome, con
 Result<void> ShipLoop::wait_for_resnapshot(link::Channel& channel, std::stop_token stop,
                                            const Result<void>& receiving) {
   while (!stop.stop_requested()) {
-    FARSHORE_TRY(send_verbs(channel));
+    FARSHORE_TRY(answer_fetches(channel));
     os::Lock lock(mutex_);
-    if (!receiving.ok() || anew_) return {};
+    if (!receiving.ok()) return {};
     changed_.wait(lock, world_.after(kFollowWait));
   }
   return {};
@@ -163,9 +163,9 @@ Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::sto
   while (!stop.stop_requested()) {
     {
       os::Lock lock(mutex_);
-      if (!receiving.ok() || anew_) return {};
+      if (!receiving.ok()) return {};
     }
-    FARSHORE_TRY(send_verbs(channel));
+    FARSHORE_TRY(answer_fetches(channel));
     FARSHORE_TRY(mend(channel));
     channel.set_class(callbacks_.commits_wait() ? link::Class::waiting : link::Class::stream);
     auto records = reader->next(kBatchBytes, world_.after(kFollowWait));
@@ -205,8 +205,6 @@ Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {
     FARSHORE_TRY_ASSIGN(Message message, decode(*bytes));
     if (auto* ack = std::get_if<Ack>(&message))
       take(*ack);
-    else if (auto* done = std::get_if<VerbDone>(&message))
-      finish_verb(*done);
     else if (auto* refuse = std::get_if<Refuse>(&message))
       return Error{refuse->kind, refuse->retry, refuse->what};
     else {
@@ -252,20 +250,12 @@ void ShipLoop::take(const Ack& ack) {
   if (state <= State::failed && state != State::stopped) board_.hear(state, ack.reason, ack.remedy);
 }
 
-Result<void> ShipLoop::send_verbs(link::Channel& channel) {
-  std::vector<Message> messages;
-  std::vector<Fetch> fetches;
+Result<void> ShipLoop::answer_fetches(link::Channel& channel) {
+  std::deque<Fetch> fetches;
   {
     os::Lock lock(mutex_);
-    for (auto& pending : verbs_) {
-      if (std::exchange(pending->sent, true)) continue;
-      messages.emplace_back(pending->verb);
-    }
-    fetches.assign(fetches_.begin(), fetches_.end());
-    fetches_.clear();
+    fetches.swap(fetches_);
   }
-  for (const Message& message : messages)
-    FARSHORE_TRY(channel.send(encode(message), world_.after(kAnswerWait)));
   for (const Fetch& fetch : fetches) FARSHORE_TRY(answer(channel, fetch));
   return {};
 }
@@ -326,23 +316,34 @@ Result<void> ShipLoop::repair(link::Channel& channel, Sequence at) {
   return journal_.repair(records);
 }
 
-Result<void> ShipLoop::verb(const Verb& verb, Deadline deadline) {
-  auto pending = std::make_shared<PendingVerb>(PendingVerb{.verb = verb});
-  os::Lock lock(mutex_);
-  if (!far_.connected)
-    return transient(ErrorKind::unavailable, "{} is not connected: give the verb to its own agent",
-                     options_.site);
-  verbs_.push_back(pending);
-  const bool done = changed_.wait(lock, deadline, [&] { return pending->done; });
-  std::erase(verbs_, pending);
-  if (!done)
-    return transient(
-        ErrorKind::timeout,
-        "{} did not answer `{}`: give it to its own region's agent (while its journal is "
-        "full it hears nothing from here)",
-        options_.site, verb.name);
-  if (!pending->error.empty()) return permanent(ErrorKind::conflict, "{}", pending->error);
+Result<void> ShipLoop::verb(const std::string& name, const std::string& argument,
+                            Deadline deadline) {
+  const auto answer = ask_verb({options_.stream, options_.epoch, name, argument}, deadline);
+  if (!answer.ok())
+    return Error{answer.error().kind, answer.error().retry,
+                 fmt::format("{} did not take `{}` ({}): give it to its own region's agent",
+                             options_.site, name, answer.error().what)};
+  const auto* done = std::get_if<VerbDone>(&*answer);
+  if (done == nullptr)
+    return permanent(ErrorKind::corrupt, "the target answered a verb with something else");
+  if (!done->error.empty()) return permanent(ErrorKind::conflict, "{}", done->error);
   return {};
+}
+
+Result<Message> ShipLoop::ask_verb(const Verb& verb, Deadline deadline) {
+  const std::string name = fmt::format("verb/{}/{}", options_.stream_name, options_.site);
+  FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel,
+                      dial_(name, link::Class::control, deadline));
+  FARSHORE_TRY(channel->send(encode(verb), deadline));
+  for (;;) {
+    auto answer = channel->receive(earlier(deadline, world_.after(kFollowWait)));
+    if (answer.ok()) return decode(*answer);
+    if (answer.error().kind != ErrorKind::timeout) return std::move(answer).error();
+    if (deadline.reached(world_.now()))
+      return transient(ErrorKind::timeout, "it did not answer in time");
+    os::Lock lock(mutex_);
+    if (stopped_) return transient(ErrorKind::closed, "this agent is stopping");
+  }
 }
 
 bool ShipLoop::overtaken() const {
@@ -355,31 +356,9 @@ bool ShipLoop::wait_connected(Deadline deadline) {
   return changed_.wait(lock, deadline, [&] { return far_.connected; });
 }
 
-bool ShipLoop::take_anew() {
-  os::Lock lock(mutex_);
-  return std::exchange(anew_, false);
-}
-
-void ShipLoop::finish_verb(const VerbDone& done) {
-  os::Lock lock(mutex_);
-  for (auto& pending : verbs_) {
-    if (!pending->sent || pending->done) continue;
-    pending->done = true;
-    pending->error = done.error;
-    anew_ = anew_ || done.anew;
-    break;  // answers come in the order of the questions
-  }
-  changed_.notify_all();
-}
-
-void ShipLoop::disconnected(const Error& why) {
+void ShipLoop::disconnected() {
   os::Lock lock(mutex_);
   far_.connected = false;
-  for (auto& pending : verbs_) {
-    pending->done = true;
-    pending->error = "the link was cut: " + why.what;
-  }
-  changed_.notify_all();
 }
 
 FarStatus ShipLoop::status() const {

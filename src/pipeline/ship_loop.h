@@ -1,6 +1,7 @@
 // ShipLoop: near journal -> link, for one target. run() connects, finds the common place, ships
 // what is durable; while a channel stands a second thread of its own receives the target's
-// acknowledgements. In flight: the channel's window. Stops within 200 ms of its token.
+// acknowledgements. In flight: the channel's window. Verbs go by channels of their own. Stops
+// within 200 ms of its token.
 #pragma once
 
 #include <deque>
@@ -60,8 +61,8 @@ class ShipLoop {
 
   void run(std::stop_token stop);
   void poke() { stopper_.poke(); }
-  // A verb for the target's leg; waits for its answer.
-  Result<void> verb(const Verb& verb, Deadline deadline);
+  // A verb for the target's leg; waits for its answer, at most until run() ends. Any thread.
+  Result<void> verb(const std::string& name, const std::string& argument, Deadline deadline);
 
   // The target lacks what is no longer held here: it must begin anew.
   bool overtaken() const;
@@ -71,12 +72,6 @@ class ShipLoop {
   Lag apply(WallTime now) const { return apply_.read(now); }
 
  private:
-  struct PendingVerb {
-    Verb verb;
-    bool sent = false, done = false;
-    std::string error;
-  };
-
   Result<void> session(std::stop_token stop);
   Result<Welcome> greet(link::Channel& channel);
   Result<void> start(link::Channel& channel, const Welcome& welcome, const Begin& begin);
@@ -85,13 +80,12 @@ class ShipLoop {
   Result<void> ship(link::Channel& channel, const Begin& begin, std::stop_token stop,
                     const Result<void>& receiving);
   Result<void> send(link::Channel& channel, std::vector<PlacedRecord> records);
-  Result<void> send_verbs(link::Channel& channel);
+  Result<void> answer_fetches(link::Channel& channel);
   Result<void> receive(link::Channel& channel, std::stop_token stop);
   Result<void> answer(link::Channel& channel, const Fetch& fetch);
   void take(const Ack& ack);
-  void finish_verb(const VerbDone& done);
-  bool take_anew();
-  void disconnected(const Error& why);
+  Result<Message> ask_verb(const Verb& verb, Deadline deadline);
+  void disconnected();
   Result<void> repair(link::Channel& channel, Sequence at);
   Result<void> mend(link::Channel& channel);
   Result<std::vector<PlacedRecord>> fetch(link::Channel& channel, Fetch wanted);
@@ -111,9 +105,8 @@ class ShipLoop {
   os::CondVar changed_;
   CommitPositions shipped_;
   FarStatus far_;
-  bool overtaken_ = false;  // the target lacks what was trimmed here: only verbs are sent
-  bool anew_ = false;       // a resnapshot was answered: the session ends and begins anew
-  std::deque<std::shared_ptr<PendingVerb>> verbs_;
+  bool overtaken_ = false;  // the target lacks what was trimmed here: no records are sent
+  bool stopped_ = false;
   std::deque<Fetch> fetches_;       // asked by the target, answered by the sending thread
   std::optional<Fetched> fetched_;  // answer to ours
 };

@@ -433,20 +433,21 @@ Result<void> SourceStream::resume(const std::string& site) {
     leg->ship->poke();
     leg->copy_wanted_changed.poke();
     (void)leg->ship->wait_connected(world_.after(kReconnectWait));
-    auto resumed = leg->ship->verb({"resume", ""}, world_.after(kVerbWait));
+    auto resumed = leg->ship->verb("resume", "", world_.after(kVerbWait));
     if (!resumed.ok() && first_error.ok()) first_error = std::move(resumed);
   }
   return first_error;
 }
 
-Result<void> SourceStream::forward(const std::string& site, const Verb& verb) {
+Result<void> SourceStream::forward(const std::string& site, const std::string& verb,
+                                   const std::string& argument) {
   auto running = this->running();
   if (!running) return transient(ErrorKind::unavailable, "stream '{}' is starting", options_.name);
   bool found = false;
   for (auto& leg : running->legs) {
     if (!site.empty() && leg->target.site != site) continue;
     found = true;
-    FARSHORE_TRY(leg->ship->verb(verb, world_.after(kVerbWait)));
+    FARSHORE_TRY(leg->ship->verb(verb, argument, world_.after(kVerbWait)));
   }
   if (!found)
     return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", options_.name, site);
@@ -470,8 +471,8 @@ Result<void> SourceStream::resnapshot(const std::string& site, const std::string
                        "target {} lacks a part of the log, which all its tables need: `farshore "
                        "stream resnapshot {} --to {}` without --table",
                        leg->target.site, options_.name, leg->target.site);
-    FARSHORE_TRY(forward(leg->target.site, anew ? Verb{.name = kBeginAnew, .argument = ""}
-                                                : Verb{.name = "resnapshot", .argument = table}));
+    FARSHORE_TRY(anew ? forward(leg->target.site, kBeginAnew, "")
+                      : forward(leg->target.site, "resnapshot", table));
   }
   if (!gap) return {};
   running->capture->accept_gap();

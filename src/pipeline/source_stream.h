@@ -79,7 +79,8 @@ class SourceStream {
 
   // Verbs. `site` empty: every target, or for pause, resume without targets: the capture.
   Result<void> resume(const std::string& site);
-  Result<void> forward(const std::string& site, const Verb& verb);
+  Result<void> forward(const std::string& site, const std::string& verb,
+                       const std::string& argument);
   // `table` empty: all. A target that lacks a part of the log begins anew; when the source itself
   // no longer holds it, all do, and capture goes on behind the gap.
   Result<void> resnapshot(const std::string& site, const std::string& table);

@@ -10,7 +10,8 @@ namespace {
 
 constexpr Duration kSettleWait =
     30s;  // for what was received to become durable before we say what we hold
-constexpr Duration kSkipMax = 15s;  // nothing is received while the source's side asks for it
+constexpr Duration kSkipMax = 15s;
+constexpr Duration kVerbWait = 5s;  // for the verb on its channel, and to answer it
 constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
@@ -25,6 +26,7 @@ struct TargetLeg::Running {
   os::Mutex ship_mutex;  // held by the one ship channel that is served
   os::Mutex current_mutex;
   link::Channel* current_ship = nullptr;
+  int emptying = 0;  // who waits to empty the journal: no ship channel goes first
   std::atomic<ApplyLoop*> loop{nullptr};  // `apply` once it is there, for the other threads
   os::Thread apply_thread;
 };
@@ -46,7 +48,8 @@ TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside,
                    [this] {
                      os::Lock lock(mutex_);
                      ++resumes_;
-                   }}) {}
+                   }}),
+      verb_channels_("verb", 4) {}
 
 void TargetLeg::run(std::stop_token stop) {
   std::stop_callback interrupt(stop, [this] { copies_.interrupt(); });
@@ -64,6 +67,7 @@ void TargetLeg::run(std::stop_token stop) {
     board_.retrying(error, world_.now() + pause);
     stopper_.wait(stop, pause);
   }
+  verb_channels_.stop();
   board_.set(State::stopped);
 }
 
@@ -87,7 +91,6 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   running->receive = std::make_unique<ReceiveLoop>(
       world_, *running->journal, board_,
       ReceiveLoop::Callbacks{.hello = [this](const Hello& hello) { return welcome(hello); },
-                             .verb = [this](const Verb& v) { return verb(v); },
                              .fill = [this](Ack& ack) { fill(ack); },
                              .journal_failed = [this](Error error) { fatal(std::move(error)); }});
   running->ship_channels = std::make_unique<ChannelServer>("receive", 4);
@@ -170,6 +173,9 @@ void TargetLeg::fatal(Error error) {
 }
 
 void TargetLeg::accept(const std::string& kind, std::unique_ptr<link::Channel> channel) {
+  if (kind == "verb")
+    return verb_channels_.accept(std::move(channel),
+                                 [this](link::Channel& c, std::stop_token) { serve_verb(c); });
   auto running = this->running();
   if (!running) return channel->close();
   if (kind == "ship")
@@ -191,6 +197,7 @@ void TargetLeg::serve_ship(link::Channel& channel, std::stop_token stop) {
   if (!running) return;
   {
     os::Lock lock(running->current_mutex);  // a newer channel replaces the one before
+    if (running->emptying > 0) return;
     if (running->current_ship != nullptr) running->current_ship->close();
   }
   os::Lock turn(running->ship_mutex);
@@ -230,21 +237,26 @@ Result<Welcome> TargetLeg::welcome(const Hello& hello) {
   return welcome;
 }
 
-Result<void> TargetLeg::adopt(const Hello& hello) {
-  os::Lock lock(mutex_);
-  if (file_ && file_->stream != hello.stream)
+Result<void> TargetLeg::expect_source(const Uuid& stream, Epoch epoch) const {
+  if (file_ && file_->stream != stream)
     return permanent(ErrorKind::conflict,
                      "this region holds stream '{}' with the identity {}, the source announces {}: "
                      "if the old one is no "
                      "longer wanted, remove it here with {}",
-                     options_.stream_name, file_->stream.text(), hello.stream.text(),
+                     options_.stream_name, file_->stream.text(), stream.text(),
                      board_.command("remove"));
+  if (file_ && epoch < file_->epoch)
+    return permanent(ErrorKind::conflict,
+                     "the source is of epoch {}, this region has promised epoch {}", epoch,
+                     file_->epoch);
+  return {};
+}
+
+Result<void> TargetLeg::adopt(const Hello& hello) {
+  os::Lock lock(mutex_);
+  FARSHORE_TRY(expect_source(hello.stream, hello.epoch));
   StreamFile next = file_.value_or(StreamFile{.stream = hello.stream, .name = hello.name});
   if (file_ && next.epoch == hello.epoch && next.definition == hello.definition) return {};
-  if (file_ && hello.epoch < next.epoch)
-    return permanent(ErrorKind::conflict,
-                     "the source is of epoch {}, this region has promised epoch {}", hello.epoch,
-                     next.epoch);
   next.epoch = hello.epoch;
   next.definition = hello.definition;
   FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
@@ -296,24 +308,42 @@ Result<CopyReceiver::Leg> TargetLeg::leg_for_copy() const {
                            .required = terms().required};
 }
 
-Result<void> TargetLeg::verb(const Verb& verb) {
-  if (verb.name == "resume") return resume();
-  if (verb.name == "resnapshot") return copies_.resnapshot(verb.argument);
-  if (verb.name == kBeginAnew) return copies_.begin_anew();
-  if (verb.name == "pause") {
-    if (verb.argument.empty()) return pause(std::nullopt);
-    FARSHORE_TRY_ASSIGN(const WallTime at, parse_time(verb.argument));
+void TargetLeg::serve_verb(link::Channel& channel) {
+  const auto bytes = channel.receive(world_.after(kVerbWait));
+  if (!bytes.ok()) return;
+  const auto message = decode(*bytes);
+  const auto* asked = message.ok() ? std::get_if<Verb>(&*message) : nullptr;
+  if (asked == nullptr) return;
+  const auto done = guarded([&] { return verb_of_source(*asked); });
+  (void)channel.send(encode(VerbDone{done.ok() ? "" : done.error().what}), world_.after(kVerbWait));
+}
+
+Result<void> TargetLeg::verb_of_source(const Verb& asked) {
+  {
+    os::Lock lock(mutex_);
+    FARSHORE_TRY(expect_source(asked.stream, asked.epoch));
+  }
+  return verb(asked.name, asked.argument);
+}
+
+Result<void> TargetLeg::verb(const std::string& name, const std::string& argument) {
+  if (name == "resume") return resume();
+  if (name == "resnapshot") return resnapshot(argument);
+  if (name == kBeginAnew) return begin_anew();
+  if (name == "pause") {
+    if (argument.empty()) return pause(std::nullopt);
+    FARSHORE_TRY_ASSIGN(const WallTime at, parse_time(argument));
     return pause(at);
   }
-  if (verb.name == "skip") {
-    const auto colon = verb.argument.find(':');
+  if (name == "skip") {
+    const auto colon = argument.find(':');
     if (colon == std::string::npos)
-      return permanent(ErrorKind::invalid, "'{}' is not a place", verb.argument);
-    const Place place{Epoch(std::strtoull(verb.argument.c_str(), nullptr, 10)),
-                      Sequence(std::strtoull(verb.argument.c_str() + colon + 1, nullptr, 10))};
+      return permanent(ErrorKind::invalid, "'{}' is not a place", argument);
+    const Place place{Epoch(std::strtoull(argument.c_str(), nullptr, 10)),
+                      Sequence(std::strtoull(argument.c_str() + colon + 1, nullptr, 10))};
     return skip(place, world_.after(kSkipMax));
   }
-  return permanent(ErrorKind::invalid, "this version knows no verb '{}'", verb.name);
+  return permanent(ErrorKind::invalid, "this version knows no verb '{}'", name);
 }
 
 Result<void> TargetLeg::pause(std::optional<WallTime> at) {
@@ -345,23 +375,32 @@ Result<void> TargetLeg::resume() {
 }
 
 Result<void> TargetLeg::resnapshot(const std::string& table) {
+  const auto running = this->running();
+  const bool lacks = running && (!running->receive->stats().source_lacks.empty() ||
+                                 CopyReceiver::overtaken(*running->journal));
+  if (!lacks) return copies_.resnapshot(table);
+  if (table.empty()) return begin_anew();
+  return permanent(
+      ErrorKind::conflict,
+      "this target lacks a part of the changes, which all its tables need: {} without --table",
+      board_.command("resnapshot"));
+}
+
+// No ship channel is served while the journal is emptied.
+Result<void> TargetLeg::begin_anew() {
   auto running = this->running();
-  const bool source_lacks = running && !running->receive->stats().source_lacks.empty();
-  if (source_lacks && !table.empty())
-    return permanent(
-        ErrorKind::conflict,
-        "the source lacks a part of the changes, which all tables of this target need: "
-        "{} without --table",
-        board_.command("resnapshot"));
-  if (!running || !(source_lacks || running->journal->overtaken(ApplyLoop::kConsumer)))
-    return copies_.resnapshot(table);
-  // The journal is emptied: no channel may be served meanwhile.
+  if (!running) return transient(ErrorKind::unavailable, "the leg is starting or stopping");
   {
     os::Lock lock(running->current_mutex);
+    ++running->emptying;
     if (running->current_ship != nullptr) running->current_ship->close();
   }
   os::Lock turn(running->ship_mutex);
-  return source_lacks ? copies_.begin_anew() : copies_.resnapshot(table);
+  {
+    os::Lock lock(running->current_mutex);
+    --running->emptying;
+  }
+  return copies_.begin_anew();
 }
 
 Result<void> TargetLeg::skip(Place place, Deadline deadline) {

@@ -55,14 +55,14 @@ class TargetLeg {
             EventSink events);
 
   void run(std::stop_token stop);
-  // kind: "ship", "copy" or "table".
+  // kind: "ship", "copy", "table" or "verb".
   void accept(const std::string& kind, std::unique_ptr<link::Channel> channel);
 
   Result<void> pause(std::optional<WallTime> at);
   Result<void> resume();
   Result<void> skip(Place place, Deadline deadline);
   Result<void> resnapshot(const std::string& table);
-  Result<void> verb(const Verb& verb);  // one of the above, as the source's side sends it
+  Result<void> verb(const std::string& name, const std::string& argument);  // one of the above
 
   TargetStatus status() const;
   void keep_counts();  // every few seconds, one thread: they outlive this process
@@ -74,6 +74,10 @@ class TargetLeg {
   void start_apply(Running& running);
   TargetTerms terms() const;  // under mutex_
   void serve_ship(link::Channel& channel, std::stop_token stop);
+  void serve_verb(link::Channel& channel);
+  Result<void> verb_of_source(const Verb& verb);
+  Result<void> begin_anew();
+  Result<void> expect_source(const Uuid& stream, Epoch epoch) const;  // under mutex_
   Result<CopyReceiver::Leg> leg_for_copy() const;
   Result<Welcome> welcome(const Hello& hello);
   Result<void> adopt(const Hello& hello);
@@ -96,6 +100,7 @@ class TargetLeg {
   std::optional<Error> fatal_;
   std::uint32_t resumes_ = 0;  // how often the source was told to ask what is missing
   LagGauge applied_lag_;
+  ChannelServer verb_channels_;  // also while no journal is open
 };
 
 }  // namespace farshore::pipeline

@@ -74,7 +74,7 @@ class HoldTest(FullTest):
             return log.count("link.connected") == 2 and leg["state"] == "paused" and leg
 
         self.wait(connected_again, 20, "the source does not come back")
-        deployment.farshore("stream", "resume", "app", region=far)
+        deployment.farshore("stream", "resume", "app")  # at the source's side
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
         self.expect_quiet_logs(deployment)
