@@ -57,6 +57,8 @@ class Writer(threading.Thread):
         while not self.stopping.is_set():
             try:
                 self._session()
+            except (psycopg2.DataError, psycopg2.ProgrammingError):
+                raise  # a fault of the test's own statements
             except psycopg2.Error:
                 time.sleep(0.1)  # the server is down: the application connects again
 
