@@ -444,14 +444,16 @@ Result<void> SourceStream::forward(const std::string& site, const std::string& v
   auto running = this->running();
   if (!running) return transient(ErrorKind::unavailable, "stream '{}' is starting", options_.name);
   bool found = false;
+  Result<void> first_error;  // the others hear it all the same
   for (auto& leg : running->legs) {
     if (!site.empty() && leg->target.site != site) continue;
     found = true;
-    FARSHORE_TRY(leg->ship->verb(verb, argument, world_.after(kVerbWait)));
+    auto done = leg->ship->verb(verb, argument, world_.after(kVerbWait));
+    if (!done.ok() && first_error.ok()) first_error = std::move(done);
   }
   if (!found)
     return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", options_.name, site);
-  return {};
+  return first_error;
 }
 
 Result<void> SourceStream::resnapshot(const std::string& site, const std::string& table) {
