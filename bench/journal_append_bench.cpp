@@ -1,12 +1,19 @@
 // modules: journal os
 // What a synced append costs: the journal at 1, 8 and 64 waiting appenders and as one stream nobody
 // waits for, against a raw program that writes and syncs the very same bytes in the very same
-// batches; and how long reopening takes.
+// batches, and the same once more with as many threads that wait for their record: what is left
+// between those two is what any group commit pays for its waiters. And how long reopening takes.
 //   journal_append_bench [--quick] [--json] [--folder DIR]     (DIR on the disk to measure)
 #include <algorithm>
+#include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
+#include <functional>
+#include <numeric>
+#include <semaphore>
 
 #include "journal/journal.h"
 #include "os/mutex.h"
@@ -19,6 +26,9 @@ namespace {
 
 struct Batch {
   std::vector<std::size_t> writes;  // bytes of each, then one sync
+  std::size_t bytes() const {
+    return std::accumulate(writes.begin(), writes.end(), std::size_t{0});
+  }
 };
 
 // The real disk; notes what is written between syncs of segments, and counts all syncs.
@@ -145,6 +155,53 @@ T must(Result<T> result) {
   std::exit(1);
 }
 
+// Threads that hand in a record and wait until a batch that holds it is synced, again and again.
+// Nothing is appended: what it costs is the threads alone.
+class Waiters {
+ public:
+  explicit Waiters(int count) {
+    for (int i = 0; i < count; ++i)
+      threads_.emplace_back("waiter", [this, &synced = synced_.emplace_back(0)](std::stop_token) {
+        while (wait_once(synced)) continue;
+      });
+  }
+  ~Waiters() {
+    const std::size_t all = threads_.size();
+    stopping_ = true;
+    release(take(all));
+  }
+  // Those of the next batch, as soon as so many wait.
+  std::vector<std::binary_semaphore*> take(std::size_t count) {
+    os::Lock lock(mutex_);
+    handed_in_.wait(lock, Deadline::never(), [&] { return waiting_.size() >= count; });
+    const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::vector<std::binary_semaphore*> taken(waiting_.begin(), end);
+    waiting_.erase(waiting_.begin(), end);
+    return taken;
+  }
+  static void release(const std::vector<std::binary_semaphore*>& taken) {
+    for (std::binary_semaphore* waiter : taken) waiter->release();
+  }
+
+ private:
+  bool wait_once(std::binary_semaphore& synced) {
+    {
+      os::Lock lock(mutex_);
+      waiting_.push_back(&synced);
+      handed_in_.notify_all();
+    }
+    synced.acquire();
+    return !stopping_;
+  }
+
+  std::atomic<bool> stopping_ = false;
+  os::Mutex mutex_;
+  os::CondVar handed_in_;
+  std::deque<std::binary_semaphore*> waiting_;
+  std::deque<std::binary_semaphore> synced_;  // one for each thread
+  std::vector<os::Thread> threads_;
+};
+
 struct Settings {
   bool quick = false, json = false;
   std::string folder = "/var/tmp";
@@ -165,16 +222,20 @@ class Bench {
   void appenders(int count) {
     const std::uint64_t commits =
         (settings_.quick ? 500U : 4000U) * static_cast<unsigned>(std::min(count, 16));
-    std::vector<double> ours, peer;
+    const std::uint64_t each = commits / static_cast<unsigned>(count);
+    std::vector<double> ours, peer, waited;
     Figures figures;
     for (int run = 0; run < kRuns; ++run) {
-      const double seconds = append_and_wait(count, commits / static_cast<unsigned>(count));
+      const double seconds = append_and_wait(count, each);
       const auto batches = take(figures, seconds);
       ours.push_back(static_cast<double>(commits) / seconds);
       peer.push_back(static_cast<double>(commits) / raw(batches, figures));
+      waited.push_back(static_cast<double>(commits) / raw_waited(batches, count, commits));
     }
-    report(fmt::format("{} appender{}", count, count == 1 ? "" : "s"), "commits/s", ours, peer,
-           figures);
+    const std::string name = fmt::format("{} appender{}", count, count == 1 ? "" : "s");
+    report(name, "commits/s", ours, peer, figures);
+    figures.peer_syncs = figures.our_syncs;
+    report(name + ", waited", "commits/s", ours, waited, figures);
   }
 
   void stream() {
@@ -266,6 +327,29 @@ class Bench {
 
   // The same bytes in the same batches, by nothing but write and fdatasync on one growing file.
   double raw(const std::vector<Batch>& batches, Figures& figures) {
+    return write_raw(batches, [&](const Batch&, const std::function<void()>& write_and_sync) {
+      write_and_sync();
+      ++figures.peer_syncs;
+    });
+  }
+
+  double raw_waited(const std::vector<Batch>& batches, int count, std::uint64_t commits) {
+    double bytes = 0;
+    for (const Batch& batch : batches) bytes += static_cast<double>(batch.bytes());
+    const double each = bytes / static_cast<double>(commits);
+    Waiters waiters(count);
+    return write_raw(batches, [&](const Batch& batch, const std::function<void()>& write_and_sync) {
+      const auto share = std::lround(static_cast<double>(batch.bytes()) / each);
+      const auto taken =
+          waiters.take(std::min(static_cast<std::size_t>(share), static_cast<std::size_t>(count)));
+      write_and_sync();
+      Waiters::release(taken);
+    });
+  }
+
+  double write_raw(
+      const std::vector<Batch>& batches,
+      const std::function<void(const Batch&, const std::function<void()>&)>& each_batch) {
     must(world_.files().create_folder(folder_));
     const std::string path = folder_ + "/raw";
     auto file = must(world_.real_files().open(path, os::OpenMode::create));
@@ -275,14 +359,14 @@ class Bench {
     const Bytes bytes(most, 'x');
     std::uint64_t offset = 0;
     const MonotonicTime begin = world_.now();
-    for (const Batch& batch : batches) {
-      for (const std::size_t write : batch.writes) {
-        must(file->write_at(offset, ByteView(bytes).substr(0, write)));
-        offset += write;
-      }
-      must(file->sync());
-      ++figures.peer_syncs;
-    }
+    for (const Batch& batch : batches)
+      each_batch(batch, [&] {
+        for (const std::size_t write : batch.writes) {
+          must(file->write_at(offset, ByteView(bytes).substr(0, write)));
+          offset += write;
+        }
+        must(file->sync());
+      });
     const double seconds = seconds_of(world_.now() - begin);
     remove_folder();
     return seconds;
