@@ -67,11 +67,10 @@ Result<void> settle_newest(Log& log, const FoundSegment& found, const SegmentSca
       "journal file {}: a torn tail of {} at offset {} was cut ({}); the journal ends at {}",
       found.path, format_bytes(scan.torn_bytes), scan.end, scan.torn_why,
       Place{found.header.epoch, scan.last});
-  if (file)
+  if (lost)
     message += fmt::format(
         ", although a consumer had already passed sequence {}: the disk lost what it had "
-        "confirmed, "
-        "check it",
+        "confirmed, check it",
         applied);
   log.emit(lost ? Severity::error : Severity::warning, "journal.tail_cut", message);
   return {};

@@ -27,6 +27,7 @@ TEST_F(JournalRecovery, CutsATornTailAtEveryByteOfTheLastRecord) {
     open();
     EXPECT_EQ(journal->status().durable.sequence, Sequence(3)) << size;
     EXPECT_EQ(count_events("journal.tail_cut"), size == before ? 0U : 1U) << size;
+    EXPECT_EQ(event_text("journal.tail_cut").find("consumer"), std::string::npos) << size;
     EXPECT_EQ(commit(data_record(5, "again")).sequence, Sequence(4));
     EXPECT_EQ(read_all().size(), 4U);
     journal.reset();
@@ -61,6 +62,9 @@ TEST_F(JournalRecovery, SaysSoLouderWhenAConsumerHadAlreadyPassedWhatIsCut) {
   open();
   EXPECT_EQ(journal->status().durable.sequence, Sequence(3));
   EXPECT_NE(event_text("journal.tail_cut").find("already passed sequence 4"), std::string::npos);
+  const auto cut = std::find_if(events.begin(), events.end(),
+                                [](const Event& e) { return e.name == "journal.tail_cut"; });
+  EXPECT_EQ(cut->severity, Severity::error);
 }
 
 TEST_F(JournalRecovery, NamesFileOffsetAndPlaceForEveryFlippedByteOfAMiddleFrameAndCutsNothing) {
