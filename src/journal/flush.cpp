@@ -76,12 +76,19 @@ Result<void> enter_segment(Log& log, const SegmentPtr& segment, std::uint64_t& s
   return first ? save_first_header(log.world.files(), log.folder, segment->header) : Result<void>();
 }
 
+// A part that a full disk took half of leaves nothing: what trimming saves needs the room.
+Result<void> write_part(const Pending& part) {
+  const auto written = part.segment->file->write_at(part.offset, part.bytes);
+  if (written) return {};
+  if (written.error().kind == ErrorKind::disk_full) (void)part.segment->file->truncate(part.offset);
+  return within(fmt::format("writing {} at offset {}", part.segment->path, part.offset),
+                written.error());
+}
+
 Result<void> write_batch(Log& log, const Batch& batch, std::uint64_t& syncs) {
   for (const Pending& part : batch) {
     FARSHORE_TRY(enter_segment(log, part.segment, syncs));
-    if (const auto written = part.segment->file->write_at(part.offset, part.bytes); !written)
-      return within(fmt::format("writing {} at offset {}", part.segment->path, part.offset),
-                    written.error());
+    FARSHORE_TRY(write_part(part));
   }
   ++syncs;
   return sync_file(*batch.back().segment);

@@ -431,6 +431,43 @@ TEST_F(JournalRetention, AFullDiskUnderAWriteWithDropOvertakesAndGoesOn) {
   EXPECT_EQ(count_events("journal.consumer_overtaken"), 1U);
 }
 
+// After a crash a consumer without the mark would go on behind a gap.
+TEST_F(JournalRetention, NothingGoesBeforeTheMarkOfWhoNeedsItIsSaved) {
+  options.when_full = WhenFull::drop;
+  open();
+  ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
+  commit_many(2000);
+  options.bytes_max = 128_KiB;
+  reopen();
+  world.disk.set({.capacity = 1});
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(journal->trim().error().kind, ErrorKind::disk_full);
+    EXPECT_EQ(first(), Sequence(1));
+    EXPECT_FALSE(journal->overtaken("slow"));
+  }
+  EXPECT_EQ(count_events("journal.consumer_overtaken"), 0U);
+  world.disk.set({});
+  trim();
+  EXPECT_GT(first(), Sequence(1));
+  EXPECT_TRUE(journal->overtaken("slow"));
+  EXPECT_EQ(count_events("journal.consumer_overtaken"), 1U);
+}
+
+TEST_F(JournalRetention, OnADiskWithoutAnyRoomTheIndexesOfWhatGoesMakeRoomForTheMark) {
+  options.when_full = WhenFull::drop;
+  open();
+  ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
+  commit_many(2000);
+  options.bytes_max = 128_KiB;
+  reopen();
+  std::uint64_t used = 0;
+  for (const std::string& path : world.disk.paths()) used += world.disk.read(path).size();
+  world.disk.set({.capacity = used});
+  trim();
+  EXPECT_GT(first(), Sequence(1));
+  EXPECT_TRUE(journal->overtaken("slow"));
+}
+
 TEST_F(JournalRetention, ConsumersAreSavedWithinASecondAndRefusedWhenTheyMakeNoSense) {
   open();
   commit_many(10);

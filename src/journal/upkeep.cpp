@@ -64,29 +64,61 @@ std::string open_since(Log& log, Sequence keep_from) {
                      open->xid, format_bytes(open->bytes));
 }
 
-// Marks the consumers and makes the marks durable before anything that they need goes.
-Result<void> overtake(Log& log, const std::vector<std::string>& names, Sequence first_kept) {
+// Caller holds the log's lock. Marks in `table` those that need what lies before `first_kept`:
+// since the decision some may have gone, or gone on. The names of those that it marked.
+std::vector<std::string> mark_overtaken(const Log& log, ConsumerTable& table,
+                                        const std::vector<std::string>& names,
+                                        Sequence first_kept) {
+  std::vector<std::string> marked;
   for (const std::string& name : names) {
-    std::string message;
-    {
-      const os::Lock lock(log.mutex);
-      const auto found = log.consumers.find(name);
-      if (found == log.consumers.end()) continue;
-      Consumer& consumer = found->second;
-      if (log.kept_for(consumer.places.restart) >= first_kept) continue;  // it has gone on
-      consumer.overtaken = true;
-      log.consumers_changed = true;
-      message = fmt::format(
-          "consumer '{}' of journal {} is overtaken: it needed what begins at {}, the journal now "
-          "begins at {} "
-          "(when_full: drop); it needs a new copy",
-          name, log.folder,
-          Place{log.history.epoch_at(consumer.places.restart), consumer.places.restart},
-          Place{log.history.epoch_at(first_kept), first_kept});
-    }
-    log.emit(Severity::error, "journal.consumer_overtaken", message);
+    const auto found = table.find(name);
+    if (found == table.end() || log.kept_for(found->second.places.restart) >= first_kept) continue;
+    found->second.overtaken = true;
+    marked.push_back(name);
   }
-  return save_consumers_now(log);
+  return marked;
+}
+
+// Caller holds the log's lock.
+std::string overtaken_message(const Log& log, const std::string& name, Sequence first_kept) {
+  const Sequence restart = log.consumers.at(name).places.restart;
+  return fmt::format(
+      "consumer '{}' of journal {} is overtaken: it needed what begins at {}, the journal now "
+      "begins at {} (when_full: drop); it needs a new copy",
+      name, log.folder, Place{log.history.epoch_at(restart), restart},
+      Place{log.history.epoch_at(first_kept), first_kept});
+}
+
+// The marks are durable before anything goes that these consumers need, and count only then.
+Result<void> overtake(Log& log, const std::vector<std::string>& names, Sequence first_kept) {
+  ConsumerTable table;
+  {
+    const os::Lock lock(log.mutex);
+    table = log.consumers;
+    (void)mark_overtaken(log, table, names, first_kept);
+  }
+  if (const auto saved = save_consumers(log.world.files(), log.folder, table); !saved)
+    return within("saving which consumers are overtaken", saved.error());
+  std::vector<std::string> messages;
+  {
+    const os::Lock lock(log.mutex);
+    log.consumers_changed = true;  // what came meanwhile is not in the file
+    for (const std::string& name : mark_overtaken(log, log.consumers, names, first_kept))
+      messages.push_back(overtaken_message(log, name, first_kept));
+  }
+  for (const std::string& message : messages)
+    log.emit(Severity::error, "journal.consumer_overtaken", message);
+  return {};
+}
+
+// Caches of segments that go: on a full disk what is saved before they go needs the room.
+void drop_indexes(Log& log, std::size_t oldest) {
+  std::vector<std::string> paths;
+  {
+    const os::Lock lock(log.mutex);
+    for (std::size_t i = 0; i < oldest; ++i) paths.push_back(index_path(log.segments.at(i)->path));
+  }
+  for (const std::string& path : paths) (void)log.world.files().remove(path);
 }
 
 // Caller holds the log's lock. A consumer may have come, or gone back, since the decision.
@@ -118,7 +150,6 @@ Result<void> remove_oldest(Log& log, std::size_t count) {
       std::erase_if(log.damages, [&](const Damage& damage) { return damage.path == path; });
       log.segments.pop_front();
     }
-    (void)log.world.files().remove(index_path(path));
     FARSHORE_TRY(log.world.files().remove(path));
     FARSHORE_TRY(log.world.files().sync_folder(log.folder));
   }
@@ -182,6 +213,7 @@ Result<void> trim_log(Log& log) {
   const RetentionDecision decision = decide_retention(gathered.facts, log.options);
   if (decision.remove > 0) {
     const Sequence first_kept = gathered.segments[decision.remove].first;
+    drop_indexes(log, decision.remove);
     if (!decision.overtaken.empty()) FARSHORE_TRY(overtake(log, decision.overtaken, first_kept));
     // Older places than the true ones are safe after a crash, so a full disk must not keep us from
     // freeing space.
