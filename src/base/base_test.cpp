@@ -52,7 +52,15 @@ TEST(Units, TimesAreReadAsTheyAreWritten) {
   const WallTime t = *parse_time("2026-11-24T16:17:12.345Z");
   EXPECT_EQ(format_time(t), "2026-11-24T16:17:12.345Z");
   EXPECT_EQ(*parse_time("2026-11-24T18:17:12.345+02:00"), t);
+  EXPECT_EQ(*parse_time("2026-11-24 12:47:12.345-03:30"), t);
   EXPECT_FALSE(parse_time("yesterday").ok());
+}
+
+TEST(Units, ATimeThatIsNoneIsRefused) {
+  for (const char* text :
+       {"2026-11-24T16:17:12", "2026-11-24T16:17:12x02:00", "2026-11-24T16:17:12+02:00 or so",
+        "2026-11-24T16:17:12+2:00", "2026-02-31T00:00:00Z", "9999-01-01T00:00:00Z"})
+    EXPECT_FALSE(parse_time(text).ok()) << text;
 }
 
 TEST(Units, TextIsShort) {

@@ -3,8 +3,9 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <optional>
 #include <utility>
 
 namespace farshore {
@@ -43,6 +44,19 @@ Result<double> parse_with_unit(std::string_view text, const std::array<Unit, N>&
   }
   return permanent(ErrorKind::invalid, "'{}' is not understood: write a number and a unit, like {}",
                    text, example);
+}
+
+constexpr std::int64_t kWallSecondsMax = INT64_MAX / 1'000'000'000;  // of a WallTime, to 2262
+
+// Seconds east of UTC: "Z", "+02:00".
+std::optional<std::int64_t> parse_offset(std::string_view text) {
+  if (text == "Z") return 0;
+  if (text.size() != 6 || (text[0] != '+' && text[0] != '-') || text[3] != ':') return std::nullopt;
+  for (const std::size_t at : {1U, 2U, 4U, 5U})
+    if (text[at] < '0' || text[at] > '9') return std::nullopt;
+  const auto two = [&](std::size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); };
+  const int east = two(1) * 3600 + two(4) * 60;
+  return text[0] == '-' ? -east : east;
 }
 
 }  // namespace
@@ -106,12 +120,11 @@ Result<WallTime> parse_time(std::string_view text) {
     fraction = std::strtod(rest, &end);
     rest = end;
   }
-  int hours = 0, minutes = 0;
-  char sign = '+';
-  if (std::string_view(rest) != "Z" && std::sscanf(rest, "%c%2d:%2d", &sign, &hours, &minutes) != 3)
-    return bad;
-  const auto offset = (sign == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
-  const std::int64_t seconds = timegm(&parts) - offset;
+  const auto offset = parse_offset(rest);
+  const int day = parts.tm_mday;
+  const std::int64_t seconds = timegm(&parts) - offset.value_or(0);
+  // Of the 31st of February timegm has made the 3rd of March.
+  if (!offset || parts.tm_mday != day || std::abs(seconds) >= kWallSecondsMax) return bad;
   return WallTime(std::chrono::seconds(seconds) + Duration(std::llround(fraction * 1e9)));
 }
 
