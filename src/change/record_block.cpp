@@ -63,11 +63,6 @@ Time split(WallTime time) {
   return {count / kPerMicrosecond - (rest < 0 ? 1 : 0), rest < 0 ? rest + kPerMicrosecond : rest};
 }
 
-std::uint64_t bits_of(const RecordFlags& flags) {
-  return (flags.first ? 1U : 0U) | (flags.last ? 2U : 0U) | (flags.streamed ? 4U : 0U) |
-         (flags.continued ? 8U : 0U);
-}
-
 class Encoder {
  public:
   Encoder(std::span<const PlacedRecord> records, Bytes& out) : records_(records), out_(out) {}
@@ -75,7 +70,8 @@ class Encoder {
   void columns() {
     differences([](const PlacedRecord& r) { return r.place.epoch.value(); });
     numbers([](const PlacedRecord& r) {
-      return static_cast<std::uint64_t>(r.record.kind) | bits_of(r.record.flags) << kFlagsShift;
+      return static_cast<std::uint64_t>(r.record.kind) | std::uint64_t{bits_of(r.record.flags)}
+                                                             << kFlagsShift;
     });
     differences([](const PlacedRecord& r) { return r.record.session; });
     differences([](const PlacedRecord& r) { return r.record.xid; });
@@ -198,10 +194,12 @@ class Decoder {
 
  private:
   static bool set_kind(PlacedRecord& r, std::uint64_t number) {
-    const std::uint64_t kind = number & kKindMask, flags = number >> kFlagsShift;
-    r.record.kind = static_cast<RecordKind>(kind);
-    r.record.flags = {(flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0};
-    return kind >= 1 && kind <= 7 && flags <= 15;
+    const auto kind = kind_of(number & kKindMask);
+    const auto flags = flags_of(number >> kFlagsShift);
+    if (!kind || !flags) return false;
+    r.record.kind = *kind;
+    r.record.flags = *flags;
+    return true;
   }
   static bool set_microseconds(PlacedRecord& r, std::uint64_t number) {
     const auto count = static_cast<std::int64_t>(number);

@@ -4,6 +4,9 @@ namespace farshore {
 namespace {
 
 constexpr std::uint8_t kFirst = 1, kLast = 2, kStreamed = 4, kContinued = 8;
+constexpr std::uint8_t kAllFlags = kFirst | kLast | kStreamed | kContinued;
+
+}  // namespace
 
 std::uint8_t bits_of(const RecordFlags& flags) {
   return static_cast<std::uint8_t>((flags.first ? kFirst : 0) | (flags.last ? kLast : 0) |
@@ -11,7 +14,17 @@ std::uint8_t bits_of(const RecordFlags& flags) {
                                    (flags.continued ? kContinued : 0));
 }
 
-}  // namespace
+std::optional<RecordFlags> flags_of(std::uint64_t bits) {
+  if ((bits & ~std::uint64_t{kAllFlags}) != 0) return std::nullopt;
+  return RecordFlags{(bits & kFirst) != 0, (bits & kLast) != 0, (bits & kStreamed) != 0,
+                     (bits & kContinued) != 0};
+}
+
+std::optional<RecordKind> kind_of(std::uint64_t number) {
+  const bool known = number >= static_cast<std::uint64_t>(RecordKind::data) &&
+                     number <= static_cast<std::uint64_t>(RecordKind::table);
+  return known ? std::optional(static_cast<RecordKind>(number)) : std::nullopt;
+}
 
 void encode_record(const Record& record, Bytes& out) {
   FARSHORE_CHECK(record.payload.size() <= kRecordPayloadMax, "payload of {} bytes",
@@ -35,20 +48,20 @@ void encode_record(const Record& record, Bytes& out) {
 Result<Record> decode_record(ByteView bytes) {
   ByteReader in(bytes);
   const auto version = in.number<std::uint8_t>();
-  const auto kind = in.number<std::uint8_t>();
-  const auto flags = in.number<std::uint8_t>();
+  const auto kind_number = in.number<std::uint8_t>();
+  const auto bits = in.number<std::uint8_t>();
   const auto reserved = in.number<std::uint8_t>();
   if (version != kRecordVersion)
     return permanent(ErrorKind::corrupt, "record has version {}, this build reads {}", version,
                      kRecordVersion);
-  if (kind < 1 || kind > 7)
-    return permanent(ErrorKind::corrupt, "record has the unknown kind {}", kind);
-  if (flags > 15 || reserved != 0)
-    return permanent(ErrorKind::corrupt, "record has unknown flags {:#x}", flags);
+  const auto kind = kind_of(kind_number);
+  if (!kind) return permanent(ErrorKind::corrupt, "record has the unknown kind {}", kind_number);
+  const auto flags = flags_of(bits);
+  if (!flags || reserved != 0)
+    return permanent(ErrorKind::corrupt, "record has unknown flags {:#x}", bits);
   Record record;
-  record.kind = static_cast<RecordKind>(kind);
-  record.flags = {(flags & kFirst) != 0, (flags & kLast) != 0, (flags & kStreamed) != 0,
-                  (flags & kContinued) != 0};
+  record.kind = *kind;
+  record.flags = *flags;
   record.session = in.number<std::uint32_t>();
   record.xid = in.number<std::uint64_t>();
   record.sub_xid = in.number<std::uint64_t>();

@@ -41,14 +41,14 @@ class TestCursor final : public TransactionCursor {
       }
       if (record.kind != RecordKind::data) {
         parts_ = {at_ - 1};
-        return item_of(placed, {}, 0);
+        return item_of(placed, {});
       }
       Open& open = open_[record.xid];
       if (record.flags.first) open = Open{};
       open.parts.push_back(at_ - 1);
       if (!record.flags.last) continue;
       parts_ = open.parts;
-      auto item = item_of(placed, open.aborted, record.changes);
+      auto item = item_of(placed, open.aborted);
       open_.erase(record.xid);
       return item;
     }
@@ -71,7 +71,7 @@ class TestCursor final : public TransactionCursor {
   };
 
   std::optional<CursorItem> item_of(const PlacedRecord& placed,
-                                    const std::set<std::uint64_t>& aborted, std::uint64_t) {
+                                    const std::set<std::uint64_t>& aborted) {
     part_ = 0;
     CursorItem item{.kind = placed.record.kind,
                     .place = placed.place,
