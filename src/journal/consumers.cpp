@@ -1,12 +1,11 @@
 #include "journal/consumers.h"
 
-#include "base/checksum.h"
+#include "journal/checked_file.h"
 
 namespace farshore::journal {
 namespace {
 
-constexpr ByteView kMagic{"FSJCON\r\n", 8};
-constexpr std::uint32_t kVersion = 1;
+constexpr CheckedForm kForm{{"FSJCON\r\n", 8}, 1, "consumers file"};
 constexpr std::uint8_t kRequired = 1, kOvertaken = 2;
 
 std::string path_in(const std::string& folder) {
@@ -17,8 +16,8 @@ std::string path_in(const std::string& folder) {
 
 Bytes encode_consumers(const ConsumerTable& table) {
   Bytes out;
-  ByteWriter writer(out);
-  writer.raw(kMagic).number(kVersion).number(static_cast<std::uint32_t>(table.size()));
+  ByteWriter writer = begin_checked(kForm, out);
+  writer.number(static_cast<std::uint32_t>(table.size()));
   for (const auto& [name, consumer] : table) {
     const int flags =
         (consumer.places.required ? kRequired : 0) | (consumer.overtaken ? kOvertaken : 0);
@@ -27,24 +26,12 @@ Bytes encode_consumers(const ConsumerTable& table) {
         .number(consumer.places.applied.value())
         .number(consumer.places.restart.value());
   }
-  writer.number(crc32c(out));
+  seal_checked(out);
   return out;
 }
 
 Result<ConsumerTable> decode_consumers(ByteView bytes) {
-  std::uint32_t crc = 0;
-  if (bytes.size() < sizeof crc)
-    return permanent(ErrorKind::corrupt, "consumers file is too short");
-  std::memcpy(&crc, bytes.data() + bytes.size() - sizeof crc, sizeof crc);
-  bytes.remove_suffix(sizeof crc);
-  if (crc != crc32c(bytes))
-    return permanent(ErrorKind::corrupt, "consumers file does not match its checksum");
-  ByteReader in(bytes);
-  if (in.raw(kMagic.size()) != kMagic)
-    return permanent(ErrorKind::corrupt, "consumers file does not begin with its magic");
-  if (const auto version = in.number<std::uint32_t>(); version != kVersion)
-    return permanent(ErrorKind::corrupt, "consumers file has version {}, this build reads {}",
-                     version, kVersion);
+  FARSHORE_TRY_ASSIGN(ByteReader in, open_checked(kForm, bytes));
   ConsumerTable table;
   for (auto left = in.number<std::uint32_t>(); left > 0 && !in.failed(); --left) {
     const std::string name(in.string16());
@@ -55,8 +42,7 @@ Result<ConsumerTable> decode_consumers(ByteView bytes) {
     consumer.places.applied = Sequence(in.number<std::uint64_t>());
     consumer.places.restart = Sequence(in.number<std::uint64_t>());
   }
-  if (!in.finished())
-    return permanent(ErrorKind::corrupt, "consumers file does not end where it says");
+  FARSHORE_TRY(expect_end(kForm, in));
   return table;
 }
 

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "base/checksum.h"
+#include "journal/checked_file.h"
 
 namespace farshore::journal {
 namespace {
 
-constexpr ByteView kMagic{"FSJHIS\r\n", 8};
-constexpr std::uint32_t kVersion = 1;
+constexpr CheckedForm kForm{{"FSJHIS\r\n", 8}, 1, "epoch history"};
 
 std::string path_in(const std::string& folder) {
   return folder + "/history";
@@ -47,8 +46,8 @@ Result<void> EpochHistory::begin(const EpochEntry& entry) {
 
 Bytes encode_history(const EpochHistory& history) {
   Bytes out;
-  ByteWriter writer(out);
-  writer.raw(kMagic).number(kVersion).number(history.promised.value());
+  ByteWriter writer = begin_checked(kForm, out);
+  writer.number(history.promised.value());
   writer.number(history.cut ? history.cut->value() : std::uint64_t{0});
   writer.number(static_cast<std::uint32_t>(history.entries.size()));
   for (const EpochEntry& entry : history.entries)
@@ -59,23 +58,12 @@ Bytes encode_history(const EpochHistory& history) {
         .number(tail.first.value())
         .number(tail.last.value())
         .number(tail.by.value());
-  writer.number(crc32c(out));
+  seal_checked(out);
   return out;
 }
 
 Result<EpochHistory> decode_history(ByteView bytes) {
-  std::uint32_t crc = 0;
-  if (bytes.size() < sizeof crc) return permanent(ErrorKind::corrupt, "epoch history is too short");
-  std::memcpy(&crc, bytes.data() + bytes.size() - sizeof crc, sizeof crc);
-  bytes.remove_suffix(sizeof crc);
-  if (crc != crc32c(bytes))
-    return permanent(ErrorKind::corrupt, "epoch history does not match its checksum");
-  ByteReader in(bytes);
-  if (in.raw(kMagic.size()) != kMagic)
-    return permanent(ErrorKind::corrupt, "epoch history does not begin with its magic");
-  if (const auto version = in.number<std::uint32_t>(); version != kVersion)
-    return permanent(ErrorKind::corrupt, "epoch history has version {}, this build reads {}",
-                     version, kVersion);
+  FARSHORE_TRY_ASSIGN(ByteReader in, open_checked(kForm, bytes));
   EpochHistory history;
   history.promised = Epoch(in.number<std::uint64_t>());
   if (const auto cut = in.number<std::uint64_t>(); cut != 0) history.cut = Sequence(cut);
@@ -94,8 +82,7 @@ Result<EpochHistory> decode_history(ByteView bytes) {
     tail.by = Epoch(in.number<std::uint64_t>());
     history.set_aside.push_back(tail);
   }
-  if (!in.finished())
-    return permanent(ErrorKind::corrupt, "epoch history does not end where it says");
+  FARSHORE_TRY(expect_end(kForm, in));
   return history;
 }
 

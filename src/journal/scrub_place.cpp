@@ -1,12 +1,11 @@
 #include "journal/scrub_place.h"
 
-#include "base/checksum.h"
+#include "journal/checked_file.h"
 
 namespace farshore::journal {
 namespace {
 
-constexpr ByteView kMagic{"FSJSCR\r\n", 8};
-constexpr std::uint32_t kVersion = 1;
+constexpr CheckedForm kForm{{"FSJSCR\r\n", 8}, 1, "place of the scrub"};
 
 std::string path_in(const std::string& folder) {
   return folder + "/scrubbed";
@@ -16,21 +15,16 @@ std::string path_in(const std::string& folder) {
 
 Bytes encode_scrub_place(Sequence through) {
   Bytes out;
-  ByteWriter writer(out);
-  writer.raw(kMagic).number(kVersion).number(through.value());
-  writer.number(crc32c(out));
+  begin_checked(kForm, out).number(through.value());
+  seal_checked(out);
   return out;
 }
 
 std::optional<Sequence> decode_scrub_place(ByteView bytes) {
-  ByteReader in(bytes);
-  const ByteView magic = in.raw(kMagic.size());
-  const auto version = in.number<std::uint32_t>();
-  const Sequence through(in.number<std::uint64_t>());
-  const auto crc = in.number<std::uint32_t>();
-  if (!in.finished() || magic != kMagic || version != kVersion) return std::nullopt;
-  if (crc != crc32c(bytes.substr(0, bytes.size() - sizeof crc))) return std::nullopt;
-  return through;
+  auto in = open_checked(kForm, bytes);
+  if (!in) return std::nullopt;
+  const Sequence through(in->number<std::uint64_t>());
+  return in->finished() ? std::optional(through) : std::nullopt;
 }
 
 std::optional<Sequence> load_scrub_place(os::Files& files, const std::string& folder) {

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "base/checksum.h"
+#include "journal/checked_file.h"
 
 namespace farshore::journal {
 namespace {
 
-constexpr ByteView kMagic{"FSJIDX\r\n", 8};
-constexpr std::uint32_t kVersion = 1;
+constexpr CheckedForm kForm{{"FSJIDX\r\n", 8}, 1, "segment index"};
 
 }  // namespace
 
@@ -32,27 +31,18 @@ Sequence SegmentIndex::preamble_at_or_before(Sequence sequence) const {
 
 Bytes encode_segment_index(const SegmentIndex& index) {
   Bytes out;
-  ByteWriter writer(out);
-  writer.raw(kMagic).number(kVersion);
+  ByteWriter writer = begin_checked(kForm, out);
   writer.number(static_cast<std::uint32_t>(index.entries().size()));
   for (const IndexEntry& entry : index.entries())
     writer.number(entry.sequence.value()).number(entry.offset);
   writer.number(static_cast<std::uint32_t>(index.preambles().size()));
   for (const Sequence preamble : index.preambles()) writer.number(preamble.value());
-  writer.number(crc32c(out));
+  seal_checked(out);
   return out;
 }
 
 Result<SegmentIndex> decode_segment_index(ByteView bytes) {
-  std::uint32_t crc = 0;
-  if (bytes.size() < sizeof crc) return permanent(ErrorKind::corrupt, "segment index is too short");
-  std::memcpy(&crc, bytes.data() + bytes.size() - sizeof crc, sizeof crc);
-  bytes.remove_suffix(sizeof crc);
-  if (crc != crc32c(bytes))
-    return permanent(ErrorKind::corrupt, "segment index does not match its checksum");
-  ByteReader in(bytes);
-  if (in.raw(kMagic.size()) != kMagic || in.number<std::uint32_t>() != kVersion)
-    return permanent(ErrorKind::corrupt, "segment index has another magic or version");
+  FARSHORE_TRY_ASSIGN(ByteReader in, open_checked(kForm, bytes));
   std::vector<IndexEntry> entries;
   for (auto left = in.number<std::uint32_t>(); left > 0 && !in.failed(); --left) {
     const Sequence sequence(in.number<std::uint64_t>());
@@ -61,8 +51,8 @@ Result<SegmentIndex> decode_segment_index(ByteView bytes) {
   std::vector<Sequence> preambles;
   for (auto left = in.number<std::uint32_t>(); left > 0 && !in.failed(); --left)
     preambles.emplace_back(in.number<std::uint64_t>());
-  if (!in.finished() || entries.empty())
-    return permanent(ErrorKind::corrupt, "segment index does not end where it says");
+  FARSHORE_TRY(expect_end(kForm, in));
+  if (entries.empty()) return permanent(ErrorKind::corrupt, "segment index has no entry");
   return SegmentIndex(std::move(entries), std::move(preambles));
 }
 
