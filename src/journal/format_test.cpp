@@ -236,6 +236,20 @@ TEST_F(JournalInspect, ShowsDamageAndTornTails) {
   EXPECT_NE(inspect_file(world.disk, path, {})->find("DAMAGE: offset 0"), std::string::npos);
 }
 
+TEST_F(JournalInspect, ADamagedHistoryHidesNothingOfItsFolder) {
+  open();
+  commit_many(10);
+  journal.reset();
+  const std::string path = kFolder + "/history";
+  world.disk.change(path, [](Bytes& bytes) { bytes[20] ^= 1; });
+  const auto text = inspect_file(world.disk, kFolder, {});
+  ASSERT_TRUE(text.ok()) << text.error().what;
+  EXPECT_NE(text->find("DAMAGE: " + path + ": epoch history does not match its checksum"),
+            std::string::npos)
+      << *text;
+  EXPECT_TRUE(text->ends_with("1 segments\n")) << *text;
+}
+
 TEST_F(JournalInspect, KnowsTheOtherFilesAndRefusesForeignOnes) {
   open();
   commit_many(10);

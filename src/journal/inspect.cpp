@@ -68,6 +68,13 @@ std::string time_or_dash(WallTime t) {
   return t == WallTime{} ? "-" : format_time(t);
 }
 
+std::string damage_line(const std::string& what, bool json) {
+  return json ? fmt::format(R"({{"damage":{}}})"
+                            "\n",
+                            quoted(what))
+              : fmt::format("DAMAGE: {}\n", what);
+}
+
 class SegmentReport {
  public:
   SegmentReport(const InspectOptions& options, std::string path)
@@ -134,10 +141,7 @@ class SegmentReport {
 
   void problem(const std::string& what) {
     ++problems_;
-    text_ += json_ ? fmt::format(R"({{"damage":{}}})"
-                                 "\n",
-                                 quoted(what))
-                   : fmt::format("DAMAGE: {}\n", what);
+    text_ += damage_line(what, json_);
   }
 
   void torn(const SegmentScan& scan) {
@@ -206,7 +210,7 @@ Result<std::string> inspect_segment(SegmentReader& reader, ByteView head,
   return report.finish(scan);
 }
 
-std::string inspect_history(const EpochHistory& history, bool json) {
+std::string text_of(const EpochHistory& history, bool json) {
   std::string text = json ? fmt::format(R"({{"promised":{}}})"
                                         "\n",
                                         history.promised)
@@ -227,7 +231,7 @@ std::string inspect_history(const EpochHistory& history, bool json) {
   return text;
 }
 
-std::string inspect_consumers(const ConsumerTable& table, bool json) {
+std::string text_of(const ConsumerTable& table, bool json) {
   std::string text = json ? "" : "consumers\n";
   for (const auto& [name, consumer] : table) {
     const ConsumerPlaces& places = consumer.places;
@@ -241,6 +245,12 @@ std::string inspect_consumers(const ConsumerTable& table, bool json) {
                                consumer.overtaken ? ", OVERTAKEN" : "");
   }
   return text;
+}
+
+template <class Contents>
+std::string inspect_small(const std::string& path, const Result<Contents>& contents, bool json) {
+  if (contents) return text_of(*contents, json);
+  return damage_line(fmt::format("{}: {}", path, contents.error().what), json);
 }
 
 Result<std::string> inspect_folder(os::Files& files, const std::string& folder,
@@ -285,12 +295,8 @@ Result<std::string> inspect_file(os::Files& files, const std::string& path,
   if (head.starts_with("FSJSEG")) return inspect_segment(reader, head, options);
   if (head.starts_with("FSJHIS") || head.starts_with("FSJCON")) {
     FARSHORE_TRY_ASSIGN(const Bytes bytes, os::read_file(files, path));
-    if (head.starts_with("FSJHIS")) {
-      FARSHORE_TRY_ASSIGN(const EpochHistory history, decode_history(bytes));
-      return inspect_history(history, json);
-    }
-    FARSHORE_TRY_ASSIGN(const ConsumerTable table, decode_consumers(bytes));
-    return inspect_consumers(table, json);
+    return head.starts_with("FSJHIS") ? inspect_small(path, decode_history(bytes), json)
+                                      : inspect_small(path, decode_consumers(bytes), json);
   }
   return permanent(ErrorKind::invalid,
                    "'{}' is not a file of a journal: it begins with none of the magics; give a "
