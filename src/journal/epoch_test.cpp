@@ -146,6 +146,19 @@ TEST_F(JournalEpoch, ACutBehindADamagedRecordIsRefusedAndTheJournalGoesOn) {
   EXPECT_EQ(journal->status().durable, (Place{Epoch(1), Sequence(101)}));
 }
 
+TEST_F(JournalEpoch, DamageInATailThatIsSetAsideIsTheLogsNoMore) {
+  open();
+  commit_many(100);
+  const Bytes content = world.disk.read(segment_paths().at(0));
+  world.disk.change(segment_paths().at(0),
+                    [&](Bytes& bytes) { bytes[content.find("00000080")] = '#'; });
+  EXPECT_EQ((*journal->reader(Sequence(80)))->next(1_MiB, soon()).error().kind, ErrorKind::corrupt);
+  ASSERT_EQ(journal->damaged(), (DamagedRun{Sequence(80), Sequence(80)}));
+  ASSERT_TRUE(journal->begin_epoch(entry(2, 51)).ok());
+  EXPECT_EQ(journal->damaged(), std::nullopt);
+  EXPECT_EQ(journal->status().health, Health::good) << journal->status().reason;
+}
+
 TEST_F(JournalEpoch, AReaderBeforeTheCutReadsOnIntoTheNewEpoch) {
   open();
   commit_many(100);

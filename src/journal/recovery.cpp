@@ -232,8 +232,9 @@ Result<void> recover(Log& log) {
     log.written = log.durable = end;
     log.preamble = scan.preamble;
     log.flushed_segment = nullptr;
-    std::erase_if(log.damages, [&](const Damage& damage) {
-      return std::none_of(log.segments.begin(), log.segments.end(),
+    std::erase_if(log.damages, [&](const Damage& damage) {  // it went with a tail, or with all
+      return damage.first > end.place.sequence ||
+             std::none_of(log.segments.begin(), log.segments.end(),
                           [&](const SegmentPtr& s) { return s->path == damage.path; });
     });
     log.total_bytes = 0;
