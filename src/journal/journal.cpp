@@ -70,9 +70,9 @@ class FileJournal : public Journal {
   Result<void> check_open() const;
   bool wait_for_batch(os::Lock& lock, Sequence sequence, Deadline deadline);
   Result<void> commit(AppendPlan& plan, Deadline deadline);
-  bool has_room(std::uint64_t bytes) const;  // caller holds the log's lock
-  bool stale() const;                        // caller holds the log's lock
-  Error no_room_error() const;
+  bool has_room(std::uint64_t bytes) const;        // caller holds the log's lock
+  bool stale() const;                              // caller holds the log's lock
+  Error no_room_error(std::uint64_t bytes) const;  // caller holds the log's lock
   Result<std::span<const PlacedRecord>> pass_known(std::span<const PlacedRecord> records,
                                                    Deadline deadline);
   Result<void> plan_shipped(AppendPlan& plan, std::span<const PlacedRecord> records) const;
@@ -128,15 +128,18 @@ bool FileJournal::stale() const {
   return log_->history.current() < log_->history.promised;
 }
 
-Error FileJournal::no_room_error() const {
-  const bool full = !log_->full.empty();
-  if (!full && log_->total_bytes < log_->options.bytes_max && !log_->write_blocked)
+Error FileJournal::no_room_error(std::uint64_t bytes) const {
+  std::string full = log_->full;
+  if (full.empty() && log_->total_bytes + bytes > log_->options.bytes_max)
+    full = fmt::format("journal.max ({}) is reached", format_bytes(log_->options.bytes_max));
+  if (full.empty() && log_->write_blocked) full = "the file system is full";
+  if (full.empty())
     return transient(ErrorKind::timeout,
                      "journal {}: {} wait to be written, nothing more was taken", log_->folder,
-                     format_bytes(log_->pending_bytes));
+                     format_bytes(log_->pending_bytes + log_->flushing_bytes));
   return transient(ErrorKind::disk_full,
                    "journal {} is full: {}; raise the limit, free space, or let the consumer go on",
-                   log_->folder, full ? log_->full : "journal.max is reached");
+                   log_->folder, full);
 }
 
 Result<void> FileJournal::commit(AppendPlan& plan, Deadline deadline) {
@@ -154,7 +157,7 @@ Result<void> FileJournal::commit(AppendPlan& plan, Deadline deadline) {
     return permanent(ErrorKind::conflict,
                      "journal {} promised to accept nothing below epoch {}: {} is stale",
                      log_->folder, log_->history.promised, log_->history.current());
-  if (!room) return no_room_error();
+  if (!room) return no_room_error(plan.bytes());
   plan.commit();
   if (log_->syncer_idle || log_->followers > 0 || log_->pending_bytes >= kPartBytes)
     log_->syncer_wakeup.notify_all();
@@ -508,8 +511,9 @@ void FileJournal::close() {
 Result<std::unique_ptr<Journal>> Journal::open(os::World& world, std::string folder,
                                                const Options& options, EventSink events) {
   if (options.segment_bytes < kSegmentBytesMin || options.segment_bytes > kSegmentBytesMax)
-    return permanent(ErrorKind::invalid, "segment_bytes is {}: 1MiB to 1GiB are allowed",
-                     format_bytes(options.segment_bytes));
+    return permanent(ErrorKind::invalid, "segment_bytes is {}: {} to {} are allowed",
+                     format_bytes(options.segment_bytes), format_bytes(kSegmentBytesMin),
+                     format_bytes(kSegmentBytesMax));
   FARSHORE_TRY(world.files().create_folder(folder));
   FARSHORE_TRY_ASSIGN(auto file_lock,
                       world.files().lock(folder + "/lock", "farshore journal " + folder));

@@ -4,9 +4,9 @@
 //
 // Lifetime: open() recovers (a torn tail is cut and reported as event journal.tail_cut); close() or
 // the destructor ends its threads. Threads: every method from any thread; append* from one thread
-// at a time. Errors: a failed write or sync is final for this object (io, disk_full for a full disk
-// under `hold` is waited out instead): state() says so, nothing that was not synced was ever
-// reported durable, and open() anew recovers. Never retries a failed fsync.
+// at a time. Errors: a failed write or sync is final for this object (io; a full disk is waited out
+// instead): status() says so, nothing that was not synced was ever reported durable, and open()
+// anew recovers. Never retries a failed fsync.
 #pragma once
 
 #include <memory>
@@ -73,8 +73,7 @@ struct Tail {
   std::uint32_t session = 0;  // newest capture session; 0: none yet
 };
 
-// Reads records in order and follows the tail. One thread. Sees only durable records unless
-// `include_unsynced`.
+// Reads records in order and follows the tail. One thread. Sees only durable records.
 struct Reader : Port {
   // Up to `bytes_max` of payload, at least one record; empty when the deadline passed with nothing
   // new. overtaken: trimmed past us; corrupt: file, offset, place; closed.

@@ -14,7 +14,7 @@ enum class WhenFull {
 };  // hold: append waits; drop: the slowest optional consumer is overtaken
 
 struct Options {
-  std::uint64_t segment_bytes = 64_MiB;  // 1 MiB .. 1 GiB; a segment is the unit of removal
+  std::uint64_t segment_bytes = 64_MiB;  // 1 KiB .. 1 GiB; a segment is the unit of removal
   std::uint64_t bytes_max = 50_GiB;      // of all segments
   std::uint64_t free_bytes_min =
       256_MiB;          // of the file system; below it the journal counts as full

@@ -290,6 +290,18 @@ TEST_F(JournalRetention, HoldMakesAppendWaitUntilTheConsumerGoesOn) {
   EXPECT_EQ(count_events("journal.consumer_overtaken"), 0U);
 }
 
+TEST_F(JournalRetention, AnAppendThatDoesNotWaitIsToldOfTheLimitToo) {
+  options.bytes_max = 256_KiB;
+  open();
+  ASSERT_TRUE(journal->set_consumer("eu", {}).ok());
+  const Record record = data_record(1, Bytes(1000, 'x'));
+  Result<Place> place = Place{};
+  while (place.ok()) place = journal->append(std::span(&record, 1), Deadline::passed());
+  EXPECT_EQ(place.error().kind, ErrorKind::disk_full);
+  EXPECT_NE(place.error().what.find("journal.max (256KiB) is reached"), std::string::npos)
+      << place.error().what;
+}
+
 TEST_F(JournalRetention, DropOvertakesTheOptionalOneWithAClearErrorAndNeverAGap) {
   options.bytes_max = 256_KiB;
   options.when_full = WhenFull::drop;
