@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "os/poll.h"
+#include "os/real/real_world.h"
 
 namespace farshore::os {
 namespace {
@@ -137,11 +138,18 @@ Result<Descriptor> listen_socket(const std::string& address) {
   return listen_one(*list, address);
 }
 
+Deadline share_of(Deadline deadline, MonotonicTime now, std::size_t attempts_left) {
+  if (deadline.is_never() || attempts_left <= 1) return deadline;
+  return Deadline::after(now, deadline.left(now) / attempts_left);
+}
+
 Result<Descriptor> connect_socket(const std::string& address, Deadline deadline) {
   FARSHORE_TRY_ASSIGN(const Addresses list, resolve(address, 0));
+  std::size_t left = 0;
+  for (const addrinfo* to = list.get(); to != nullptr; to = to->ai_next) ++left;
   Result<Descriptor> last = connect_error(address, EADDRNOTAVAIL);
-  for (const addrinfo* to = list.get(); to != nullptr; to = to->ai_next) {
-    last = connect_one(*to, address, deadline);
+  for (const addrinfo* to = list.get(); to != nullptr; to = to->ai_next, --left) {
+    last = connect_one(*to, address, share_of(deadline, real_monotonic_now(), left));
     if (last.ok()) return last;
   }
   return last;

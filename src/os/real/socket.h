@@ -14,9 +14,11 @@ namespace farshore::os {
 // `address` is "host:port" or "[IPv6]:port"; a listener's host may be empty (all interfaces), its
 // port 0 (any).
 Result<Descriptor> listen_socket(const std::string& address);
-// Tries each address that the name resolves to. Resolving is the C library's and does not see the
-// deadline.
+// Tries each address that the name resolves to, each for its share of the time that is left: one
+// that never answers must not keep the others from being tried. Resolving is the C library's and
+// does not see the deadline.
 Result<Descriptor> connect_socket(const std::string& address, Deadline deadline);
+Deadline share_of(Deadline deadline, MonotonicTime now, std::size_t attempts_left);
 // An invalid Descriptor when nobody is waiting any more.
 Result<Descriptor> accept_socket(int listener, const std::string& own_address);
 

@@ -35,6 +35,7 @@ Result<short> StreamConnection::advance_handshake() {
   if (!ssl_) return short{0};
   Lock lock(ssl_mutex_);
   ERR_clear_error();
+  errno = 0;
   const int returned = SSL_do_handshake(ssl_.get());
   switch (tls_outcome(ssl_.get(), returned)) {
     case TlsOutcome::want_read:
