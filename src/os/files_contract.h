@@ -81,7 +81,7 @@ inline void a_lock_names_its_holder_and_ends_with_it(World& world, const std::st
     auto lock = *world.files().lock(folder + "/lock", "agent one");
     const auto second = world.files().lock(folder + "/lock", "agent two");
     MUST(second.error().kind == ErrorKind::conflict);
-    MUST(second.error().what.find("agent one") != std::string::npos);
+    MUST(second.error().what.find("held by agent one") != std::string::npos);
   }
   MUST(world.files().lock(folder + "/lock", "agent two").ok());
 }

@@ -1,3 +1,4 @@
+// What the machine does beyond the contract of Files (os/files_contract.h), which holds on it too.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +12,6 @@
 namespace farshore::os {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 struct RealFilesTest : testing::Test {
@@ -19,18 +19,6 @@ struct RealFilesTest : testing::Test {
   std::unique_ptr<World> world = make_real_world({});
   Files& files = world->files();
 };
-
-TEST_F(RealFilesTest, WhatIsWrittenIsRead) {
-  auto file = *files.open(folder.file("a"), OpenMode::create);
-  ASSERT_TRUE(file->write_at(3, "abc").ok());
-  ASSERT_TRUE(file->sync().ok());
-  char buffer[10];
-  EXPECT_EQ(*file->read_at(3, buffer, 10), 3U);
-  EXPECT_EQ(std::string_view(buffer, 3), "abc");
-  EXPECT_EQ(*file->size(), 6U);
-  ASSERT_TRUE(file->truncate(4).ok());
-  EXPECT_EQ(*file->size(), 4U);
-}
 
 TEST_F(RealFilesTest, FilesAndFoldersAreTheOwnersOnly) {
   ASSERT_TRUE(files.create_folder(folder.file("x/y/z")).ok());
@@ -40,30 +28,6 @@ TEST_F(RealFilesTest, FilesAndFoldersAreTheOwnersOnly) {
   EXPECT_EQ(info.st_mode & 0777, 0700U);
   ASSERT_EQ(stat(folder.file("x/y/z/f").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600U);
-}
-
-TEST_F(RealFilesTest, CreateKeepsWhatIsThere) {
-  ASSERT_TRUE(replace_file(files, folder.file("a"), "kept").ok());
-  auto file = *files.open(folder.file("a"), OpenMode::create);
-  EXPECT_EQ(*file->size(), 4U);
-}
-
-TEST_F(RealFilesTest, AMissingFileIsNotFoundAndNamed) {
-  const auto missing = files.open(folder.file("none"), OpenMode::write);
-  EXPECT_EQ(missing.error().kind, ErrorKind::not_found);
-  EXPECT_THAT(missing.error().what, HasSubstr("/none"));
-}
-
-TEST_F(RealFilesTest, NamesAreListedSortedAndMove) {
-  for (const char* name : {"c", "a", "b"})
-    ASSERT_TRUE(replace_file(files, folder.file(name), name).ok());
-  ASSERT_TRUE(files.rename(folder.file("a"), folder.file("b")).ok());
-  EXPECT_THAT(*files.list(folder.path()), ElementsAre("b", "c"));
-  EXPECT_EQ(*read_file(files, folder.file("b")), "a");
-  ASSERT_TRUE(files.remove(folder.file("c")).ok());
-  ASSERT_TRUE(files.create_folder(folder.file("d")).ok());
-  ASSERT_TRUE(files.remove(folder.file("d")).ok());
-  EXPECT_THAT(*files.list(folder.path()), ElementsAre("b"));
 }
 
 TEST_F(RealFilesTest, AFullDiskIsDiskFullAndNamesThePlace) {
@@ -82,15 +46,6 @@ TEST_F(RealFilesTest, AFailedSyncStaysFailed) {
   EXPECT_EQ(file->sync().error().what, first);
   close(pipe_ends[0]);
   close(pipe_ends[1]);
-}
-
-TEST_F(RealFilesTest, ALockNamesItsHolderAndEndsWithIt) {
-  auto lock = *files.lock(folder.file("lock"), "pid 7 on host-a");
-  const auto refused = files.lock(folder.file("lock"), "pid 8 on host-a");
-  EXPECT_EQ(refused.error().kind, ErrorKind::conflict);
-  EXPECT_THAT(refused.error().what, HasSubstr("held by pid 7 on host-a"));
-  lock.reset();
-  EXPECT_TRUE(files.lock(folder.file("lock"), "pid 8 on host-a").ok());
 }
 
 TEST_F(RealFilesTest, ALockDiesWithItsProcess) {
