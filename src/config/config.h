@@ -101,7 +101,7 @@ struct ServiceLevel {
 
 struct StreamConfig {
   std::string name;
-  Uuid id;           // nil: the registry gives one when the stream first starts
+  Uuid id;           // nil: one is made when the stream first starts, and kept
   std::string from;  // a site
   std::vector<TargetConfig> to;
   std::vector<TableRule> tables;
@@ -150,7 +150,7 @@ ParseOutcome parse(std::string_view text, const std::string& file);
 // "farshore.yaml has 2 errors:" and each as `file:line:column: message` on a line of its own.
 std::string error_text(const ParseOutcome& outcome);
 
-// not_found, io, and `invalid` with error_text().
+// invalid: there is none, or error_text() of what is wrong in it; denied, io.
 Result<Config> load(os::Files& files, const std::string& file);
 
 }  // namespace farshore::config

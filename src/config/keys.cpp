@@ -34,7 +34,7 @@ constexpr std::array<Key<link::Options>, 6> kLinkKeys{{
      .field = [](link::Options& o) -> Field { return &o.channel_window_bytes; },
      .bounds = {"1MiB", "1GiB"},
      .help = "bytes of a stream on the way; bandwidth times round trip: 10MiB for 1 Gbit/s at 80 "
-             "ms, 25MiB at 200 ms"},
+             "ms, 25MiB at 200 ms; at least 5MiB are used"},
     {.name = "compression",
      .field = [](link::Options& o) -> Field { return choice(o.compression, kCompression); },
      .help = "adaptive: zstd at the level that the WAN needs and the CPU allows"},

@@ -60,7 +60,7 @@ std::string text_of(const Bounds& bounds);  // "1s to 30d", "at least 64MiB"
 // may be a secret).
 Result<void> read_value(const Field& field, Form form, const Bounds& bounds, std::string_view text);
 std::string show_value(const Field& field);
-std::string type_of(const Field& field, Form form);  // "duration", "refuse | keep | replace"
+std::string type_of(const Field& field, Form form);  // "duration", "refuse or keep or replace"
 
 // "; did you mean 'x'?", or nothing when no word of `known` is near.
 std::string suggestion(std::string_view typed, std::span<const std::string_view> known);
