@@ -1,6 +1,6 @@
 // FARSHORE_CHECK: an invariant that stays on in release builds. A broken one throws CheckFailed,
-// which only the owner of a thread catches (os::Thread's body in pipeline/): it stops that stream,
-// not the agent.
+// which only the owner of a thread catches (base/guarded.h, or its module's own): it stops that
+// stream, not the agent.
 #pragma once
 
 #include <fmt/format.h>

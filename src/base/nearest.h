@@ -1,6 +1,6 @@
-// The word of `known` that a typo most likely meant, by edit distance (letters
-// swapped are one edit); empty when none is near
-// (more than a third off).
+// The word of `known` that a typo most likely meant, by edit distance (letters swapped are one
+// edit); empty when none is near: when more than two edits, and more than a third of the letters,
+// are needed.
 #pragma once
 
 #include <span>

@@ -29,7 +29,7 @@ enum class ErrorKind {
   conflict,     // state forbids it: another holder, another identity, a stale epoch
   denied,       // a privilege or certificate is missing
   rejected,     // the target cannot hold the data: schema or row differs
-  not_found,
+  not_found,    // the numbers travel (docs/formats/ship.md): a new kind goes behind it
 };
 
 enum class Retry {

@@ -1,5 +1,5 @@
 // EventFiles: the files of an EventLog: what is in them, and appending to them. Not thread-safe but
-// for reading: read_all and read_newest take the list of files and may run beside append.
+// for reading: read_forward and read_newest take the list of files and may run beside append.
 #pragma once
 
 #include <memory>
