@@ -9,7 +9,21 @@ namespace {
 
 using testing::HasSubstr;
 
-class TablesSetAside : public CopyBetweenServers {};
+class TablesSetAside : public CopyBetweenServers {
+ protected:
+  // For a new copy; no name: all tables of the stream.
+  void set_aside(const std::string& table = "") {
+    ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), table).ok());
+    aside = Epoch(1);
+  }
+  // The sink of what is set aside comes to the end of the log, and these tables back to the stream.
+  void catch_up_and_join() {
+    const auto applied = pair.apply_all({.aside = true});
+    ASSERT_TRUE(applied.ok()) << applied.error().what;
+    const auto joined = copies->join(pair.stream, Epoch(1), pair.log.last());
+    ASSERT_TRUE(joined.ok()) << joined.error().what;
+  }
+};
 
 TEST_P(TablesSetAside, ATableThatIsCopiedAgainIsSetAsideAndTheOthersGoOn) {
   pair.on_source(
@@ -19,9 +33,8 @@ TEST_P(TablesSetAside, ATableThatIsCopiedAgainIsSetAsideAndTheOthersGoOn) {
   copy_all();
   pair.captured_and_applied();
   pair.on_target("DELETE FROM t WHERE id > 5; UPDATE t SET v = 'drifted'");
-  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "public.t").ok());
+  set_aside("public.t");
   EXPECT_FALSE(copies->reset(pair.stream, Epoch(1), "public.nothing").ok());
-  aside = Epoch(1);
 
   pair.on_source("INSERT INTO u VALUES (2); UPDATE t SET v = 'x' WHERE id = 8");
   pair.captured_and_applied();
@@ -57,13 +70,11 @@ TEST_P(TablesSetAside, ChangesOfATableSetAsideAreNotAppliedAgainAfterTheJoin) {
   publish("t");
   copy_all();
   pair.captured_and_applied();
-  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "").ok());
-  aside = Epoch(1);
+  set_aside();
   copy_all();
   pair.on_source("INSERT INTO t VALUES (1)");
   pair.captured_and_applied();
-  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
-  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  catch_up_and_join();
   pair.on_source("INSERT INTO t VALUES (2)");
   pair.captured_and_applied();
   pair.expect_same_tables();
@@ -76,8 +87,7 @@ TEST_P(TablesSetAside, WhatTheSinkFindsAtOpenIsDurableBeforeItIsBelieved) {
   publish("t");
   copy_all();
   pair.captured_and_applied();
-  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "").ok());
-  aside = Epoch(1);
+  set_aside();
   copy_all();
   pair.on_source("INSERT INTO t VALUES (1)");
   pair.captured_and_applied();
@@ -102,8 +112,7 @@ TEST_P(TablesSetAside, ARootIsNotEmptiedOverItsLeafs) {
       "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (9); INSERT INTO m VALUES (1), (2)");
   publish("m, m1");
   copy_all();
-  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "").ok());
-  aside = Epoch(1);
+  set_aside();
   ASSERT_TRUE(prepare().ok());
   std::sort(tables.begin(), tables.end(),
             [](const auto& a, const auto& b) { return a.name > b.name; });
@@ -130,8 +139,7 @@ TEST_P(TablesSetAside, ATableThatIsAddedWaitsForItsCopy) {
   aside = Epoch(1);
   copy_all();
   pair.captured_and_applied({.unknown_waits = true});
-  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
-  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  catch_up_and_join();
   pair.expect_same_tables();
 }
 
@@ -176,9 +184,7 @@ TEST_P(TablesSetAside, ChangesOfAnotherTableUnderAKnownNameWaitForItsCopy) {
   copy_all();
   pair.on_source("INSERT INTO a VALUES (4, 'n'); DELETE FROM p; INSERT INTO q VALUES (5, 'q')");
   pair.captured_and_applied({.unknown_waits = true});
-  auto applied = pair.apply_all({.aside = true});
-  ASSERT_TRUE(applied.ok()) << applied.error().what;
-  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  catch_up_and_join();
   pair.on_source("INSERT INTO b VALUES (7, 'n'); UPDATE a SET v = 'z'; TRUNCATE q");
   pair.captured_and_applied({.unknown_waits = true});
   pair.expect_same_tables();
@@ -205,14 +211,11 @@ TEST_P(TablesSetAside, NamesThatWereSwappedThereAndBackAreNamedOneByOneForANewCo
     EXPECT_THAT(held.error().what,
                 AllOf(HasSubstr("swapped there and back"),
                       HasSubstr("`farshore stream resnapshot STREAM --table " + name + "`")));
-    ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), name).ok());
+    set_aside(name);
   }
-  aside = Epoch(1);
   copy_all();
   pair.captured_and_applied({.unknown_waits = true});
-  const auto applied = pair.apply_all({.aside = true});
-  ASSERT_TRUE(applied.ok()) << applied.error().what;
-  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  catch_up_and_join();
   pair.expect_same_tables();
 }
 
@@ -225,8 +228,7 @@ TEST_P(TablesSetAside, ATruncateOfTwoTablesWhileOneIsCopiedAgain) {
   pair.on_source("INSERT INTO a (v) VALUES ('x'), ('y'); INSERT INTO c (a) VALUES (1), (2)");
   pair.captured_and_applied();
   pair.on_target("SELECT setval('a_id_seq', 50), setval('c_id_seq', 50)");
-  ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), "public.c").ok());
-  aside = Epoch(1);
+  set_aside("public.c");
   pair.on_source("TRUNCATE a, c RESTART IDENTITY");  // the copy shows it
   pair.on_source("INSERT INTO a VALUES (7, 'z'); INSERT INTO c VALUES (7, 7)");
   copy_all();
@@ -264,8 +266,7 @@ TEST_P(TablesSetAside, APartitionThatWasMadeAgainWaitsForItsCopy) {
   aside = Epoch(1);
   copy_all();
   pair.captured_and_applied({.unknown_waits = true});
-  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
-  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  catch_up_and_join();
   pair.expect_same_tables();
 }
 

@@ -21,6 +21,12 @@ class SnapshotOnServer : public testing::TestWithParam<std::string> {
     snapshot_ = make_snapshot_source(test_world(), stream.options);
     return *snapshot_;
   }
+  // Of what `sql` makes, in a stream that has started.
+  SnapshotSource& snapshot_of(const std::string& sql) {
+    database_.run(sql);
+    stream_.emplace(database_).start();
+    return snapshot(*stream_);
+  }
   std::vector<SourceTable> tables(SnapshotSource& source) {
     auto tables = source.tables();
     FARSHORE_CHECK(tables.ok(), "{}", tables.error().what);
@@ -49,6 +55,7 @@ class SnapshotOnServer : public testing::TestWithParam<std::string> {
 
   TestServer& server_ = shared_server(GetParam(), 21200);
   TestDatabase database_{server_};
+  std::optional<TestStream> stream_;
   std::unique_ptr<SnapshotSource> snapshot_;
 };
 
@@ -66,14 +73,11 @@ TEST_P(SnapshotOnServer, BeforeTheStreamStartedThereIsNothingToCopyYet) {
 }
 
 TEST_P(SnapshotOnServer, RowsComeAsTextOrBinaryWithoutGeneratedColumns) {
-  database_.run(
+  auto& source = snapshot_of(
       "CREATE TYPE mood AS ENUM ('sad', 'glad');"
       "CREATE TABLE a (id int PRIMARY KEY, m mood, g int GENERATED ALWAYS AS (id * 2) STORED);"
       "CREATE TABLE b (id int PRIMARY KEY, v text);"
       "INSERT INTO a VALUES (1, 'glad'), (2, NULL); INSERT INTO b VALUES (1, 'x'), (2, 'y')");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
   const auto all = tables(source);
   ASSERT_THAT(names(all), ElementsAre("public.a", "public.b"));
   auto rows = open(source, all[0]);
@@ -86,12 +90,9 @@ TEST_P(SnapshotOnServer, RowsComeAsTextOrBinaryWithoutGeneratedColumns) {
 }
 
 TEST_P(SnapshotOnServer, ALargeTableComesInChunksAndMayTimeOutInBetween) {
-  database_.run(
+  auto& source = snapshot_of(
       "CREATE TABLE t (id int PRIMARY KEY, v text);"
       "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
   auto rows = open(source, tables(source)[0]);
   std::uint64_t bytes = 0, chunks = 0;
   for (;;) {
@@ -113,10 +114,7 @@ TEST_P(SnapshotOnServer, ALargeTableComesInChunksAndMayTimeOutInBetween) {
 }
 
 TEST_P(SnapshotOnServer, TheMarkNamesExactlyTheTransactionsWhoseRowsWereCopied) {
-  database_.run("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
+  auto& source = snapshot_of("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
   auto rows = open(source, tables(source)[0]);
   database_.run("INSERT INTO t VALUES (2)");
   const std::string later = database_.value("SELECT xmin FROM t WHERE id = 2");
@@ -137,10 +135,7 @@ TEST_P(SnapshotOnServer, TheMarkNamesExactlyTheTransactionsWhoseRowsWereCopied) 
 }
 
 TEST_P(SnapshotOnServer, WaitsForTransactionsThatRanAndNamesTheOneItWaitsFor) {
-  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
+  auto& source = snapshot_of("CREATE TABLE t (id int PRIMARY KEY)");
   const auto all = tables(source);
   TestSession running(database_.conninfo());
   running.run("BEGIN; INSERT INTO t VALUES (1)");
@@ -156,10 +151,7 @@ TEST_P(SnapshotOnServer, WaitsForTransactionsThatRanAndNamesTheOneItWaitsFor) {
 }
 
 TEST_P(SnapshotOnServer, APreparedTransactionIsNamed) {
-  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
+  auto& source = snapshot_of("CREATE TABLE t (id int PRIMARY KEY)");
   const auto all = tables(source);
   TestSession session(database_.conninfo());
   session.run("BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'forgotten'");
@@ -170,10 +162,7 @@ TEST_P(SnapshotOnServer, APreparedTransactionIsNamed) {
 }
 
 TEST_P(SnapshotOnServer, ACommitThatHangsInASynchronousWaitIsWaitedFor) {
-  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
+  auto& source = snapshot_of("CREATE TABLE t (id int PRIMARY KEY)");
   const auto all = tables(source);
   TestSession admin(server_.conninfo());
   admin.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
@@ -190,7 +179,7 @@ TEST_P(SnapshotOnServer, ACommitThatHangsInASynchronousWaitIsWaitedFor) {
                            std::to_string(pid)) == "SyncRep";
   }));
   // Decoded already, and not yet visible.
-  EXPECT_EQ(letters_of(stream.read_transactions(1)), "BRIC");
+  EXPECT_EQ(letters_of(stream_->read_transactions(1)), "BRIC");
   EXPECT_EQ(database_.value("SELECT count(*) FROM t"), "0");
   auto rows = source.open(all[0], soon(500ms));
   admin.run("ALTER SYSTEM RESET synchronous_standby_names");
@@ -203,12 +192,9 @@ TEST_P(SnapshotOnServer, ACommitThatHangsInASynchronousWaitIsWaitedFor) {
 }
 
 TEST_P(SnapshotOnServer, TheCopyGivesWayToTheApplicationsLocks) {
-  database_.run(
+  auto& source = snapshot_of(
       "CREATE TABLE t (id int PRIMARY KEY, v text);"
       "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
   auto rows = open(source, tables(source)[0]);
   ASSERT_TRUE(rows->next(soon()).ok());
   const MonotonicTime began = test_world().now();
@@ -227,10 +213,8 @@ TEST_P(SnapshotOnServer, TheCopyGivesWayToTheApplicationsLocks) {
 }
 
 TEST_P(SnapshotOnServer, ARewriteThatCommitsWhileTheCopyWaitsForItsLockHidesNoRows) {
-  database_.run("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
+  auto& source = snapshot_of(
+      "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");
   const auto all = tables(source);
   TestSession older(database_.conninfo()), rewriting(database_.conninfo());
   older.run("BEGIN; SELECT pg_current_xact_id()");
@@ -325,7 +309,7 @@ TEST_P(SnapshotOnServer, RowsThatAPolicyHidesAreAnErrorAndNeverLeftOut) {
 }
 
 TEST_P(SnapshotOnServer, DefinitionsSayAllThatATargetTableIsMadeFrom) {
-  database_.run(
+  auto& source = snapshot_of(
       "CREATE SCHEMA shop; CREATE TYPE shop.mood AS ENUM ('sad', 'glad \"x\"');"
       "CREATE DOMAIN shop.positive AS int CHECK (VALUE > 0);"
       "CREATE TYPE shop.pair AS (a shop.positive, b shop.mood[]);"
@@ -341,9 +325,6 @@ TEST_P(SnapshotOnServer, DefinitionsSayAllThatATargetTableIsMadeFrom) {
       "CREATE UNIQUE INDEX by_two ON shop.\"T\" (s DESC, id) INCLUDE (l);"
       "CREATE DOMAIN shop.still_positive AS shop.positive;"
       "ALTER TABLE shop.\"T\" ADD d shop.still_positive");
-  TestStream stream(database_);
-  stream.start();
-  auto& source = snapshot(stream);
   const auto all = tables(source);
   ASSERT_THAT(names(all), ElementsAre("shop.\"T\"", "shop.parent"));
   auto parsed = table_from_json(all[0].definition);

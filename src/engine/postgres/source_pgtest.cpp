@@ -15,6 +15,12 @@ using testing::Not;
 
 class SourceOnServer : public testing::TestWithParam<std::string> {
  protected:
+  // A column of the stream's slot, or count(*).
+  std::string of_slot(const TestStream& stream, const std::string& what) {
+    return database_.value("SELECT " + what + " FROM pg_replication_slots WHERE slot_name = '" +
+                           slot_name(stream.options.stream) + "'");
+  }
+
   TestServer& server_ = shared_server(GetParam(), 21200);
   TestDatabase database_{server_};
 };
@@ -258,11 +264,7 @@ TEST_P(SourceOnServer, TheSlotIsReleasedOnlyAsFarAsWeSay) {
   stream.start();
   for (int i = 0; i < 3; ++i) database_.run("INSERT INTO t VALUES (" + std::to_string(i) + ")");
   const auto records = only(stream.read_transactions(3), RecordKind::data);
-  auto confirmed = [&] {
-    return database_.value(
-        "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
-        slot_name(stream.options.stream) + "'");
-  };
+  auto confirmed = [&] { return of_slot(stream, "confirmed_flush_lsn"); };
   stream.source->acknowledge({records[2].position, records[1].position, records[0].position});
   const std::string released = Lsn::from(records[0].position)->text();
   EXPECT_TRUE(eventually([&] { return (void)stream.read_for(50ms), confirmed() == released; }))
@@ -285,9 +287,7 @@ TEST_P(SourceOnServer, TheSlotIsReleasedEarlyPastRetainMaxAndThatIsSaid) {
   const std::string bound = Lsn(Lsn::from(near)->value() - 64_KiB).text();
   EXPECT_TRUE(eventually([&] {
     (void)stream.read_for(50ms);
-    return database_.value(
-               "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '" +
-               slot_name(stream.options.stream) + "'") == bound;
+    return of_slot(stream, "confirmed_flush_lsn") == bound;
   }));
   stream.source->acknowledge({near, near, near});
   EXPECT_TRUE(stream.told("source.released_in_time"));
@@ -346,9 +346,7 @@ TEST_P(SourceOnServer, ASlotInUseNamesWhoHoldsIt) {
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().kind, ErrorKind::conflict);
   EXPECT_EQ(started.error().retry, Retry::yes);
-  const std::string pid =
-      database_.value("SELECT active_pid FROM pg_replication_slots WHERE slot_name = '" +
-                      slot_name(stream.options.stream) + "'");
+  const std::string pid = of_slot(stream, "active_pid");
   EXPECT_THAT(started.error().what, HasSubstr("pid " + pid));
 }
 
@@ -360,9 +358,7 @@ TEST_P(SourceOnServer, TheSlotIsDroppedBeforeItHoldsMoreThanWalMax) {
   database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 3000) i");
   // The capture loop is held up by a full journal: it does not ask for more.
   ASSERT_TRUE(eventually([&] { return stream.told("source.slot_dropped"); }));
-  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
-                            slot_name(stream.options.stream) + "'"),
-            "0");
+  EXPECT_EQ(of_slot(stream, "count(*)"), "0");
   for (;;) {
     auto records = stream.source->next(soon(1s));
     if (records.ok()) continue;
@@ -382,9 +378,7 @@ TEST_P(SourceOnServer, TheSlotIsDroppedAlsoWhenTheCaptureEndsTheSessionAtOnce) {
   EXPECT_EQ(stream.source->progress().ended->kind, ErrorKind::overtaken);
   stream.source->stop();
   EXPECT_TRUE(stream.told("source.slot_dropped"));
-  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
-                            slot_name(stream.options.stream) + "'"),
-            "0");
+  EXPECT_EQ(of_slot(stream, "count(*)"), "0");
 }
 
 TEST_P(SourceOnServer, TheSlotIsDroppedAlsoWhileNoSessionIsOpen) {
@@ -410,9 +404,7 @@ TEST_P(SourceOnServer, TheSlotIsDroppedAlsoWhileNoSessionIsOpen) {
   const auto bounded = another->bound_log();
   ASSERT_TRUE(bounded.ok()) << bounded.error().what;
   EXPECT_TRUE(stream.told("source.slot_dropped"));
-  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
-                            slot_name(stream.options.stream) + "'"),
-            "0");
+  EXPECT_EQ(of_slot(stream, "count(*)"), "0");
 }
 
 TEST_P(SourceOnServer, WhatPiledUpBetweenTheSessionsOfOneAgentCounts) {
@@ -502,9 +494,7 @@ TEST_P(SourceOnServer, NothingIsMadeAtAServerThatIsNotAccepted) {
   ASSERT_FALSE(started.ok());
   EXPECT_EQ(started.error().what, "another server");
   EXPECT_EQ(database_.value("SELECT count(*) FROM pg_publication"), "0");
-  EXPECT_EQ(database_.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" +
-                            slot_name(stream.options.stream) + "'"),
-            "0");
+  EXPECT_EQ(of_slot(stream, "count(*)"), "0");
 }
 
 TEST_P(SourceOnServer, RemoveLeavesNothingBehind) {
