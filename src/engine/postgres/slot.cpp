@@ -82,6 +82,8 @@ std::string oldest_transaction(Connection& connection, std::uint64_t below, Dead
 Result<void> create_slot(os::World& world, Connection& connection, const SourceOptions& options,
                          Deadline deadline) {
   const std::string name = slot_name(options.stream);
+  // A bound on the wait for a lock would also end this one for the transactions that run.
+  FARSHORE_TRY(connection.query("SET lock_timeout = 0", deadline));
   auto made = connection.query(
       "SELECT pg_create_logical_replication_slot(" + quote_literal(name) + ", 'pgoutput')",
       deadline);

@@ -521,5 +521,19 @@ TEST_P(SourceOnServer, AMissingSlotThatCannotBeMadeNamesTheTransactionItWaitsFor
   EXPECT_TRUE(stream.source->start({}, TestStream::accept_any).ok());
 }
 
+TEST_P(SourceOnServer, AMissingSlotWaitsForTransactionsThatRunForLongerThanALockIsWaitedFor) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
+  TestSession busy(database_.conninfo());
+  busy.run("BEGIN; INSERT INTO t VALUES (1)");
+  os::Thread ending("ending", [&](std::stop_token) {
+    os::poll_fd(-1, false, false, soon(1500ms));
+    busy.run("COMMIT");
+  });
+  TestStream stream(database_);
+  stream.source = make_source(test_world(), stream.options);
+  const auto started = stream.source->start({}, TestStream::accept_any);
+  EXPECT_TRUE(started.ok()) << started.error().what;
+}
+
 }  // namespace
 }  // namespace farshore::postgres
