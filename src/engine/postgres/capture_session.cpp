@@ -55,6 +55,7 @@ CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> con
       assembler_(std::move(options.own_origin_prefix)),
       feedback_(options.retain_max) {
   feedback_.start(options.after, options.confirmed);
+  received_ = std::max(options.after, options.confirmed);
   sent_at_ = heard_at_ = placed_at_ = world_.now();
   narrow_window(PQsocket(connection_->raw()));
 }

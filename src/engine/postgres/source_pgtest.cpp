@@ -450,6 +450,13 @@ TEST_P(SourceOnServer, ProgressTellsWhatTheServerHolds) {
   }));
 }
 
+TEST_P(SourceOnServer, WhatIsBehindIsCountedFromWhereTheSessionBegan) {
+  TestStream stream(database_);
+  stream.start();
+  ASSERT_TRUE(eventually([&] { return !stream.source->progress().server_position.empty(); }));
+  EXPECT_LT(stream.source->progress().behind_bytes, 1_MiB);  // nothing was read yet
+}
+
 TEST_P(SourceOnServer, AnInterruptedNextReturnsAtOnce) {
   TestStream stream(database_);
   stream.start();
