@@ -212,6 +212,25 @@ TEST_P(SnapshotOnServer, TheCopyGivesWayToTheApplicationsLocks) {
   }
 }
 
+TEST_P(SnapshotOnServer, TheCopyGoesOnWhileSessionsWaitForOthers) {
+  auto& source = snapshot_of(
+      "CREATE TABLE t (id int PRIMARY KEY, v text);"
+      "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i");
+  auto rows = open(source, tables(source)[0]);
+  TestSession building(database_.conninfo()), writing(database_.conninfo());
+  building.run("BEGIN; LOCK TABLE t IN SHARE MODE");
+  os::Thread waiting("waiting", [&](std::stop_token) { writing.run("INSERT INTO t VALUES (0)"); });
+  ASSERT_TRUE(eventually(
+      [&] { return database_.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1"; }));
+  os::poll_fd(-1, false, false, soon(600ms));  // the watcher has looked
+  const auto chunk = rows->next(soon());
+  EXPECT_TRUE(chunk.ok()) << chunk.error().what;
+  building.run("COMMIT");
+  waiting.join();
+  read_all(*rows);
+  EXPECT_EQ(rows->rows_read(), 50000u);
+}
+
 TEST_P(SnapshotOnServer, ARewriteThatCommitsWhileTheCopyWaitsForItsLockHidesNoRows) {
   auto& source = snapshot_of(
       "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1), (2, 2)");

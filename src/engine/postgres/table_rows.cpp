@@ -134,6 +134,7 @@ void PostgresTableRows::watch(const SourceOptions& options, std::stop_token stop
   }
 }
 
+// Only ACCESS EXCLUSIVE is kept waiting by the lock of a copy; who asks for less waits for others.
 // Our backend may be stuck in writing to us, where only its end is heard, not a cancel.
 Result<bool> PostgresTableRows::give_way(Connection& watcher) {
   const std::string pid = std::to_string(connection_->backend_pid());
@@ -143,7 +144,8 @@ Result<bool> PostgresTableRows::give_way(Connection& watcher) {
       watcher.query("SELECT w.pid, w.mode FROM pg_locks w JOIN pg_locks o ON o.pid = " + pid +
                         " AND o.locktype = 'relation' AND o.granted AND o.relation = w.relation "
                         "AND o.database = w.database "
-                        "WHERE w.locktype = 'relation' AND NOT w.granted LIMIT 1",
+                        "WHERE w.locktype = 'relation' AND NOT w.granted "
+                        "AND w.mode = 'AccessExclusiveLock' LIMIT 1",
                     soon));
   if (rows.count() == 0) return false;
   {
