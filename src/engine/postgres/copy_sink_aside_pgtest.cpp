@@ -143,6 +143,22 @@ TEST_P(TablesSetAside, ATableThatIsAddedWaitsForItsCopy) {
   pair.expect_same_tables();
 }
 
+// Such a run is on its way as COPY when the change that waits is met.
+TEST_P(TablesSetAside, WhatWaitsBehindALongRunOfInsertsIsNamed) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE later (id int PRIMARY KEY)");
+  publish("t");
+  copy_all();
+  pair.on_source("ALTER PUBLICATION p ADD TABLE later");
+  pair.on_source("INSERT INTO t VALUES (0)");
+  pair.on_source(
+      "BEGIN; INSERT INTO t SELECT generate_series(1, 2000); INSERT INTO later VALUES (1); COMMIT");
+  pair.capture();
+  const auto held = pair.apply_all({.unknown_waits = true});
+  ASSERT_FALSE(held.ok());
+  EXPECT_THAT(held.error().what, HasSubstr("table public.later is not copied yet"));
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "1") << "what is before it is applied";
+}
+
 TEST_P(TablesSetAside, ChangesOfAnotherTableUnderAKnownNameWaitForItsCopy) {
   pair.on_source(
       "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE a_new (id int PRIMARY KEY, v "

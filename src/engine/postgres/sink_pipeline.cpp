@@ -169,6 +169,7 @@ Result<void> Pipeline::sync_and_wait() {
 }
 
 Result<std::optional<Failure>> Pipeline::settle() {
+  if (copying_) FARSHORE_TRY(give_up_copy());
   FARSHORE_TRY(sync_and_wait());
   return std::exchange(failure_, std::nullopt);
 }
@@ -227,14 +228,29 @@ Result<void> Pipeline::copy_data(std::string_view bytes) {
   return {};
 }
 
-Result<void> Pipeline::copy_end(std::uint64_t rows) {
+Result<void> Pipeline::put_copy_end(const char* reason) {
   while (true) {
-    const int done = PQputCopyEnd(connection_, nullptr);
+    const int done = PQputCopyEnd(connection_, reason);
     if (done < 0) return lost("end of COPY");
     if (done > 0) break;
     FARSHORE_TRY(flush());
   }
   copying_ = false;
+  return {};
+}
+
+Result<void> Pipeline::give_up_copy() {
+  FARSHORE_TRY(put_copy_end("its transaction is rolled back"));
+  copy_trace_.reset();
+  for (;;) {
+    FARSHORE_TRY_ASSIGN(const Answer answer, copy_result());
+    if (!answer) break;
+  }
+  return PQenterPipelineMode(connection_) == 1 ? Result<void>() : lost("after COPY");
+}
+
+Result<void> Pipeline::copy_end(std::uint64_t rows) {
+  FARSHORE_TRY(put_copy_end(nullptr));
   for (;;) {
     FARSHORE_TRY_ASSIGN(Answer answer, copy_result());
     if (!answer) break;

@@ -75,7 +75,8 @@ class Pipeline {
   Result<void> execute(const std::string& name, const ParameterList& parameters, std::uint64_t rows,
                        std::shared_ptr<const RowTrace> trace);
   // Waits until everything sent has answered; the first failure since the last settle. The server
-  // is then ready for the next statement (ROLLBACK, if one failed within a transaction).
+  // is then ready for the next statement (ROLLBACK, if one failed within a transaction, or if a
+  // COPY was not ended: it is given up).
   Result<std::optional<Failure>> settle();
   // The same without taking the failure: false if there is one.
   Result<bool> drain();
@@ -113,6 +114,8 @@ class Pipeline {
   Result<void> wait_for_socket(bool unsent);
   Result<void> take_results();
   void take(PGresult* result, const Sent& entry);
+  Result<void> put_copy_end(const char* reason);  // null: all rows were given
+  Result<void> give_up_copy();
   Result<Answer> copy_result();
 
   PGconn* connection_;
