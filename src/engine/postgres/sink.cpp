@@ -292,7 +292,7 @@ Result<void> PostgresSink::skip(const CursorItem& item) {
   if (item.place.sequence <= through_) return {};
   Pipeline& pipeline = session_->pipeline();
   FARSHORE_TRY(session_->begin());
-  FARSHORE_TRY(pipeline.run("SET LOCAL synchronous_commit = on"));
+  FARSHORE_TRY(pipeline.run("SET LOCAL synchronous_commit = local"));
   FARSHORE_TRY(pipeline.run(fmt::format(
       "INSERT INTO farshore.skipped (stream, epoch, sequence, xid, changes, commit_time)"
       " VALUES ('{}', {}, {}, {}, {}, '{}') ON CONFLICT DO NOTHING",

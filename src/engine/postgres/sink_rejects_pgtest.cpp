@@ -4,6 +4,7 @@
 
 #include "engine/postgres/sink_test_stream.h"
 #include "os/real/test_folder.h"
+#include "os/thread.h"
 
 namespace farshore::postgres {
 namespace {
@@ -271,6 +272,35 @@ TEST_P(SinkRejects, SkipPassesOverOneTransactionAndSaysSo) {
   EXPECT_EQ(pair.target_text("SELECT n FROM t WHERE id = 2"), "-1");
   EXPECT_EQ(pair.target_text("SELECT sequence FROM farshore.skipped"),
             std::to_string(bad->place.sequence.value()));
+}
+
+// It may be ourselves, and cut off: the target of one stream is the source of another.
+TEST_P(SinkRejects, SkipWaitsForNoStandbyOfTheTarget) {
+  pair.on_source("UPDATE t SET v = 'x' WHERE id = 7");
+  pair.capture();
+  const auto commits_wait_for = [&](const std::string& names) {
+    auto admin = pair.connect_target();
+    pair.run(*admin, "ALTER SYSTEM SET synchronous_standby_names = '" + names + "'");
+    pair.run(*admin, "SELECT pg_reload_conf()");
+    for (int i = 0; i < 100 && pair.text(*admin, "SHOW synchronous_standby_names") != names; ++i)
+      (void)admin->wait(pair.world->after(20ms), nullptr);
+  };
+  commits_wait_for("nobody");
+  auto sink = pair.sink();
+  ASSERT_TRUE(sink->open(pair.stream, pair.log.epoch).ok());
+  TestCursor cursor(pair.log);
+  std::optional<CursorItem> last;
+  while (auto item = *cursor.next(Deadline::passed())) last = *item;
+  os::Waker skipped_in_time;
+  os::Thread watchdog("watchdog", [&](std::stop_token) {
+    if (!os::poll_fd(-1, false, false, pair.world->after(10s), &skipped_in_time).woken)
+      sink->interrupt();
+  });
+  const auto skipped = sink->skip(*last);
+  skipped_in_time.wake();
+  watchdog.join();
+  commits_wait_for("");
+  EXPECT_TRUE(skipped.ok()) << skipped.error().what;
 }
 
 TEST_P(SinkRejects, APrivilegeThatIsMissingIsDeniedWithTheGrant) {
