@@ -247,6 +247,8 @@ Result<void> Publication::set_full(Connection& connection, TableChoice& choice, 
       choice.publish.insert(table);
       continue;
     }
+    if (!connection.usable() || connection.server_error().sqlstate.empty())
+      return std::move(done).error();
     const bool wait = done.error().kind == ErrorKind::timeout;
     if (!wait)
       tell_kept_out(
@@ -254,8 +256,7 @@ Result<void> Publication::set_full(Connection& connection, TableChoice& choice, 
           fmt::format("table {} has no key and cannot be given REPLICA IDENTITY FULL: {}; "
                       "as its owner: {};",
                       name, done.error().what, alter));
-    if (!connection.usable()) return std::move(done).error();
-    (void)connection.query("ROLLBACK", deadline);
+    FARSHORE_TRY(connection.query("ROLLBACK", deadline));
     if (wait) FARSHORE_TRY(tell_locked(connection, table, alter, deadline));
   }
   return {};

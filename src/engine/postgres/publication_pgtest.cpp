@@ -186,6 +186,20 @@ TEST_P(PublicationOnServer, IdentityFullIsSetOnKeylessTablesAndNotOnOthers) {
   database_.run("INSERT INTO keyless VALUES (1); UPDATE keyless SET id = 2");
 }
 
+TEST_P(PublicationOnServer, AConnectionThatBreaksIsNoFaultOfATable) {
+  database_.run(
+      "CREATE TABLE keyless (id int); CREATE FUNCTION cut() RETURNS event_trigger LANGUAGE plpgsql "
+      "AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$; CREATE EVENT TRIGGER "
+      "cut ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION cut()");
+  TestStream stream(database_, {{.match = "*", .identity_full = true}});
+  Publication publication(stream.options);
+  TestSession ours(database_.conninfo());
+  const auto refreshed = publication.refresh(ours.connection(), soon());
+  ASSERT_FALSE(refreshed.ok());
+  EXPECT_EQ(refreshed.error().retry, Retry::yes) << refreshed.error().what;
+  EXPECT_EQ(stream.count("source.table_keyless"), 0);
+}
+
 TEST_P(PublicationOnServer, ALockedTableIsNeverQueuedForAndComesLater) {
   database_.run("CREATE TABLE keyless (id int); CREATE TABLE locked (id int PRIMARY KEY)");
   TestSession holder(database_.conninfo());
