@@ -243,6 +243,23 @@ TEST_P(CopySinkOn, RowsThatAreThereAreRefusedKeptOrReplaced) {
   EXPECT_EQ(pair.target_text("SELECT count(*) FROM t WHERE v = 'kept'"), "2");
 }
 
+TEST_P(CopySinkOn, AnInterruptEndsTheWaitForATableThatIsLocked) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
+  pair.on_target("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  publish("t");
+  ASSERT_TRUE(prepare(ExistingRows::replace).ok());
+  auto holder = pair.connect_target();
+  pair.run(*holder, "BEGIN; LOCK TABLE t");
+  os::Thread interrupting("interrupt", [&](std::stop_token) {
+    (void)pair.source->wait(pair.world->after(500ms), nullptr);
+    copies->interrupt();
+  });
+  const auto begun = copies->begin(pair.stream, table("public.t"));
+  interrupting.join();
+  ASSERT_FALSE(begun.ok());
+  EXPECT_EQ(begun.error().kind, ErrorKind::closed) << begun.error().what;
+}
+
 TEST_P(CopySinkOn, BeginningAnewCopiesAllAgainAndForgetsWhatWasApplied) {
   pair.on_source(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE m (id int PRIMARY KEY, v text) "

@@ -79,9 +79,11 @@ Result<void> PostgresTableWriter::claim() {
 Result<void> PostgresTableWriter::empty_table() {
   const std::string name = (only_ ? "ONLY " : "") + table_;
   FARSHORE_TRY(connection_->query("SAVEPOINT emptied", soon()));
-  if (connection_->query("TRUNCATE " + name, world_.after(kWriteWait)).ok()) return {};
-  // A table that others refer to cannot be truncated alone, and TRUNCATE is a privilege of its own.
+  auto emptied = connection_->query("TRUNCATE " + name, world_.after(kWriteWait));
+  if (emptied.ok()) return {};
   const std::string state = connection_->server_error().sqlstate;
+  if (state.empty()) return std::move(emptied).error();
+  // A table that others refer to cannot be truncated alone, and TRUNCATE is a privilege of its own.
   if (state != "0A000" && state != "42501")
     return transient(ErrorKind::unavailable, "{}: table {} could not be emptied: {}",
                      connection_->server(), table_, connection_->server_error().shown_message());
