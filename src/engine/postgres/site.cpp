@@ -233,14 +233,29 @@ void check_both(SiteQuestions& ask) {
         "run a time service (chrony, systemd-timesyncd) on both machines");
 }
 
+namespace {
+
+// For a line of comment, which a line's end within a name would end.
+std::string remark(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    out += c;
+    if (c == '\n' || c == '\r') out += "-- ";
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string source_grants(const std::string& role, const std::string& database,
                           const std::vector<OwnedTable>& tables) {
   const std::string who = quote_identifier(role);
+  const std::string of_database = quote_identifier(database);
   std::string sql = fmt::format(
-      "-- run as a superuser or the owner of the database, connected to {0}\n"
-      "ALTER ROLE {1} REPLICATION;                       -- to read the log\n"
-      "GRANT CONNECT, CREATE ON DATABASE {0} TO {1};     -- to make the publication\n",
-      quote_identifier(database), who);
+      "-- run as a superuser or the owner of the database, connected to {}\n"
+      "ALTER ROLE {} REPLICATION;                       -- to read the log\n"
+      "GRANT CONNECT, CREATE ON DATABASE {} TO {};     -- to make the publication\n",
+      remark(of_database), who, of_database, who);
   std::string last_schema, of_superusers;
   std::set<std::string> owners;
   for (const OwnedTable& table : tables) {
@@ -251,14 +266,14 @@ std::string source_grants(const std::string& role, const std::string& database,
     sql += fmt::format("GRANT SELECT ON {} TO {};\n", name, who);
     if (table.owner == role) continue;
     if (table.superuser_owns)
-      of_superusers += fmt::format("--   ALTER TABLE {} OWNER TO {};\n", name, who);
+      of_superusers += fmt::format("--   ALTER TABLE {} OWNER TO {};\n", remark(name), remark(who));
     else
       owners.insert(quote_identifier(table.owner));
   }
   sql += fmt::format(
       "-- Optional; `farshore check` says what falls away without it (senders_hidden):\n"
       "--   GRANT pg_read_all_stats TO {};\n",
-      who);
+      remark(who));
   if (!owners.empty() || !of_superusers.empty())
     sql +=
         "-- Only an owner may publish a table. Instead, an owner may add the tables to the "
@@ -269,18 +284,19 @@ std::string source_grants(const std::string& role, const std::string& database,
     sql += fmt::format(
         "-- These are a superuser's: being its member would make {0} one. Give them to {0}, or to "
         "a role that is no\n-- superuser and is granted to {0}:\n{1}",
-        who, of_superusers);
+        remark(who), of_superusers);
   return sql;
 }
 
 std::string target_grants(const std::string& role, const std::string& database, int server_version,
                           const std::vector<std::string>& schemas) {
   const std::string who = quote_identifier(role);
+  const std::string of_database = quote_identifier(database);
   std::string sql = fmt::format(
-      "-- run as a superuser, connected to {0}\n"
-      "GRANT CONNECT, CREATE ON DATABASE {0} TO {1};     -- schemas and tables are made by "
+      "-- run as a superuser, connected to {}\n"
+      "GRANT CONNECT, CREATE ON DATABASE {} TO {};     -- schemas and tables are made by "
       "Farshore\n",
-      quote_identifier(database), who);
+      remark(of_database), of_database, who);
   for (const std::string& schema : schemas)
     sql += fmt::format("GRANT USAGE, CREATE ON SCHEMA {} TO {};\n", quote_identifier(schema), who);
   for (const char* function :
@@ -309,7 +325,7 @@ std::string target_grants(const std::string& role, const std::string& database, 
   for (const std::string& schema : schemas)
     sql += fmt::format(
         "--   GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA {} TO {};\n",
-        quote_identifier(schema), who);
+        remark(quote_identifier(schema)), remark(who));
   return sql;
 }
 
