@@ -66,12 +66,6 @@ void PostgresSink::interrupt() {
   waker_.wake();
 }
 
-Result<void> PostgresSink::reload_tables() {
-  FARSHORE_CHECK(session_, "reload_tables before open");
-  relations_.forget_targets();
-  return gates_.load(session_->pipeline(), stream_, options_);
-}
-
 Result<Applied> PostgresSink::apply(TransactionCursor& cursor, Deadline deadline) {
   FARSHORE_CHECK(session_, "apply before open");
   Applied applied;

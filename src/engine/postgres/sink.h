@@ -36,9 +36,6 @@ class PostgresSink final : public Sink {
   void interrupt() override;
   void close() override;
 
-  // The states of copied tables are read again (they are at each open).
-  Result<void> reload_tables();
-
  private:
   enum class Mode : std::uint8_t { sets, rows };
   struct Part {

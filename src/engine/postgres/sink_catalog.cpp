@@ -50,7 +50,7 @@ constexpr const char* kColumnsQuery =
     " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
 constexpr const char* kUniquesQuery =
-    "SELECT i.indexrelid, x.relname, i.indisprimary,"
+    "SELECT i.indexrelid, x.relname,"
     " i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL, k.attnum"
     " FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid,"
     " LATERAL (SELECT i.indkey[p] AS attnum, p FROM pg_catalog.generate_series(0, i.indnkeyatts - "
@@ -95,13 +95,11 @@ void add_uniques(TargetRelation& table, const Answer& answer, const std::vector<
   for (int row = 0; row < PQntuples(answer.get()); ++row) {
     if (const std::uint32_t index = number(answer, row, 0);
         table.uniques.empty() || index != last) {
-      table.uniques.push_back({.name = text(answer, row, 1),
-                               .primary = flag(answer, row, 2),
-                               .finds_rows = flag(answer, row, 3)});
+      table.uniques.push_back({.name = text(answer, row, 1), .finds_rows = flag(answer, row, 2)});
       last = index;
     }
     UniqueIndex& unique = table.uniques.back();
-    const int attribute = std::atoi(PQgetvalue(answer.get(), row, 4));
+    const int attribute = std::atoi(PQgetvalue(answer.get(), row, 3));
     std::size_t at = 0;
     while (at < numbers.size() && numbers[at] != attribute) ++at;
     if (at == numbers.size()) {

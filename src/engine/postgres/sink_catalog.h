@@ -36,7 +36,6 @@ struct TargetColumn {
 struct UniqueIndex {
   std::string name;
   std::vector<std::size_t> columns;  // indexes into TargetRelation::columns
-  bool primary = false;
   bool finds_rows = false;  // immediate, whole, of columns only, all NOT NULL: a key of its rows
 };
 
@@ -51,7 +50,6 @@ struct TargetRelation {
   bool has_firing_triggers = false;  // that fire in the sink's session
   bool row_security = false;         // applies to the sink's role
 
-  bool partitioned() const { return kind == 'p'; }
   bool has_identity_always() const;
   int find_column(const std::string& column) const;  // -1: none
 };

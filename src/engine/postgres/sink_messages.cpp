@@ -201,7 +201,6 @@ Result<void> PostgresSink::map(RelationMap::Entry& entry) {
   FARSHORE_TRY_ASSIGN(
       std::optional<TargetRelation> target,
       read_target_relation(pipeline, source.schema, source.name, session_->replica_role()));
-  Result<void> asked;
   const TypeText type_text = [&](const SourceColumn& column) -> std::string {
     if (std::string own = own_type_text(column, relations_.types()); !own.empty()) return own;
     auto text = target_type_text(pipeline, column.type, column.modifier);

@@ -89,7 +89,6 @@ class Pipeline {
   Result<void> copy_end(std::uint64_t rows);
 
   bool failed() const { return failure_.has_value(); }
-  std::uint64_t in_flight() const { return in_flight_; }
 
  private:
   enum class Kind : std::uint8_t { statement, query, sync };
