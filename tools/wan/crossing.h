@@ -39,7 +39,6 @@ class Crossing {
   void reset();
 
   bool finished() const;
-  bool swallowing() const { return swallowing_; }
   MonotonicTime wakes_at() const;  // when step() has something to do without any event
   bool wants_read(int side) const;
   bool wants_write(int side) const;

@@ -137,11 +137,16 @@ void Proxy::step_all() {
     (void)::epoll_ctl(epoll_.fd(), EPOLL_CTL_MOD, listener.fd(), &event);
   }
 
+  side_of_fd_.clear();  // the number of a socket that was closed may be another one's now
   MonotonicTime wake = MonotonicTime::max();
   for (auto it = crossings_.begin(); it != crossings_.end();) {
     Crossing& crossing = **it;
     const bool moves = state_ != WanState::dropping;
     if (moves) crossing.step(now());
+    if (crossing.finished()) {
+      it = crossings_.erase(it);
+      continue;
+    }
     for (int index : {0, 1}) {
       Crossing::Side& side = crossing.side(index);
       if (!side.socket.open()) continue;
@@ -149,12 +154,6 @@ void Proxy::step_all() {
       const std::uint32_t wanted = (moves && crossing.wants_read(index) ? EPOLLIN : 0u) |
                                    (moves && crossing.wants_write(index) ? EPOLLOUT : 0u);
       watch(side.socket.fd(), side.watched, wanted);
-    }
-    if (crossing.finished()) {
-      std::erase_if(side_of_fd_,
-                    [&](const auto& entry) { return entry.second.first == &crossing; });
-      it = crossings_.erase(it);
-      continue;
     }
     if (moves) wake = std::min(wake, crossing.wakes_at());
     ++it;

@@ -56,9 +56,10 @@ class Target:
         except OSError:
             pass
 
-    def newest(self):
+    def newest(self, count=1):
+        """The newest connection, once there have been so many."""
         ends = time.monotonic() + 5
-        while not self.accepted and time.monotonic() < ends:
+        while len(self.accepted) < count and time.monotonic() < ends:
             time.sleep(0.01)
         return self.accepted[-1]
 
@@ -255,6 +256,10 @@ class WanProxyTest(unittest.TestCase):
         with self.assertRaises(TimeoutError):
             far.recv(1)
         far.sendall(b"is anybody there")
+        self.assertEqual(wan.stats()["connections"], 1)
+        self.connect().sendall(b"y")
+        later = self.target.newest(2)
+        self.assertEqual(later.recv(1), b"y")
 
     def test_a_reset_reaches_the_other_side(self):
         self.wan(echo=False)
