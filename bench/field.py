@@ -107,8 +107,7 @@ class Field:
 
     def close(self):
         process.kill_all()
-        for server in (self.source, self.ours, self.peer):
-            shutil.rmtree(server.data, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def report(options, bench, name, ours, peer, unit):

@@ -176,8 +176,6 @@ class Field:
 
     def close(self):
         process.kill_all()
-        for server in self.servers:
-            shutil.rmtree(server.data, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -1,9 +1,9 @@
 """LabTest: a test case with servers, a WAN and agents of its own, which fails on loud logs."""
 
+import atexit
 import os
 import pathlib
 import shutil
-import subprocess
 import tempfile
 import unittest
 
@@ -17,12 +17,23 @@ _root = None
 
 
 def work_folder():
-    """A short path (sockets) that the servers' user can read; removed when Python ends."""
+    """A short path (sockets) that the servers' user can read; removed when Python ends, unless
+    something in it is kept."""
     global _root
     if _root is None:
         _root = pathlib.Path(tempfile.mkdtemp(prefix="fs-"))
         _root.chmod(0o755)
+        atexit.register(_remove_work_folder)
     return _root
+
+
+def _remove_work_folder():
+    for template in _root.glob("template-*"):
+        shutil.rmtree(template, ignore_errors=True)
+    try:
+        _root.rmdir()
+    except OSError:
+        pass  # what a test or a run keeps is in it
 
 
 def templates():
@@ -62,9 +73,6 @@ class LabTest(unittest.TestCase):
         name = self.id().split(".")[-1].removeprefix("test_")[:24]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work_folder()))
         self.folder.chmod(0o755)
-        self.deployments = []
-        self.servers = []
-        self.good = False
         self.addCleanup(self._end)
 
     def _end(self):
@@ -77,8 +85,6 @@ class LabTest(unittest.TestCase):
             print(f"kept: {self.folder}")
             return
         shutil.rmtree(self.folder, ignore_errors=True)
-        for server in self.servers:
-            subprocess.run(["rm", "-rf", server.data], check=False)
 
     def _show_logs(self):
         for log in sorted(self.folder.rglob("*.log")):
@@ -88,15 +94,14 @@ class LabTest(unittest.TestCase):
 
     # ------------------------------------------------------------------ what a test builds
     def postgres(self, name, version=15, **settings):
-        server = Postgres(name, version, self.folder, self.ports.take(), templates(), settings)
-        self.servers.append(server)
-        return server.create()
+        return Postgres(
+            name, version, self.folder, self.ports.take(), templates(), settings
+        ).create()
 
     def deploy(self, *servers, start=True, wait=True, **options):
         """A deployment of regions r1, r2, … with these servers; r1 holds the source."""
         regions = [(f"r{i}", server) for i, server in enumerate(servers, 1)]
         deployment = Deployment(*self.programs, self.folder, self.ports, regions, **options)
-        self.deployments.append(deployment)
         return deployment.start(wait=wait) if start else deployment
 
     # ------------------------------------------------------------------ what a test asks
