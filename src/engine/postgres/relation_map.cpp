@@ -179,9 +179,9 @@ Result<MappedRelation> map_relation(const SourceRelation& source, TargetRelation
         target.quoted, target.kind);
   if (target.row_security)
     return permanent(ErrorKind::denied,
-                     "table {} has row level security that applies to this role: ALTER ROLE "
-                     "CURRENT_USER BYPASSRLS; or "
-                     "make the role the table's owner",
+                     "table {} has row level security that applies to this role: as a superuser "
+                     "run on the target: ALTER ROLE <this role> BYPASSRLS; or make the role the "
+                     "table's owner",
                      target.quoted);
   Differences found = compare(source, target, types);
   if (!found.missing.empty() || !found.changed.empty()) {

@@ -159,15 +159,16 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline) {
   // Asked first, so that no right to create is needed once they are there.
   FARSHORE_TRY_ASSIGN(
       const Rows there,
-      connection.query("SELECT pg_catalog.to_regclass('farshore.table_state') IS NOT NULL AND"
+      connection.query("SELECT n.oid IS NOT NULL,"
+                       " CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN"
+                       " pg_catalog.to_regclass('farshore.table_state') IS NOT NULL AND"
                        " pg_catalog.to_regclass('farshore.progress') IS NOT NULL AND"
-                       " pg_catalog.to_regclass('farshore.skipped') IS NOT NULL",
+                       " pg_catalog.to_regclass('farshore.skipped') IS NOT NULL END"
+                       " FROM (SELECT pg_catalog.to_regnamespace('farshore')::oid) n(oid)",
                        deadline));
-  if (there.text(0, 0) == "t") return {};
-  FARSHORE_TRY_ASSIGN(
-      const Rows schema,
-      connection.query("SELECT pg_catalog.to_regnamespace('farshore') IS NOT NULL", deadline));
-  const std::string make_schema = schema.text(0, 0) == "t" ? "" : "CREATE SCHEMA farshore;";
+  if (there.text(0, 1) == "t") return {};
+  const bool has_schema = there.text(0, 0) == "t";
+  const std::string make_schema = has_schema ? "" : "CREATE SCHEMA farshore;";
   auto made = connection.query(make_schema + kOwnTables, deadline);
   if (made.ok()) return {};
   Error error = std::move(made).error();
@@ -175,7 +176,10 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline) {
   // Two sessions made them at once.
   if (state == "23505" || state == "42P06" || state == "42P07") error.retry = Retry::yes;
   if (error.kind == ErrorKind::denied)
-    error.what += "; run on the target: CREATE SCHEMA farshore AUTHORIZATION <this role>";
+    error.what += has_schema ? "; run on the target: GRANT USAGE, CREATE ON SCHEMA farshore TO "
+                               "<this role>"
+                             : "; run on the target: CREATE SCHEMA farshore AUTHORIZATION "
+                               "<this role>";
   return error;
 }
 
