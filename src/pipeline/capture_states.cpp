@@ -1,12 +1,12 @@
 #include "pipeline/capture_states.h"
 
-#include "base/checksum.h"
+#include "pipeline/keepalive_list.h"
 
 namespace farshore::pipeline {
 namespace {
 
-constexpr std::uint16_t kVersion = 2;  // 1 is that of totals: an older peer passes over this one
-constexpr std::size_t kStreamsMax = 1000;
+// 1 is that of totals: an older peer passes over this one.
+constexpr KeepaliveList kList{.version = 2, .name = "capture states"};
 
 // Not in the middle of a character of UTF-8.
 std::string cut(const std::string& text) {
@@ -19,37 +19,19 @@ std::string cut(const std::string& text) {
 }  // namespace
 
 Bytes encode_capture_states(const std::vector<CaptureState>& states) {
-  Bytes out;
-  ByteWriter writer(out);
-  writer.number(kVersion).number(static_cast<std::uint16_t>(states.size()));
-  for (const CaptureState& s : states)
-    writer.string16(s.stream).number(static_cast<std::uint8_t>(s.state)).string16(cut(s.reason));
-  writer.number(crc32c(out));
-  return out;
+  return encode_list(kList, states, [](ByteWriter& out, const CaptureState& s) {
+    out.string16(s.stream).number(static_cast<std::uint8_t>(s.state)).string16(cut(s.reason));
+  });
 }
 
 Result<std::vector<CaptureState>> decode_capture_states(ByteView bytes) {
-  const Error bad =
-      permanent(ErrorKind::corrupt, "capture states of {} bytes do not parse", bytes.size());
-  if (bytes.size() < 8) return bad;
-  ByteReader checksum(bytes.substr(bytes.size() - 4));
-  bytes.remove_suffix(4);
-  if (checksum.number<std::uint32_t>() != crc32c(bytes)) return bad;
-  ByteReader in(bytes);
-  if (in.number<std::uint16_t>() != kVersion) return bad;
-  const auto count = in.number<std::uint16_t>();
-  if (count > kStreamsMax) return bad;
-  std::vector<CaptureState> states;
-  for (std::uint16_t i = 0; i < count && !in.failed(); ++i) {
-    CaptureState& s = states.emplace_back();
+  return decode_list<CaptureState>(kList, bytes, [](ByteReader& in, CaptureState& s) {
     s.stream = in.string16();
     const auto state = in.number<std::uint8_t>();
-    if (state > static_cast<std::uint8_t>(State::failed)) return bad;
     s.state = static_cast<State>(state);
     s.reason = in.string16();
-  }
-  if (!in.finished()) return bad;
-  return states;
+    return state <= static_cast<std::uint8_t>(State::failed);
+  });
 }
 
 void CaptureStatesHeard::received(ByteView payload, MonotonicTime now) {

@@ -1,21 +1,19 @@
 #include "pipeline/totals.h"
 
-#include "base/checksum.h"
+#include <algorithm>
+
+#include "pipeline/keepalive_list.h"
 
 namespace farshore::pipeline {
 namespace {
 
-constexpr std::uint16_t kVersion = 1;
-constexpr std::size_t kStreamsMax = 1000;
+constexpr KeepaliveList kList{.version = 1, .name = "totals"};
 
 }  // namespace
 
 Bytes encode_totals(const std::vector<StreamTotals>& totals) {
-  Bytes out;
-  ByteWriter writer(out);
-  writer.number(kVersion).number(static_cast<std::uint16_t>(totals.size()));
-  for (const StreamTotals& t : totals) {
-    writer.raw({reinterpret_cast<const char*>(t.stream.bytes.data()), 16})
+  return encode_list(kList, totals, [](ByteWriter& out, const StreamTotals& t) {
+    out.raw({reinterpret_cast<const char*>(t.stream.bytes.data()), 16})
         .string16(t.name)
         .number(t.captured.epoch.value())
         .number(t.captured.sequence.value())
@@ -25,24 +23,11 @@ Bytes encode_totals(const std::vector<StreamTotals>& totals) {
         .number(t.changes)
         .number(t.bytes)
         .number(t.open_transactions);
-  }
-  writer.number(crc32c(out));
-  return out;
+  });
 }
 
 Result<std::vector<StreamTotals>> decode_totals(ByteView bytes) {
-  const Error bad = permanent(ErrorKind::corrupt, "totals of {} bytes do not parse", bytes.size());
-  if (bytes.size() < 8) return bad;
-  ByteReader checksum(bytes.substr(bytes.size() - 4));
-  bytes.remove_suffix(4);
-  if (checksum.number<std::uint32_t>() != crc32c(bytes)) return bad;
-  ByteReader in(bytes);
-  if (in.number<std::uint16_t>() != kVersion) return bad;
-  const auto count = in.number<std::uint16_t>();
-  if (count > kStreamsMax) return bad;
-  std::vector<StreamTotals> totals;
-  for (std::uint16_t i = 0; i < count && !in.failed(); ++i) {
-    StreamTotals& t = totals.emplace_back();
+  return decode_list<StreamTotals>(kList, bytes, [](ByteReader& in, StreamTotals& t) {
     const ByteView uuid = in.raw(16);
     std::copy(uuid.begin(), uuid.end(), reinterpret_cast<char*>(t.stream.bytes.data()));
     t.name = in.string16();
@@ -54,9 +39,8 @@ Result<std::vector<StreamTotals>> decode_totals(ByteView bytes) {
     t.changes = in.number<std::uint64_t>();
     t.bytes = in.number<std::uint64_t>();
     t.open_transactions = in.number<std::uint64_t>();
-  }
-  if (!in.finished()) return bad;
-  return totals;
+    return true;
+  });
 }
 
 TotalsKeeper::TotalsKeeper(os::World& world, std::string path, EventSink events)

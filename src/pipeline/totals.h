@@ -25,7 +25,7 @@ struct StreamTotals {
   Place captured;                                          // newest record of the near journal
   std::string source_position;                             // the engine's text form
   WallTime commit_time{};                                  // newest captured commit
-  std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the near agent's start
+  std::uint64_t transactions = 0, changes = 0, bytes = 0;  // as the near journal's counts say
   std::uint64_t open_transactions = 0;
 };
 
