@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "base/guarded.h"
+#include "change/remedy.h"
 #include "config/definition.h"
 #include "daemon/check.h"
 #include "identity/certificate.h"
@@ -420,11 +421,22 @@ Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& a
     case api::Verb::skip:
       return entry.leg->verb("skip", action.place);
     case api::Verb::resnapshot:
+      FARSHORE_TRY(capture_goes_on(*entry.config));
       return entry.leg->resnapshot(action.table);
     case api::Verb::remove:
       break;
   }
   return {};
+}
+
+// What is copied without it never becomes current.
+Result<void> Agent::capture_goes_on(const config::StreamConfig& stream) {
+  const std::string& region = config_.site(stream.from)->region;
+  const auto capture = capture_elsewhere(region, stream.name);
+  if (!capture || capture->leg.state != api::State::failed) return {};
+  return permanent(ErrorKind::conflict,
+                   "nothing is copied anew: capture of stream '{}' in region {} has failed: {}{}",
+                   stream.name, region, capture->leg.reason, to_do(capture->leg.remedy));
 }
 
 Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& action) {

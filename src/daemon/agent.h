@@ -94,6 +94,7 @@ class Agent final : public api::Agent {
   Bytes keepalive(std::size_t turn) const;
   Result<void> act_on_source(SourceEntry& entry, const api::StreamAction& action);
   Result<void> act_on_target(TargetEntry& entry, const api::StreamAction& action);
+  Result<void> capture_goes_on(const config::StreamConfig& stream);  // conflict: it has failed
   void answer_check(const std::string& stream, const std::string& site,
                     std::unique_ptr<link::Channel> channel);
   Result<void> explain_at_source(const api::StreamAction& action) const;

@@ -223,10 +223,14 @@ std::optional<api::CaptureView> Agent::capture_elsewhere(const std::string& regi
     if (peer->region != region) continue;
     const auto heard = peer->captures.of(stream, world_.now());
     if (!heard) continue;
-    return api::CaptureView{.leg = {.state = state_of(heard->state),
-                                    .reason = heard->reason,
-                                    .remedy = {},
-                                    .retry_in = {}}};
+    const bool failed = heard->state == pipeline::State::failed;
+    return api::CaptureView{
+        .leg = {.state = state_of(heard->state),
+                .reason = heard->reason,
+                .remedy = failed
+                              ? fmt::format("see `farshore status {} --region {}`", stream, region)
+                              : "",
+                .retry_in = {}}};
   }
   return std::nullopt;
 }

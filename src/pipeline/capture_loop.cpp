@@ -1,6 +1,7 @@
 #include "pipeline/capture_loop.h"
 
 #include "base/guarded.h"
+#include "change/remedy.h"
 
 namespace farshore::pipeline {
 namespace {
@@ -125,11 +126,11 @@ Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
   refused_identity_ = accepted ? "" : identity.text;
   if (accepted) return {};
   accepted_identity_.clear();
-  return permanent(
-      ErrorKind::conflict,
-      "the source is not the one that was captured before: it is {}, it was {}; if it was restored "
-      "or promoted on purpose, accept it with {}, else repair its address",
-      identity.text, expected, board_.command("resume"));
+  return permanent(ErrorKind::conflict,
+                   "the source is not the one that was captured before: it is {}, it was {}{}",
+                   identity.text, expected,
+                   to_do("if it was restored or promoted on purpose, accept it with " +
+                         board_.command("resume") + ", else repair its address"));
 }
 
 Result<void> CaptureLoop::keep_identity(const SourceIdentity& identity) {
@@ -158,7 +159,8 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
     if (!full || stop.stop_requested()) return std::move(written).error();
     // What is in our hands is then part of what the source no longer holds.
     if (auto ended = note_progress().ended; ended && ended->retry == Retry::no) return *ended;
-    if (!shown) board_.set(State::degraded, "capture holds: " + written.error().what);
+    const Told told = split_remedy(written.error().what);
+    if (!shown) board_.set(State::degraded, "capture holds: " + told.why, told.remedy);
     shown = true;
   }
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/guarded.h"
+#include "change/remedy.h"
 #include "link/long_message.h"
 #include "pipeline/bounded_cursor.h"
 
@@ -202,8 +203,8 @@ Result<void> CopyReceiver::apply_aside(const Leg& leg, Sequence last, std::stop_
   if (leg.journal->overtaken(kConsumer))
     return permanent(ErrorKind::overtaken,
                      "the journal was full, and changes of tables that are being copied were "
-                     "removed: copy all tables anew with {}",
-                     board_.command("resnapshot"));
+                     "removed{}",
+                     to_do("copy all tables anew: " + board_.command("resnapshot")));
   std::stop_callback interrupt(stop, [this] { aside_.interrupt(); });
   FARSHORE_TRY_ASSIGN(Sequence through, aside_.open(leg.stream, leg.epoch));
   const auto places = leg.journal->consumer(kConsumer);

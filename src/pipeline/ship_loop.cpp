@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/guarded.h"
+#include "change/remedy.h"
 #include "link/long_message.h"
 #include "os/thread.h"
 #include "pipeline/resume_point.h"
@@ -51,7 +52,7 @@ void ShipLoop::run(std::stop_token stop) {
       return callbacks_.journal_failed(error);
     // What was trimmed under us: the next session waits for a resnapshot.
     if (error.retry == Retry::no && error.kind != ErrorKind::overtaken) {
-      board_.fail(error, "");
+      board_.fail(error);
       stopper_.wait(stop, Duration::max());
       continue;
     }
@@ -309,10 +310,9 @@ Result<void> ShipLoop::repair(link::Channel& channel, Sequence at) {
   FARSHORE_TRY_ASSIGN(const auto records, fetch(channel, {at, at.plus(kFetchRecordsMax)}));
   if (records.empty())
     return permanent(
-        ErrorKind::corrupt,
-        "the journal is damaged at {} and {} does not hold that place: restore the file, "
-        "or copy the tables anew with `farshore stream resnapshot {}`",
-        at, options_.site, options_.stream_name);
+        ErrorKind::corrupt, "the journal is damaged at {} and {} does not hold that place{}", at,
+        options_.site,
+        to_do("restore the file, or copy the tables anew with " + board_.command("resnapshot")));
   return journal_.repair(records);
 }
 

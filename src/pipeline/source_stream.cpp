@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/guarded.h"
+#include "change/remedy.h"
 #include "os/thread.h"
 
 namespace farshore::pipeline {
@@ -458,8 +459,9 @@ Result<void> SourceStream::forward(const std::string& site, const std::string& v
 
 Result<void> SourceStream::resnapshot(const std::string& site, const std::string& table) {
   auto running = this->running();
+  const bool gap = running && running->capture->log_gone();
+  if (!gap) FARSHORE_TRY(capture_goes_on());
   if (!running) return transient(ErrorKind::unavailable, "stream '{}' is starting", options_.name);
-  const bool gap = running->capture->log_gone();
   if (gap && !(site.empty() && table.empty()))
     return permanent(ErrorKind::conflict,
                      "a part of the source's log is gone, which all tables of all targets need: "
@@ -480,6 +482,15 @@ Result<void> SourceStream::resnapshot(const std::string& site, const std::string
   running->capture->accept_gap();
   running->capture->poke();
   return {};
+}
+
+// What is copied without it never becomes current.
+Result<void> SourceStream::capture_goes_on() const {
+  const LegState capture = board_.get();
+  if (capture.state != State::failed) return {};
+  return permanent(ErrorKind::conflict,
+                   "nothing is copied anew: capture of stream '{}' has failed: {}{}", options_.name,
+                   capture.reason, to_do(capture.remedy));
 }
 
 void SourceStream::keep_counts() {

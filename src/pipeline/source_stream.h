@@ -82,7 +82,8 @@ class SourceStream {
   Result<void> forward(const std::string& site, const std::string& verb,
                        const std::string& argument);
   // `table` empty: all. A target that lacks a part of the log begins anew; when the source itself
-  // no longer holds it, all do, and capture goes on behind the gap.
+  // no longer holds it, all do, and capture goes on behind the gap. conflict: capture has failed of
+  // something else.
   Result<void> resnapshot(const std::string& site, const std::string& table);
 
   SourceStatus status() const;
@@ -108,6 +109,7 @@ class SourceStream {
   void start_leg(Running& running, Leg& leg);
   void copy_loop(Leg& leg, Running& running, std::stop_token stop);
   void far_durable(Running& running, Leg& leg, const CommitPosition& commit, Sequence durable);
+  Result<void> capture_goes_on() const;  // conflict: it has failed
   Result<void> keep_identity(const std::string& identity);
   void fatal(Error error);
   std::shared_ptr<Running> running() const;

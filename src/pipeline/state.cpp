@@ -1,5 +1,7 @@
 #include "pipeline/state.h"
 
+#include "change/remedy.h"
+
 namespace farshore::pipeline {
 
 const char* name_of(State state) {
@@ -29,7 +31,9 @@ const char* name_of(State state) {
 StateBoard::StateBoard(EventSink events, LegName leg)
     : events_(std::move(events)), leg_name_(std::move(leg)) {}
 
-void StateBoard::set(State state, const std::string& reason, const std::string& remedy) {
+void StateBoard::set(State state, const std::string& reason, const std::string& remedy_given) {
+  const bool lacks_remedy = state == State::failed && remedy_given.empty();
+  const std::string remedy = lacks_remedy ? usual_remedy(reason) : remedy_given;
   bool changed = false;
   {
     os::Lock lock(mutex_);
@@ -50,15 +54,17 @@ void StateBoard::set(State state, const std::string& reason, const std::string& 
   report(severity, "stream.state", message);
 }
 
-void StateBoard::fail(const Error& error, const std::string& remedy) {
-  set(State::failed, error.what, remedy);
+void StateBoard::fail(const Error& error, const std::string& usual) {
+  const Told told = split_remedy(error.what);
+  set(State::failed, told.why, told.remedy.empty() ? usual : told.remedy);
   os::Lock lock(mutex_);
   failed_here_ = true;
 }
 
-void StateBoard::fail(const Error& error) {
-  fail(error,
-       names_stream_command(error.what) ? "" : "repair the cause, then " + command("resume"));
+// What the other end or an older release says may name its way on within the reason.
+std::string StateBoard::usual_remedy(const std::string& reason) const {
+  if (names_stream_command(reason)) return "as the reason says";
+  return "repair the cause, then " + command("resume");
 }
 
 void StateBoard::hear(State state, const std::string& reason, const std::string& remedy) {

@@ -39,7 +39,7 @@ const char* name_of(State state);
 struct LegState {
   State state = State::starting;
   std::string reason;                     // why, when not streaming
-  std::string remedy;                     // failed: what to do; empty: the reason says it
+  std::string remedy;                     // what to do; never empty when failed
   std::optional<MonotonicTime> retry_at;  // a transient error: when it is tried again
   std::uint64_t retries = 0;              // since it last worked
   std::string last_error;                 // newest transient error
@@ -53,9 +53,8 @@ class StateBoard {
   StateBoard(EventSink events, LegName leg);
 
   void set(State state, const std::string& reason = {}, const std::string& remedy = {});
-  void fail(const Error& error, const std::string& remedy);
-  // The same; an error that does not name its way on has the usual one.
-  void fail(const Error& error);
+  // What to do is what the error says (change/remedy.h), else `usual`, else to repair and resume.
+  void fail(const Error& error, const std::string& usual = {});
   // The line that gives this leg a verb (change/stream_command.h).
   std::string command(std::string_view verb, const std::vector<std::string>& words = {}) const {
     return stream_command(leg_name_, verb, words);
@@ -71,6 +70,8 @@ class StateBoard {
   State state() const { return get().state; }
 
  private:
+  std::string usual_remedy(const std::string& reason) const;
+
   const EventSink events_;
   const LegName leg_name_;
   mutable os::Mutex mutex_;

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "base/guarded.h"
+#include "change/remedy.h"
 #include "os/thread.h"
 
 namespace farshore::pipeline {
@@ -239,12 +240,12 @@ Result<Welcome> TargetLeg::welcome(const Hello& hello) {
 
 Result<void> TargetLeg::expect_source(const Uuid& stream, Epoch epoch) const {
   if (file_ && file_->stream != stream)
-    return permanent(ErrorKind::conflict,
-                     "this region holds stream '{}' with the identity {}, the source announces {}: "
-                     "if the old one is no "
-                     "longer wanted, remove it here with {}",
-                     options_.stream_name, file_->stream.text(), stream.text(),
-                     board_.command("remove"));
+    return permanent(
+        ErrorKind::conflict,
+        "this region holds stream '{}' with the identity {}, the source announces {}{}",
+        options_.stream_name, file_->stream.text(), stream.text(),
+        to_do("if the old one is no longer wanted, remove it here with " +
+              board_.command("remove")));
   if (file_ && epoch < file_->epoch)
     return permanent(ErrorKind::conflict,
                      "the source is of epoch {}, this region has promised epoch {}", epoch,

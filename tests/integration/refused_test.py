@@ -34,7 +34,7 @@ class RefusedTest(LabTest):
         deployment.farshore("stream", "resume", "app")
         self.promote(source)
         capture = deployment.wait_for_capture("failed", 60, "not the one that was captured before")
-        self.assertIn("resume", capture["reason"])
+        self.assertIn("accept it with `farshore stream resume app", capture["remedy"])
         source.sql("INSERT INTO public.orders VALUES (2, 'second')")
         self.assertEqual(target.value("SELECT count(*) FROM public.orders"), 1)
         deployment.farshore("stream", "resume", "app")

@@ -1,5 +1,6 @@
 #include "engine/postgres/copy_sink_writer.h"
 
+#include "change/remedy.h"
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/sink_session.h"
 #include "engine/postgres/sink_tables.h"
@@ -68,10 +69,10 @@ Result<void> PostgresTableWriter::claim() {
                          " AND state IN ('pending', 'copying') RETURNING replace",
                          {stream_.text(), table_}, soon()));
   if (state.count() == 0)
-    return permanent(ErrorKind::conflict,
-                     "{}: table {} does not wait for a copy: {} marks it for one",
+    return permanent(ErrorKind::conflict, "{}: table {} does not wait for a copy{}",
                      connection_->server(), table_,
-                     stream_command(options_.leg, "resnapshot", {"--table", table_}));
+                     to_do("mark it for one with " +
+                           stream_command(options_.leg, "resnapshot", {"--table", table_})));
   FARSHORE_TRY(connection_->query("BEGIN", soon()));
   return empties_ && state.text(0, 0) == "t" ? empty_table() : Result<void>();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "change/remedy.h"
 #include "engine/postgres/connection.h"
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/relation_map.h"
@@ -231,8 +232,8 @@ Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const Curs
   if (failure.miscounted()) {
     const Result<std::string> counted = counted_rows(pipeline, failure, lines);
     const std::string found = counted.ok() ? *counted : counted.error().what;
-    return {permanent(ErrorKind::rejected, "{}: {}; repair the row on the target, {}", subject,
-                      found, then(leg, item)),
+    return {permanent(ErrorKind::rejected, "{}: {}{}", subject, found,
+                      to_do("repair the row on the target, " + then(leg, item))),
             text_of(lines)};
   }
   std::string found = failure.shown_message();
@@ -240,8 +241,9 @@ Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const Curs
     if (auto existing = existing_row(pipeline, failure, lines); existing.ok()) found = *existing;
   const ErrorKind kind = is.kind == ErrorKind::denied ? is.kind : ErrorKind::rejected;
   const std::string remedy = remedy_for(failure);
-  return {permanent(kind, "{}: {} ({}); {}{} {}", subject, found, failure.sqlstate, remedy,
-                    remedy.ends_with(';') ? "" : ",", then(leg, item)),
+  return {permanent(kind, "{}: {} ({}){}", subject, found, failure.sqlstate,
+                    to_do(fmt::format("{}{} {}", remedy, remedy.ends_with(';') ? "" : ",",
+                                      then(leg, item)))),
           text_of(lines)};
 }
 
@@ -252,8 +254,11 @@ Error with_report(Rejection rejection, os::Files& files, const std::string& fold
   const std::string path = folder + "/" + name;
   Result<void> saved = files.create_folder(folder);
   if (saved.ok()) saved = os::replace_file(files, path, rejection.report);
-  error.what += saved.ok() ? "; the values are in " + path
-                           : "; the values could not be saved: " + saved.error().what;
+  const Told told = split_remedy(error.what);
+  error.what = told.why +
+               (saved.ok() ? "; the values are in " + path
+                           : "; the values could not be saved: " + saved.error().what) +
+               to_do(told.remedy);
   return error;
 }
 

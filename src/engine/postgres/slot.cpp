@@ -1,5 +1,6 @@
 #include "engine/postgres/slot.h"
 
+#include "change/remedy.h"
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/standby_names.h"
 
@@ -79,8 +80,21 @@ std::string oldest_transaction(Connection& connection, std::uint64_t below, Dead
   return out;
 }
 
+// The server's own refusal says neither what it has nor what to do.
+Result<void> expect_logical(Connection& connection, const SourceOptions& options,
+                            Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(const Rows rows, connection.query("SHOW wal_level", deadline));
+  if (rows.text(0, 0) == "logical") return {};
+  const std::string resume = stream_command({options.name, "", options.region}, "resume");
+  return permanent(
+      ErrorKind::conflict, "{}: wal_level is '{}': nothing can be captured{}", connection.server(),
+      rows.text(0, 0),
+      to_do("ALTER SYSTEM SET wal_level = 'logical';  -- restart the server, then " + resume));
+}
+
 Result<void> create_slot(os::World& world, Connection& connection, const SourceOptions& options,
                          Deadline deadline) {
+  FARSHORE_TRY(expect_logical(connection, options, deadline));
   const std::string name = slot_name(options.stream);
   // A bound on the wait for a lock would also end this one for the transactions that run.
   FARSHORE_TRY(connection.query("SET lock_timeout = 0", deadline));

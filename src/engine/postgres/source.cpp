@@ -3,6 +3,7 @@
 #include <atomic>
 #include <map>
 
+#include "change/remedy.h"
 #include "engine/postgres/capture_session.h"
 #include "engine/postgres/publication.h"
 #include "engine/postgres/quoting.h"
@@ -54,8 +55,9 @@ class PostgresSource final : public Source {
   Result<SourceIdentity> identify(Connection& sql, Connection& replication);
   std::string start_command(const Connection& replication, Lsn after) const;
   Error explained(Error error) const;
-  std::string resnapshot() const {
-    return "run " + stream_command({options_.name, "", options_.region}, "resnapshot");
+  std::string resnapshot(std::string_view before = {}) const {
+    return to_do(fmt::format("{}copy all tables anew: {}", before,
+                             stream_command({options_.name, "", options_.region}, "resnapshot")));
   }
 
   void end_session();
@@ -148,7 +150,7 @@ Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after) {
   if (!server.slot) {
     if (after > Lsn())
       return permanent(ErrorKind::overtaken,
-                       "{}: slot {} is gone, so the log from {} on is not held for us: {}",
+                       "{}: slot {} is gone, so the log from {} on is not held for us{}",
                        sql.server(), slot_name(options_.stream), after.text(), resnapshot());
     FARSHORE_TRY(create_slot(world_, sql, options_, world_.after(options_.slot_wait)));
     tell(Severity::info, "source.slot_created",
@@ -170,7 +172,7 @@ Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after) {
 Result<void> PostgresSource::check_slot(const Connection& sql, const SlotState& slot, Lsn after) {
   const std::string name = slot_name(options_.stream);
   if (slot.lost)
-    return permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(), name,
+    return permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}){}", sql.server(), name,
                      slot.lost_reason, resnapshot());
   if (slot.plugin != "pgoutput")
     return permanent(ErrorKind::conflict, "{}: slot {} has plugin {} instead of pgoutput; drop it",
@@ -180,7 +182,7 @@ Result<void> PostgresSource::check_slot(const Connection& sql, const SlotState& 
   if (after > Lsn() && slot.confirmed > after)
     return permanent(ErrorKind::overtaken,
                      "{}: slot {} was released up to {}, but the journal ends at {}: what was "
-                     "committed between is no longer held: {}",
+                     "committed between is no longer held{}",
                      sql.server(), name, slot.confirmed.text(), after.text(), resnapshot());
   if (slot.active_pid != 0)
     return transient(ErrorKind::conflict,
@@ -221,7 +223,7 @@ Error PostgresSource::explained(Error error) const {
                         (says(error, "WAL segment") && says(error, "has already been removed"));
   const bool publication_gone = error.kind == ErrorKind::not_found && says(error, "publication");
   if (log_gone || publication_gone)
-    return permanent(ErrorKind::overtaken, "{}: {}", error.what, resnapshot());
+    return permanent(ErrorKind::overtaken, "{}{}", error.what, resnapshot());
   return error;
 }
 
@@ -345,7 +347,7 @@ Result<bool> PostgresSource::look(Connection& sql, CaptureSession& session) {
     progress_.tables_joined = publication_.joined();
   }
   if (server.slot->lost)
-    session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}): {}", sql.server(),
+    session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}){}", sql.server(),
                            name, server.slot->lost_reason, resnapshot()),
                  waker_);
   const std::optional<Error> error = beyond_wal_max(sql, options_.stream, server);
@@ -370,8 +372,9 @@ std::optional<Error> PostgresSource::beyond_wal_max(const Connection& sql, const
   return permanent(
       ErrorKind::overtaken,
       "{}: slot {} held {} of log, more than source.wal_max ({}): it was dropped before the disk "
-      "fills; make room, then {}",
-      sql.server(), slot, format_bytes(retained), format_bytes(options_.wal_max), resnapshot());
+      "fills{}",
+      sql.server(), slot, format_bytes(retained), format_bytes(options_.wal_max),
+      resnapshot("make room, then "));
 }
 
 // Over a connection that the end of the session, which follows at once, does not interrupt.

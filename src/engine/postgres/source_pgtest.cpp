@@ -1,6 +1,7 @@
 // The source against real servers of each version that is here.
 #include <gmock/gmock.h>
 
+#include "change/remedy.h"
 #include "engine/postgres/lsn.h"
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/slot.h"
@@ -57,6 +58,21 @@ TEST_P(SourceOnServer, GivesEachTransactionAsARecordInCommitOrder) {
     EXPECT_FALSE(record.position.empty());
   }
   EXPECT_LT(*Lsn::from(records[0].position), *Lsn::from(records[1].position));
+}
+
+TEST_P(SourceOnServer, AServerThatDoesNotWriteLogicalLogIsNamedWithTheLineToPaste) {
+  TestServer server(
+      {.bin = GetParam(), .port = 21360 + port_offset(), .settings = {"wal_level = replica"}});
+  TestDatabase database(server);
+  TestStream stream(database);
+  stream.source = make_source(test_world(), stream.options);
+  const auto started = stream.source->start({}, TestStream::accept_any);
+  ASSERT_FALSE(started.ok());
+  EXPECT_EQ(started.error().retry, Retry::no);
+  EXPECT_THAT(started.error().what, HasSubstr("wal_level is 'replica': nothing can be captured"));
+  EXPECT_THAT(split_remedy(started.error().what).remedy,
+              testing::StartsWith("ALTER SYSTEM SET wal_level = 'logical';  -- restart the server, "
+                                  "then `farshore stream resume"));
 }
 
 TEST_P(SourceOnServer, SaysWhoItIs) {

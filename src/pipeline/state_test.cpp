@@ -1,0 +1,47 @@
+#include "pipeline/state.h"
+
+#include <gtest/gtest.h>
+
+#include "change/remedy.h"
+
+namespace farshore::pipeline {
+namespace {
+
+class StateBoardTest : public testing::Test {
+ protected:
+  std::vector<std::string> messages_;
+  StateBoard board_{[this](const Event& event) { messages_.push_back(event.message); },
+                    {.stream = "app", .target = "app-eu", .region = "eu-west-1"}};
+  const std::string resume_ = "`farshore stream resume app --to app-eu --region eu-west-1`";
+};
+
+TEST_F(StateBoardTest, AFailureShowsWhyAndWhatToDoApart) {
+  board_.fail(permanent(ErrorKind::conflict, "the slot is gone{}", to_do("copy anew")), "another");
+  EXPECT_EQ(board_.get().reason, "the slot is gone");
+  EXPECT_EQ(board_.get().remedy, "copy anew");
+  EXPECT_EQ(messages_.back(), "failed: the slot is gone; copy anew");
+}
+
+TEST_F(StateBoardTest, NoFailureIsWithoutARemedy) {
+  const Error plain = permanent(ErrorKind::invalid, "no such table");
+  board_.fail(plain);
+  EXPECT_EQ(board_.get().remedy, "repair the cause, then " + resume_);
+  board_.fail(plain, "make the table");
+  EXPECT_EQ(board_.get().remedy, "make the table");
+  board_.worked();
+  board_.set(State::failed, "why");
+  EXPECT_EQ(board_.get().remedy, "repair the cause, then " + resume_);
+  // Of an older release at the other end.
+  board_.hear(State::failed, "no such row; then `farshore stream skip app 1:2`", "");
+  EXPECT_EQ(board_.get().remedy, "as the reason says");
+}
+
+TEST_F(StateBoardTest, OtherStatesNeedNone) {
+  board_.set(State::streaming);
+  EXPECT_EQ(board_.get().remedy, "");
+  board_.set(State::degraded, "full", "make room");
+  EXPECT_EQ(board_.get().remedy, "make room");
+}
+
+}  // namespace
+}  // namespace farshore::pipeline
