@@ -49,6 +49,16 @@ std::string copy_notes(const Json& copy, NotePlace place) {
   return text;
 }
 
+// Not again, when the capture leg has said it.
+std::string journal_note(const Json& stream, NotePlace place) {
+  const std::string health = text_at(stream, "journal/health"),
+                    reason = text_at(stream, "journal/reason");
+  if (health.empty() || health == "good") return "";
+  const bool said =
+      !reason.empty() && text_at(stream, "capture/reason").find(reason) != std::string::npos;
+  return said ? "" : note(place, "journal is " + health, reason);
+}
+
 }  // namespace
 
 std::string note(NotePlace place, const std::string& label, const std::string& text) {
@@ -90,10 +100,7 @@ std::string stream_notes(const Json& stream, NotePlace place) {
     if (text_at(capture, "state") != "streaming" && quiet)
       text += note(place, "capture", text_at(capture, "state"));
   }
-  if (const std::string health = text_at(stream, "journal/health");
-      !health.empty() && health != "good")
-    text += note(place, "journal is " + health, text_at(stream, "journal/reason"));
-  return text;
+  return text + journal_note(stream, place);
 }
 
 }  // namespace farshore::cli

@@ -132,6 +132,25 @@ TEST_F(StatusTextTest, ShowsRetryPauseJournalAndCaptureTroubles) {
   EXPECT_THAT(text, HasSubstr("        pause: applies commits up to 2026-11-24T16:00:00.000Z\n"));
 }
 
+TEST_F(StatusTextTest, AFullJournalThatHoldsCaptureIsToldOnce) {
+  api::AgentView view = api::sample_view();
+  auto& stream = view.streams[0];
+  stream.journal->health = "full";
+  stream.journal->reason = "journal.max (50GiB) is reached";
+  stream.capture->leg = {.state = api::State::degraded,
+                         .reason =
+                             "capture holds: journal us/orders is full: journal.max (50GiB) "
+                             "is reached",
+                         .remedy = "raise the limit"};
+  std::string text = status(view);
+  EXPECT_THAT(text, HasSubstr("capture is degraded: capture holds: journal us/orders is full"));
+  EXPECT_THAT(text, HasSubstr("        do: raise the limit\n"));
+  EXPECT_THAT(text, Not(HasSubstr("        journal is full:")));
+  stream.capture->leg = {.state = api::State::streaming};
+  text = status(view);
+  EXPECT_THAT(text, HasSubstr("        journal is full: journal.max (50GiB) is reached\n"));
+}
+
 TEST_F(StatusTextTest, ARowShowsTheWorseOfCaptureAndItsTarget) {
   api::AgentView view = api::sample_view();
   auto& stream = view.streams[0];

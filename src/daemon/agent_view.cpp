@@ -1,5 +1,6 @@
 // What the agent says of itself: statuses of the pipeline as the API's views.
 #include "daemon/agent.h"
+#include "daemon/readiness.h"
 
 namespace farshore::daemon {
 namespace {
@@ -320,7 +321,6 @@ api::AgentView Agent::view() {
                       .now = world_.clock().wall(),
                       .started_at = started_at_,
                       .uptime = world_.now() - started_,
-                      .ready = true,
                       .events_lost = event_log_->health().lost};
   {
     os::Lock lock(certificates_mutex_);
@@ -329,12 +329,8 @@ api::AgentView Agent::view() {
   for (const auto& peer : peers_) view.peers.push_back(view_of(*peer));
   for (const auto& source : sources_) view.streams.push_back(view_of(*source));
   view_targets_here(view.streams);
-  for (const api::StreamView& stream : view.streams) {
-    if (stream.state != api::State::failed && stream.state != api::State::starting) continue;
-    view.ready = false;
-    view.not_ready_why += fmt::format("{}stream {} is {}", view.not_ready_why.empty() ? "" : "; ",
-                                      stream.name, api::name_of(stream.state));
-  }
+  view.not_ready_why = not_ready_why(view.streams);
+  view.ready = view.not_ready_why.empty();
   return view;
 }
 

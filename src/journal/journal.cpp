@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "change/remedy.h"
 #include "journal/append_plan.h"
 #include "journal/append_rate.h"
 #include "journal/epochs.h"
@@ -137,9 +138,8 @@ Error FileJournal::no_room_error(std::uint64_t bytes) const {
     return transient(ErrorKind::timeout,
                      "journal {}: {} wait to be written, nothing more was taken", log_->folder,
                      format_bytes(log_->pending_bytes + log_->flushing_bytes));
-  return transient(ErrorKind::disk_full,
-                   "journal {} is full: {}; raise the limit, free space, or let the consumer go on",
-                   log_->folder, full);
+  return transient(ErrorKind::disk_full, "journal {} is full: {}{}", log_->folder, full,
+                   to_do("raise the limit, free space, or let the consumer go on"));
 }
 
 Result<void> FileJournal::commit(AppendPlan& plan, Deadline deadline) {

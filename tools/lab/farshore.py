@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import urllib.error
 import urllib.request
 
 from lab.process import Failed, Process, wait_until
@@ -62,6 +63,15 @@ class Agent:
             lines = answer.read().decode().splitlines()
         pairs = [line.rsplit(" ", 1) for line in lines if line.startswith(name)]
         return {sample: float(value) for sample, value in pairs}
+
+    def ready(self):
+        """Status and text of /readyz."""
+        url = f"http://127.0.0.1:{self.region.api_port}/readyz"
+        try:
+            with urllib.request.urlopen(url) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
 
     def last_lines(self, count=20):
         return "\n".join(self.process.output().splitlines()[-count:])
