@@ -112,7 +112,7 @@ inline CaptureView sample_capture() {
       .open_transactions = 3,
       .heartbeat_at = parse_time("2026-11-24T16:17:11.900Z").value(),
       .rates = {.records = 1040, .transactions = 1020, .changes = 4080, .bytes = 812000},
-      .totals = {.transactions = 120000, .changes = 480000, .bytes = 99000000},
+      .totals = {.transactions = 120000, .changes = 480000, .bytes = 99000000, .from_place = "1:1"},
       .near_waits =
           HistogramView{.buckets = {{2ms, 90000}, {100ms, 120000}}, .count = 120000, .sum = 180s},
       .far_waits =

@@ -190,9 +190,8 @@ void write_totals(MetricsText& out, const AgentView& agent) {
   };
   write("farshore_transactions_total", "Transactions captured, shipped, applied.",
         &TotalsView::transactions);
-  write("farshore_changes_total", "Row changes since this agent started.", &TotalsView::changes);
-  write("farshore_payload_bytes_total", "Bytes of changes since this agent started.",
-        &TotalsView::bytes);
+  write("farshore_changes_total", "Row changes captured, shipped, applied.", &TotalsView::changes);
+  write("farshore_payload_bytes_total", "Bytes of changes captured, shipped.", &TotalsView::bytes);
 }
 
 void write_sources(MetricsText& out, const AgentView& agent) {

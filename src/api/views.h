@@ -58,12 +58,14 @@ struct RatesView {  // a second, over the last few seconds
   std::optional<double> bytes;
 };
 
-// Captured, and what the target's region has received: since the stream began. Else since the agent
-// started. For counters of /metrics.
+// Counted over restarts where a region counts what it holds itself; what another region is sent:
+// since this agent started. For counters of /metrics.
 struct TotalsView {
   std::optional<std::uint64_t> transactions;
   std::optional<std::uint64_t> changes;
   std::optional<std::uint64_t> bytes;
+  // The first record that is counted; sequence 1: all since the stream began. Empty: not known.
+  std::string from_place;
 };
 
 struct HistogramView {  // of times, since the agent started

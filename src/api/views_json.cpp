@@ -48,7 +48,8 @@ Json json_of(const RatesView& rates) {
 Json json_of(const TotalsView& totals) {
   return {{"transactions", number(totals.transactions)},
           {"changes", number(totals.changes)},
-          {"bytes", number(totals.bytes)}};
+          {"bytes", number(totals.bytes)},
+          {"from_place", text_or_null(totals.from_place)}};
 }
 
 void add_leg(Json& json, const LegStateView& leg) {

@@ -52,7 +52,8 @@ constexpr const char* kHealthyStream = R"({
     "totals": {
       "transactions": 120000,
       "changes": 480000,
-      "bytes": 99000000
+      "bytes": 99000000,
+      "from_place": "1:1"
     }
   },
   "targets": [
@@ -104,12 +105,14 @@ constexpr const char* kHealthyStream = R"({
         "shipped": {
           "transactions": 119970,
           "changes": 479880,
-          "bytes": 98900000
+          "bytes": 98900000,
+          "from_place": null
         },
         "applied": {
           "transactions": 119970,
           "changes": 479880,
-          "bytes": 98900000
+          "bytes": 98900000,
+          "from_place": null
         }
       },
       "copy": null
@@ -139,9 +142,10 @@ TEST(ViewsJson, WhatIsNotKnownIsNull) {
       to_json(StreamView{.name = "s", .capture = CaptureView{}, .targets = {{.site = "t"}}});
   for (const char* path :
        {"/capture/lag/age_seconds", "/capture/position", "/capture/retained_bytes",
-        "/capture/totals/transactions", "/targets/0/lag/durability/age_seconds",
-        "/targets/0/lag/apply/transit_seconds", "/targets/0/backlog/to_ship/bytes",
-        "/targets/0/per_second/changes", "/targets/0/durable_place", "/targets/0/copy", "/journal"})
+        "/capture/totals/transactions", "/capture/totals/from_place",
+        "/targets/0/lag/durability/age_seconds", "/targets/0/lag/apply/transit_seconds",
+        "/targets/0/backlog/to_ship/bytes", "/targets/0/per_second/changes",
+        "/targets/0/durable_place", "/targets/0/copy", "/journal"})
     EXPECT_TRUE(json.at(Json::json_pointer(path)).is_null()) << path;
   EXPECT_TRUE(to_json(StreamView{}).at("capture").is_null());
   EXPECT_TRUE(to_json(AgentView{.peers = {LinkView{}}})["links"][0]["rtt_seconds"].is_null());

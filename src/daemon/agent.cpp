@@ -366,9 +366,9 @@ Bytes Agent::keepalive(std::size_t turn) const {
                       .captured = status.journal.written,
                       .source_position = status.captured.source.server_position,
                       .commit_time = status.captured.commit_time,
-                      .transactions = status.captured_ever->transactions,
-                      .changes = status.captured_ever->changes,
-                      .bytes = status.captured_ever->bytes,
+                      .transactions = status.captured_ever->amount.transactions,
+                      .changes = status.captured_ever->amount.changes,
+                      .bytes = status.captured_ever->amount.bytes,
                       .open_transactions = status.captured.open_transactions});
   }
   return turn % 2 == 0 ? pipeline::encode_totals(totals)

@@ -31,8 +31,27 @@ api::BacklogView backlog_view(const std::optional<pipeline::Amount>& amount) {
   return {.bytes = amount->bytes, .transactions = amount->transactions, .changes = amount->changes};
 }
 
+std::string place_text(Place place) {
+  return place.sequence == Sequence(0) ? "" : fmt::format("{}", place);
+}
+
 api::TotalsView totals_view(const pipeline::Amount& amount) {
-  return {.transactions = amount.transactions, .changes = amount.changes, .bytes = amount.bytes};
+  return {.transactions = amount.transactions,
+          .changes = amount.changes,
+          .bytes = amount.bytes,
+          .from_place = {}};
+}
+
+api::TotalsView totals_view(const pipeline::KeptCounts& counts) {
+  if (counts.from.epoch == Epoch(0)) return {};
+  api::TotalsView view = totals_view(counts.amount);
+  view.from_place = place_text(counts.from);
+  return view;
+}
+
+api::TotalsView without_bytes(api::TotalsView view) {
+  view.bytes.reset();
+  return view;
 }
 
 std::optional<api::HistogramView> histogram_view(const pipeline::CommitWaits::Histogram& waits) {
@@ -42,10 +61,6 @@ std::optional<api::HistogramView> histogram_view(const pipeline::CommitWaits::Hi
   for (std::size_t i = 0; i < pipeline::CommitWaits::kBounds.size(); ++i)
     view.buckets.push_back({pipeline::CommitWaits::kBounds[i], upto += waits.ended[i]});
   return view;
-}
-
-std::string place_text(Place place) {
-  return place.sequence == Sequence(0) ? "" : fmt::format("{}", place);
 }
 
 std::optional<WallTime> known(WallTime time) {
@@ -172,26 +187,26 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
   view.journal = journal_view(status.journal, entry.config->journal);
   for (const pipeline::SourceTargetStatus& target : status.targets) {
     const pipeline::Ack& ack = target.far.ack;
-    api::LegView leg{
-        .site = target.site,
-        .region = target.region,
-        .leg = leg_view(target.leg, now),
-        .capture = lag_view(status.capture_lag),
-        .durability = lag_view(target.durability),
-        .apply = lag_view(target.apply),
-        .to_ship = backlog_view(target.to_ship),
-        .durable_place = place_text(ack.durable),
-        .applied_place = place_text({ack.durable.epoch, ack.applied}),
-        .durable_commit_time = known(ack.durable_commit_time),
-        .applied_commit_time = known(ack.applied_commit_time),
-        .rates = rates(entry.config->name + "/" + target.site,
-                       {ack.applied_transactions, ack.applied_changes, target.far.shipped_bytes}),
-        .shipped = totals_view({target.far.shipped_transactions, target.far.shipped_changes,
-                                target.far.shipped_bytes}),
-        .copy = copy_view(target.copy, target.leg.state, now)};
+    api::LegView leg{.site = target.site,
+                     .region = target.region,
+                     .leg = leg_view(target.leg, now),
+                     .capture = lag_view(status.capture_lag),
+                     .durability = lag_view(target.durability),
+                     .apply = lag_view(target.apply),
+                     .to_ship = backlog_view(target.to_ship),
+                     .durable_place = place_text(ack.durable),
+                     .applied_place = place_text({ack.durable.epoch, ack.applied}),
+                     .durable_commit_time = known(ack.durable_commit_time),
+                     .applied_commit_time = known(ack.applied_commit_time),
+                     .shipped = totals_view({target.far.shipped_transactions,
+                                             target.far.shipped_changes, target.far.shipped_bytes}),
+                     .copy = copy_view(target.copy, target.leg.state, now)};
     if (target.far.heard_at != MonotonicTime{})
-      leg.applied = {
-          .transactions = ack.applied_transactions, .changes = ack.applied_changes, .bytes = {}};
+      leg.rates = rates(entry.config->name + "/" + target.site,
+                        {ack.applied_transactions, ack.applied_changes, target.far.shipped_bytes});
+    if (ack.applied != Sequence(0))  // else its counts may not be known there yet
+      leg.applied = without_bytes(
+          totals_view(pipeline::Amount{ack.applied_transactions, ack.applied_changes, 0}));
     if (target.to_ship && target.to_apply)
       leg.to_apply = backlog_view(pipeline::Amount{
           target.to_apply->transactions -
@@ -258,22 +273,22 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
     }
     const pipeline::ReceiveStats& received = status.received;
     const pipeline::ApplyStats& applied = status.applied;
-    api::LegView leg{
-        .site = entry->target->site,
-        .region = region_.name,
-        .leg = leg_view(status.leg, now),
-        .durability = lag_view(status.durability),
-        .apply = lag_view(status.apply),
-        .to_apply = backlog_view(status.to_apply),
-        .durable_place = place_text(received.durable),
-        .applied_place = place_text({received.durable.epoch, applied.applied}),
-        .durable_commit_time = known(received.commit_time),
-        .applied_commit_time = known(applied.commit_time),
-        .paused_until = status.pause_at,
-        .rates = rates("to/" + entry->config->name + "/" + entry->target->site,
-                       {applied.transactions, applied.changes, received.bytes}),
-        .applied = {.transactions = applied.transactions, .changes = applied.changes, .bytes = {}}};
-    if (status.received_ever) leg.shipped = totals_view(*status.received_ever);
+    api::LegView leg{.site = entry->target->site,
+                     .region = region_.name,
+                     .leg = leg_view(status.leg, now),
+                     .durability = lag_view(status.durability),
+                     .apply = lag_view(status.apply),
+                     .to_apply = backlog_view(status.to_apply),
+                     .durable_place = place_text(received.durable),
+                     .applied_place = place_text({received.durable.epoch, applied.applied}),
+                     .durable_commit_time = known(received.commit_time),
+                     .applied_commit_time = known(applied.commit_time),
+                     .paused_until = status.pause_at,
+                     .rates = rates("to/" + entry->config->name + "/" + entry->target->site,
+                                    {applied.counted.amount.transactions,
+                                     applied.counted.amount.changes, received.bytes}),
+                     .shipped = totals_view(status.received_ever),
+                     .applied = without_bytes(totals_view(applied.counted))};
     if (leg.leg.state == api::State::streaming && !status.source_connected)
       leg.leg.reason = "the source's region is not connected";
     if (!received.source_lacks.empty())

@@ -24,7 +24,8 @@ ApplyLoop::ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, St
       options_(std::move(options)),
       journal_failed_(std::move(journal_failed)),
       stopper_(world),
-      backoff_(world, 200ms, 10s) {}
+      backoff_(world, 200ms, 10s),
+      counts_(world, options_.counts_file, journal, options_.epoch) {}
 
 void ApplyLoop::run(std::stop_token stop) {
   std::stop_callback interrupt(stop, [this] { sink_.interrupt(); });
@@ -148,6 +149,7 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   terms_ = options_.terms();
   FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
   FARSHORE_TRY_ASSIGN(const Sequence from, restart_place(through));
+  counts_.held(through);
   // The sink passes over what it holds: it learns from it what relations later changes name.
   const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
   FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), whole_after));
@@ -253,11 +255,10 @@ void ApplyLoop::note(const Applied& applied, Sequence restart) {
     (void)journal_.set_consumer(kConsumer, {.applied = std::min(safe->first, applied.recorded),
                                             .restart = safe->second,
                                             .required = terms_.required});
+  counts_.applied(applied);
   os::Lock lock(mutex_);
   stats_.applied = std::max(stats_.applied, applied.through);
   stats_.durable = std::max(stats_.durable, applied.durable);
-  stats_.transactions += applied.transactions;
-  stats_.changes += applied.changes;
   stats_.commit_time = std::max(stats_.commit_time, applied.commit_time);
 }
 
@@ -291,6 +292,7 @@ Result<void> ApplyLoop::skip_item(HeldCursor& cursor, SkipRequest& request) {
   }
   FARSHORE_TRY(save_item(cursor, item));
   FARSHORE_TRY(sink_.skip(item));
+  counts_.skipped(item.place.sequence);
   board_.report(
       Severity::warning, "stream.skipped",
       fmt::format(
@@ -408,9 +410,17 @@ Result<void> ApplyLoop::skip(Place place, Deadline deadline) {
                    place);
 }
 
+void ApplyLoop::keep_counts() {
+  (void)counts_.keep();  // not written: the next time will do
+}
+
 ApplyStats ApplyLoop::stats() const {
+  ApplyStats stats{.counted = counts_.now()};
   os::Lock lock(mutex_);
-  return stats_;
+  stats.applied = stats_.applied;
+  stats.durable = stats_.durable;
+  stats.commit_time = stats_.commit_time;
+  return stats;
 }
 
 }  // namespace farshore::pipeline

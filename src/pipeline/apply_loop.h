@@ -11,6 +11,7 @@
 #include "pipeline/backoff.h"
 #include "pipeline/held_cursor.h"
 #include "pipeline/lag_gauge.h"
+#include "pipeline/log_counts.h"
 #include "pipeline/state.h"
 #include "pipeline/stopper.h"
 #include "sink/sink.h"
@@ -26,8 +27,8 @@ struct TargetTerms {
 
 struct ApplyStats {
   Sequence applied, durable;
-  std::uint64_t transactions = 0, changes = 0;  // since the agent's start
-  WallTime commit_time{};                       // newest applied; zero: none yet
+  KeptCounts counted;      // over restarts; without bytes
+  WallTime commit_time{};  // newest applied; zero: none yet
 };
 
 class ApplyLoop {
@@ -37,6 +38,7 @@ class ApplyLoop {
     Uuid stream;
     Epoch epoch{1};
     std::string skip_folder;             // where skipped transactions are saved
+    std::string counts_file;             // how much was applied
     std::function<TargetTerms()> terms;  // asked at each session
   };
 
@@ -63,6 +65,7 @@ class ApplyLoop {
   Result<void> skip(Place place, Deadline deadline);
 
   ApplyStats stats() const;
+  void keep_counts();  // every few seconds, one thread: they outlive this process
 
  private:
   struct SkipRequest {
@@ -98,6 +101,7 @@ class ApplyLoop {
   Stopper stopper_;
   Backoff backoff_;
 
+  AppliedCounts counts_;
   TargetTerms terms_;  // of the session; owned by run()
   // Restart places of what is applied but not yet durable in the target; owned by run().
   std::deque<std::pair<Sequence, Sequence>> undurable_;  // (through, restart)

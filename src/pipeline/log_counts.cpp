@@ -8,10 +8,50 @@ namespace farshore::pipeline {
 namespace {
 
 constexpr ByteView kMagic = "FSCOUNTS";
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersion = 2;
 constexpr std::uint64_t kReadBytes = 1_MiB;
 constexpr std::uint64_t kReadMax = 2_GiB;  // a start waits for no more
 constexpr Duration kReadWait = 10s;
+
+Place read_place(ByteReader& in) {
+  const Epoch epoch(in.number<std::uint64_t>());
+  return {epoch, Sequence(in.number<std::uint64_t>())};
+}
+
+// Version 1 said only whether all was counted since the stream's first record.
+bool read_from_v1(ByteReader& in, KeptCounts& counts) {
+  counts.from = {Epoch(1), Sequence(1)};
+  return in.number<std::uint8_t>() != 0;
+}
+
+// From `first` on, nothing yet.
+KeptCounts begun_at(Place first) {
+  return {.from = first, .through = {first.epoch, first.sequence.previous()}, .amount = {}};
+}
+
+// Records after `after` up to `through`; none: not all of them are there.
+std::optional<Amount> read(os::World& world, journal::Journal& journal, Sequence after,
+                           Sequence through) {
+  Amount amount;
+  if (after >= through) return amount;
+  auto reader = journal.reader(after.next());
+  std::uint64_t bytes = 0;
+  while (reader.ok() && (*reader)->position() <= through && bytes < kReadMax) {
+    const auto records = (*reader)->next(kReadBytes, world.after(kReadWait));
+    if (!records.ok() || records->empty()) break;
+    for (const PlacedRecord& placed : *records) {
+      if (placed.place.sequence > through) break;
+      add(placed.record, amount);
+      bytes += placed.record.payload.size();
+    }
+  }
+  if (!reader.ok() || (*reader)->position() <= through) return std::nullopt;
+  return amount;
+}
+
+Amount sum(const Amount& a, const Amount& b) {
+  return {a.transactions + b.transactions, a.changes + b.changes, a.bytes + b.bytes};
+}
 
 }  // namespace
 
@@ -31,7 +71,8 @@ Bytes encode_counts(const KeptCounts& counts) {
       .number(counts.amount.transactions)
       .number(counts.amount.changes)
       .number(counts.amount.bytes)
-      .number(static_cast<std::uint8_t>(counts.whole));
+      .number(counts.from.epoch.value())
+      .number(counts.from.sequence.value());
   ByteWriter(out).number(crc32c(out));
   return out;
 }
@@ -43,61 +84,125 @@ Result<KeptCounts> decode_counts(ByteView bytes) {
   bytes.remove_suffix(4);
   if (checksum.number<std::uint32_t>() != crc32c(bytes)) return bad;
   ByteReader in(bytes);
-  if (in.raw(kMagic.size()) != kMagic || in.number<std::uint16_t>() != kVersion) return bad;
+  if (in.raw(kMagic.size()) != kMagic) return bad;
+  const auto version = in.number<std::uint16_t>();
+  if (version == 0 || version > kVersion) return bad;
   KeptCounts counts;
-  counts.through.epoch = Epoch(in.number<std::uint64_t>());
-  counts.through.sequence = Sequence(in.number<std::uint64_t>());
+  counts.through = read_place(in);
   counts.amount.transactions = in.number<std::uint64_t>();
   counts.amount.changes = in.number<std::uint64_t>();
   counts.amount.bytes = in.number<std::uint64_t>();
-  counts.whole = in.number<std::uint8_t>() != 0;
+  if (version > 1)
+    counts.from = read_place(in);
+  else if (!read_from_v1(in, counts))
+    return bad;
   if (!in.finished()) return bad;
   return counts;
 }
 
-LogCounts::LogCounts(os::World& world, std::string path, journal::Journal& journal)
-    : world_(world), path_(std::move(path)) {
-  const journal::Status status = journal.status();
-  if (const auto bytes = os::read_file(world_.files(), path_); bytes.ok())
-    if (const auto kept = decode_counts(*bytes); kept.ok()) counted_ = *kept;
-  kept_ = counted_.through;
-  const Sequence from = std::max(counted_.through.sequence.next(), status.first.sequence);
-  // A journal that was lost with its end will take again what was counted.
-  if (counted_.through.sequence > status.durable.sequence ||
-      from > counted_.through.sequence.next() || status.durable.epoch < counted_.through.epoch)
-    counted_.whole = false;
-  if (from <= status.durable.sequence) read(journal, from, status.durable.sequence);
-  counted_.through = status.durable;
-}
-
-void LogCounts::read(journal::Journal& journal, Sequence from, Sequence through) {
-  auto reader = journal.reader(from);
-  std::uint64_t bytes = 0;
-  while (reader.ok() && (*reader)->position() <= through && bytes < kReadMax) {
-    const auto records = (*reader)->next(kReadBytes, world_.after(kReadWait));
-    if (!records.ok() || records->empty()) break;
-    for (const PlacedRecord& placed : *records) {
-      if (placed.place.sequence > through) break;
-      add(placed.record, counted_.amount);
-      bytes += placed.record.payload.size();
-    }
+void count_on(os::World& world, journal::Journal& journal, Place through, KeptCounts& counts) {
+  const Place first = journal.status().first;
+  const bool hole = first.sequence > counts.through.sequence.next();
+  if (hole || counts.from.epoch == Epoch(0)) counts = begun_at(first);
+  if (through.sequence <= counts.through.sequence) return;
+  if (const auto more = read(world, journal, counts.through.sequence, through.sequence)) {
+    counts.amount = sum(counts.amount, *more);
+    counts.through = through;
+  } else {
+    counts = begun_at({through.epoch, through.sequence.next()});
   }
-  if (!reader.ok() || (*reader)->position() <= through) counted_.whole = false;
 }
 
-Amount LogCounts::plus(const Amount& since) const {
-  return {counted_.amount.transactions + since.transactions,
-          counted_.amount.changes + since.changes, counted_.amount.bytes + since.bytes};
+KeptCounts CountsFile::load() {
+  KeptCounts counts;
+  if (const auto bytes = os::read_file(world_.files(), path_); bytes.ok())
+    if (const auto kept = decode_counts(*bytes); kept.ok()) counts = *kept;
+  kept_ = counts.through.sequence;
+  return counts;
 }
 
-Result<void> LogCounts::keep(Place written, const Amount& since, bool gap, Place durable) {
-  if (!pending_ && written.sequence > kept_.sequence)
-    pending_ = {.through = written, .amount = plus(since), .whole = counted_.whole && !gap};
-  if (!pending_ || durable.sequence < pending_->through.sequence) return {};
+Result<void> CountsFile::keep(const KeptCounts& now, Sequence durable) {
+  const bool begun_anew = now.through.sequence < kept_;
+  if (!pending_ && (begun_anew || now.through.sequence > kept_)) pending_ = now;
+  if (!pending_ || durable < pending_->through.sequence) return {};
   FARSHORE_TRY(os::replace_file(world_.files(), path_, encode_counts(*pending_)));
-  kept_ = pending_->through;
+  kept_ = pending_->through.sequence;
   pending_.reset();
   return {};
+}
+
+LogCounts::LogCounts(os::World& world, std::string path, journal::Journal& journal)
+    : file_(world, std::move(path)), counted_(file_.load()) {
+  const Place durable = journal.status().durable;
+  // A journal that was lost with its end will take again what was counted.
+  if (counted_.through.sequence > durable.sequence || durable.epoch < counted_.through.epoch)
+    counted_ = {};
+  count_on(world, journal, durable, counted_);
+}
+
+KeptCounts LogCounts::plus(Place written, const Amount& since) const {
+  return {.from = counted_.from,
+          .through = std::max(counted_.through, written),
+          .amount = sum(counted_.amount, since)};
+}
+
+AppliedCounts::AppliedCounts(os::World& world, std::string path, journal::Journal& journal,
+                             Epoch epoch)
+    : world_(world),
+      journal_(journal),
+      epoch_(epoch),
+      file_(world, std::move(path)),
+      counted_(file_.load()) {}
+
+void AppliedCounts::catch_up(Sequence through) {
+  KeptCounts counts = now();
+  count_on(world_, journal_, {epoch_, through}, counts);
+  counts.amount.bytes = 0;  // the sink tells none
+  os::Lock lock(mutex_);
+  counted_ = counts;
+}
+
+// An apply that failed may have committed some before it failed.
+void AppliedCounts::held(Sequence through) {
+  position_ = through;
+  catch_up(through);
+  os::Lock lock(mutex_);
+  durable_ = std::max(durable_, through);
+}
+
+void AppliedCounts::applied(const Applied& applied) {
+  const Sequence before = std::exchange(position_, applied.through);
+  const KeptCounts counts = now();
+  const bool again = counts.through.sequence > before || counts.from.epoch == Epoch(0);
+  if (again) catch_up(applied.through);
+  os::Lock lock(mutex_);
+  durable_ = applied.durable;
+  if (again) return;
+  counted_.amount.transactions += applied.transactions;
+  counted_.amount.changes += applied.changes;
+  counted_.through = {epoch_, applied.through};
+}
+
+void AppliedCounts::skipped(Sequence sequence) {
+  catch_up(sequence.previous());
+  os::Lock lock(mutex_);
+  counted_.through = std::max(counted_.through, Place{epoch_, sequence});
+}
+
+KeptCounts AppliedCounts::now() const {
+  os::Lock lock(mutex_);
+  return counted_;
+}
+
+Result<void> AppliedCounts::keep() {
+  KeptCounts counts;
+  Sequence durable;
+  {
+    os::Lock lock(mutex_);
+    counts = counted_;
+    durable = durable_;
+  }
+  return file_.keep(counts, durable);
 }
 
 }  // namespace farshore::pipeline

@@ -4,10 +4,13 @@
 
 #include <filesystem>
 
+#include "base/checksum.h"
 #include "os/real/real_world.h"
 
 namespace farshore::pipeline {
 namespace {
+
+constexpr Place kFirst{Epoch(1), Sequence(1)};
 
 class LogCountsTest : public testing::Test {
  protected:
@@ -32,8 +35,16 @@ class LogCountsTest : public testing::Test {
     return place;
   }
   LogCounts counts() { return {*world_, path_, *journal_}; }
+  KeptCounts counted(const Amount& since = {}) { return counts().plus({}, since); }
   Result<void> keep_at(Place place, const Amount& amount) {
-    return os::replace_file(world_->files(), path_, encode_counts({place, amount}));
+    return os::replace_file(world_->files(), path_, encode_counts({kFirst, place, amount}));
+  }
+  KeptCounts kept() { return *decode_counts(*os::read_file(world_->files(), path_)); }
+  // Begins an empty journal there, as a target does that joins later.
+  void start_at(Place place) {
+    std::filesystem::remove_all(folder_ + "/journal");
+    open();
+    ASSERT_TRUE(journal_->start_at(place, 7, {{Epoch(1), Sequence(1), "id"}}, {}).ok());
   }
 
   std::unique_ptr<os::World> world_ = os::make_real_world(std::nullopt);
@@ -43,56 +54,156 @@ class LogCountsTest : public testing::Test {
 };
 
 TEST_F(LogCountsTest, WithoutAFileTheJournalIsCounted) {
-  EXPECT_EQ(counts().plus({}), Amount());
+  EXPECT_EQ(counted().amount, Amount());
   commit(2);
   commit(3);
   open();
-  EXPECT_EQ(counts().plus({}), (Amount{2, 5, 6}));
-  EXPECT_EQ(counts().plus({1, 1, 1}), (Amount{3, 6, 7}));
-  EXPECT_TRUE(counts().whole());
+  EXPECT_EQ(counted().amount, (Amount{2, 5, 6}));
+  EXPECT_EQ(counted({1, 1, 1}).amount, (Amount{3, 6, 7}));
+  EXPECT_EQ(counted().from, kFirst);
 }
 
 TEST_F(LogCountsTest, WhatTheFileSaysIsNotCountedAgain) {
   commit(2);
   ASSERT_TRUE(keep_at(commit(3), {100, 200, 300}).ok());
-  commit(4);
+  const Place last = commit(4);
   open();
-  EXPECT_EQ(counts().plus({}), (Amount{101, 204, 303}));
-  EXPECT_TRUE(counts().whole());
+  EXPECT_EQ(counted(), (KeptCounts{kFirst, last, {101, 204, 303}}));
 }
 
 TEST_F(LogCountsTest, TheFileSaysOnlyWhatIsDurable) {
   LogCounts first = counts();
   const Place durable = commit(2), written{Epoch(1), durable.sequence.next()};
-  ASSERT_TRUE(first.keep(written, {2, 5, 6}, false, durable).ok());
+  ASSERT_TRUE(first.keep({kFirst, written, {2, 5, 6}}, durable.sequence).ok());
   EXPECT_FALSE(os::read_file(world_->files(), path_).ok());
   commit(3);
-  ASSERT_TRUE(first.keep({Epoch(1), Sequence(9)}, {9, 9, 9}, false, written).ok());
-  EXPECT_EQ(*decode_counts(*os::read_file(world_->files(), path_)),
-            (KeptCounts{written, {2, 5, 6}}));
-  EXPECT_EQ(counts().plus({}), (Amount{2, 5, 6}));
+  ASSERT_TRUE(first.keep({kFirst, {Epoch(1), Sequence(9)}, {9, 9, 9}}, written.sequence).ok());
+  EXPECT_EQ(kept(), (KeptCounts{kFirst, written, {2, 5, 6}}));
+  EXPECT_EQ(counted().amount, (Amount{2, 5, 6}));
 }
 
-TEST_F(LogCountsTest, AJournalThatLacksWhatWasCountedIsNotWhole) {
-  commit(2);
+TEST_F(LogCountsTest, WhatAJournalLostWithItsEndIsNotCountedTwice) {
+  const Place last = commit(2);
   ASSERT_TRUE(keep_at({Epoch(1), Sequence(7)}, {5, 6, 7}).ok());
-  EXPECT_EQ(counts().plus({}), (Amount{5, 6, 7}));
-  EXPECT_FALSE(counts().whole());
+  EXPECT_EQ(counted(), (KeptCounts{kFirst, last, {1, 2, 3}}));
 }
 
-TEST_F(LogCountsTest, AGapIsKept) {
-  LogCounts first = counts();
-  const Place place = commit(2);
-  ASSERT_TRUE(first.keep(place, {1, 2, 3}, true, place).ok());
-  EXPECT_FALSE(counts().whole());
+TEST_F(LogCountsTest, ATargetThatJoinedCountsFromThereAndSaysSo) {
+  const Place joined{Epoch(1), Sequence(500)};
+  start_at(joined);
+  const Place last = commit(4);
+  EXPECT_EQ(counted(), (KeptCounts{joined, last, {1, 4, 3}}));
+  ASSERT_TRUE(counts().keep(counted(), last.sequence).ok());
+  commit(1);
+  open();
+  EXPECT_EQ(counted().from, joined);
+  EXPECT_EQ(counted().amount, (Amount{2, 5, 6}));
+}
+
+TEST_F(LogCountsTest, BehindAHoleACountBeginsAnew) {
+  ASSERT_TRUE(keep_at(commit(2), {100, 200, 300}).ok());
+  const Place anew{Epoch(1), Sequence(9)};
+  start_at(anew);
+  const Place last = commit(4);
+  EXPECT_EQ(counted(), (KeptCounts{anew, last, {1, 4, 3}}));
+}
+
+class AppliedCountsTest : public LogCountsTest {
+ protected:
+  AppliedCounts applied() { return {*world_, path_, *journal_, Epoch(1)}; }
+  static Applied through(Place place, std::uint64_t transactions, std::uint64_t changes) {
+    return {.through = place.sequence,
+            .durable = place.sequence,
+            .recorded = place.sequence,
+            .transactions = transactions,
+            .changes = changes};
+  }
+};
+
+TEST_F(AppliedCountsTest, GoOnOverARestartWithWhatTheTargetHolds) {
+  const Place first = commit(2), second = commit(3), third = commit(4);
+  {
+    AppliedCounts before = applied();
+    before.held(Sequence(0));
+    before.applied(through(first, 1, 2));
+    ASSERT_TRUE(before.keep().ok());
+    before.applied(through(second, 1, 3));  // killed before the file says it
+  }
+  EXPECT_EQ(kept(), (KeptCounts{kFirst, first, {1, 2, 0}}));
+  AppliedCounts after = applied();
+  EXPECT_EQ(after.now().amount, (Amount{1, 2, 0}));  // before the target can be asked
+  after.held(second.sequence);
+  EXPECT_EQ(after.now(), (KeptCounts{kFirst, second, {2, 5, 0}}));
+  after.applied(through(third, 1, 4));
+  EXPECT_EQ(after.now(), (KeptCounts{kFirst, third, {3, 9, 0}}));
+}
+
+TEST_F(AppliedCountsTest, WhatATargetThatWentBackAppliesAgainCountsOnce) {
+  const Place first = commit(2), second = commit(3), third = commit(4);
+  AppliedCounts counts = applied();
+  counts.held(Sequence(0));
+  counts.applied(through(second, 2, 5));
+  counts.held(Sequence(0));
+  counts.applied(through(first, 1, 2));
+  EXPECT_EQ(counts.now().amount, (Amount{2, 5, 0}));
+  counts.applied(through(third, 2, 7));
+  EXPECT_EQ(counts.now(), (KeptCounts{kFirst, third, {3, 9, 0}}));
+}
+
+TEST_F(AppliedCountsTest, WhatAFailedApplyCommittedIsCountedWhenTheTargetIsOpenedAgain) {
+  commit(2);
+  const Place second = commit(3);
+  AppliedCounts counts = applied();
+  counts.held(Sequence(0));
+  counts.held(second.sequence);
+  EXPECT_EQ(counts.now().amount, (Amount{2, 5, 0}));
+}
+
+TEST_F(AppliedCountsTest, WhatIsSkippedIsNotCounted) {
+  const Place first = commit(2), second = commit(3), third = commit(4);
+  AppliedCounts counts = applied();
+  counts.held(Sequence(0));
+  counts.applied(through(first, 1, 2));
+  counts.skipped(second.sequence);
+  counts.held(second.sequence);
+  counts.applied(through(third, 1, 4));
+  EXPECT_EQ(counts.now(), (KeptCounts{kFirst, third, {2, 6, 0}}));
+}
+
+TEST_F(AppliedCountsTest, ATargetThatJoinsCountsFromThere) {
+  std::filesystem::remove_all(folder_ + "/journal");
+  open();
+  AppliedCounts counts = applied();
+  EXPECT_EQ(counts.now().from.epoch, Epoch(0));
+  counts.held(Sequence(0));  // the journal has not been begun yet
+  const Place joined{Epoch(1), Sequence(500)};
+  ASSERT_TRUE(journal_->start_at(joined, 7, {{Epoch(1), Sequence(1), "id"}}, {}).ok());
+  const Place last = commit(4);
+  counts.applied(through(last, 1, 4));
+  EXPECT_EQ(counts.now(), (KeptCounts{joined, last, {1, 4, 0}}));
 }
 
 TEST(KeptCountsFile, DamageIsSeen) {
-  Bytes bytes = encode_counts({{Epoch(1), Sequence(2)}, {3, 4, 5}});
+  Bytes bytes = encode_counts({kFirst, {Epoch(1), Sequence(2)}, {3, 4, 5}});
   EXPECT_TRUE(decode_counts(bytes).ok());
   bytes[20] ^= 1;
   EXPECT_FALSE(decode_counts(bytes).ok());
   EXPECT_FALSE(decode_counts("").ok());
+}
+
+TEST(KeptCountsFile, OfVersionOneIsReadWhenItCountedAll) {
+  const auto written = [](std::uint8_t whole) {
+    Bytes out("FSCOUNTS");
+    ByteWriter writer(out);
+    writer.number(std::uint16_t{1});
+    for (const std::uint64_t number : {1, 2, 3, 4, 5}) writer.number(number);
+    writer.number(whole);
+    writer.number(crc32c(out));
+    return out;
+  };
+  ASSERT_TRUE(decode_counts(written(1)).ok());
+  EXPECT_EQ(*decode_counts(written(1)), (KeptCounts{kFirst, {Epoch(1), Sequence(2)}, {3, 4, 5}}));
+  EXPECT_FALSE(decode_counts(written(0)).ok());
 }
 
 }  // namespace

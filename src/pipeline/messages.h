@@ -66,7 +66,7 @@ struct Ack {
   Place durable;
   Sequence applied;
   WallTime durable_commit_time{}, applied_commit_time{};  // the source's clock; zero: none yet
-  std::uint64_t applied_transactions = 0, applied_changes = 0;
+  std::uint64_t applied_transactions = 0, applied_changes = 0;  // as the target counts them
   std::uint8_t state = 0;  // pipeline::State of the target's leg
   std::string reason, remedy;
   std::uint32_t resumes = 0;  // how often an operator has said `resume` at the target's side

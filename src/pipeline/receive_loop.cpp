@@ -139,7 +139,8 @@ Result<void> ReceiveLoop::begin(const Begin& begin) {
   if (status.written.sequence == Sequence(0)) {
     {
       os::Lock lock(mutex_);
-      stats_.gap |= begin.next.sequence != Sequence(1) || stats_.written.sequence != Sequence(0);
+      stats_.began = begin.next;
+      stats_.before = stats_.amount();
     }
     return journal_.start_at(begin.next, begin.hash_before, begin.history, {});
   }

@@ -23,7 +23,9 @@ struct ReceiveStats {
   std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
   WallTime commit_time{};                                  // newest durable; zero: none yet
   Amount amount() const { return {transactions, changes, bytes}; }
-  bool gap = false;          // the journal was begun anew, or not at the stream's first record
+  // An empty journal was begun at `began`, when `before` had been received: what is counted of it.
+  std::optional<Place> began;
+  Amount before;
   std::string source_lacks;  // why the source cannot go on without a new copy; empty: it can
 };
 

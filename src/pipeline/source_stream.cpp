@@ -498,8 +498,8 @@ void SourceStream::keep_counts() {
   if (!running) return;
   const CaptureStats stats = running->capture->stats();
   // Not written: the next time will do; what is missing is counted from the journal.
-  (void)running->counts->keep(stats.written, stats.amount(), false,
-                              running->journal->status().durable);
+  (void)running->counts->keep(running->counts->plus(stats.written, stats.amount()),
+                              running->journal->status().durable.sequence);
 }
 
 SourceStatus SourceStream::status() const {
@@ -522,7 +522,7 @@ SourceStatus SourceStream::status() const {
     return status;
   }
   status.captured = running->capture->stats();
-  status.captured_ever = running->counts->plus(status.captured.amount());
+  status.captured_ever = running->counts->plus(status.captured.written, status.captured.amount());
   status.capture_lag = running->capture->lag(now);
   status.near_waits = running->capture->near_waits();
   status.far_waits = running->capture->far_waits();

@@ -46,7 +46,7 @@ struct SourceStatus {
   Epoch epoch;
   std::string identity;
   CaptureStats captured;
-  std::optional<Amount> captured_ever;  // since the stream began; unknown while it starts
+  std::optional<KeptCounts> captured_ever;  // over restarts; unknown while it starts
   Lag capture_lag;
   CommitWaits::Histogram near_waits, far_waits;  // of commits that this agent captured
   journal::Status journal;

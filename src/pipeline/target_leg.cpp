@@ -142,6 +142,7 @@ void TargetLeg::start_apply(Running& running) {
                                                      .stream = file_->stream,
                                                      .epoch = file_->epoch,
                                                      .skip_folder = options_.folder + "/skipped",
+                                                     .counts_file = options_.folder + "/applied",
                                                      .terms =
                                                          [this] {
                                                            os::Lock lock(mutex_);
@@ -279,8 +280,8 @@ void TargetLeg::fill(Ack& ack) {
   const ApplyStats applied = running->loop.load()->stats();
   ack.applied = applied.applied;
   ack.applied_commit_time = applied.commit_time;
-  ack.applied_transactions = applied.transactions;
-  ack.applied_changes = applied.changes;
+  ack.applied_transactions = applied.counted.amount.transactions;
+  ack.applied_changes = applied.counted.amount.changes;
   if (applied.commit_time != WallTime{})
     applied_lag_.advance(applied.commit_time, world_.clock().wall());
 }
@@ -416,8 +417,17 @@ void TargetLeg::keep_counts() {
   if (!running) return;
   const ReceiveStats stats = running->receive->stats();
   // Not written: the next time will do; what is missing is counted from the journal.
-  (void)running->counts->keep(stats.written, stats.amount(), stats.gap,
-                              running->journal->status().durable);
+  (void)running->counts->keep(received_ever(*running, stats),
+                              running->journal->status().durable.sequence);
+  if (running->loop != nullptr) running->loop.load()->keep_counts();
+}
+
+KeptCounts TargetLeg::received_ever(const Running& running, const ReceiveStats& stats) {
+  if (!stats.began) return running.counts->plus(stats.written, stats.amount());
+  return {.from = *stats.began,
+          .through = stats.written,
+          .amount = {stats.transactions - stats.before.transactions,
+                     stats.changes - stats.before.changes, stats.bytes - stats.before.bytes}};
 }
 
 TargetStatus TargetLeg::status() const {
@@ -432,8 +442,7 @@ TargetStatus TargetLeg::status() const {
   }
   if (!running) return status;
   status.received = running->receive->stats();
-  if (running->counts->whole() && !status.received.gap)
-    status.received_ever = running->counts->plus(status.received.amount());
+  status.received_ever = received_ever(*running, status.received);
   status.source_connected = status.received.connected;
   status.durability = running->receive->lag(now);
   status.journal = running->journal->status();

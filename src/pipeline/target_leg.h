@@ -29,7 +29,7 @@ struct TargetStatus {
   Epoch epoch;
   bool source_connected = false;
   ReceiveStats received;
-  std::optional<Amount> received_ever;  // since the stream began; unknown when it has a gap
+  KeptCounts received_ever;  // over restarts
   ApplyStats applied;
   Lag durability, apply;           // source's commit times against this region's clock
   std::optional<Amount> to_apply;  // received, not yet applied
@@ -73,6 +73,7 @@ class TargetLeg {
   Result<void> run_once(std::stop_token stop);
   void start_apply(Running& running);
   TargetTerms terms() const;  // under mutex_
+  static KeptCounts received_ever(const Running& running, const ReceiveStats& stats);
   void serve_ship(link::Channel& channel, std::stop_token stop);
   void serve_verb(link::Channel& channel);
   Result<void> verb_of_source(const Verb& verb);

@@ -107,6 +107,16 @@ class HoldTest(FullTest):
         self.assertLess(deployment.source_view()["journal"]["bytes"], 17 << 20)
         self.expect_quiet_logs(deployment)
 
+    def expect_counted_since_it_joined(self, deployment):
+        """The third region has neither received nor applied what was trimmed before it came."""
+        totals = deployment.leg(2)["totals"]
+        for counted in totals["shipped"], totals["applied"]:
+            self.assertGreater(int(counted["from_place"].split(":")[1]), 100, totals)
+            self.assertGreater(counted["transactions"], 0, totals)
+        first = deployment.leg(1)["totals"]["shipped"]
+        self.assertEqual(first["from_place"], "1:1")
+        self.assertGreater(first["transactions"], totals["shipped"]["transactions"])
+
     def test_a_target_joins_while_a_transaction_larger_than_the_near_journal_is_open(self):
         small = {"max": "16MiB", "segment": "1MiB", "keep": "0s"}
         large = {"journal": {**small, "max": "1GiB"}}
@@ -145,6 +155,7 @@ class HoldTest(FullTest):
         for target in deployment.target, third:
             self.wait_applied(deployment, target=target)
             self.expect_equal(source, target)
+        self.expect_counted_since_it_joined(deployment)
         self.expect_quiet_logs(deployment, r" config\.warning .* no stream uses it")
 
 

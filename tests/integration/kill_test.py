@@ -57,6 +57,12 @@ class KillTest(LabTest):
         totals = leg and leg["totals"]["shipped"]
         return totals and (totals["transactions"], totals["changes"])
 
+    def applied(self, deployment):
+        """Transactions that the far agent says were applied since the stream began."""
+        leg = deployment.try_leg()
+        totals = leg and leg["totals"]["applied"]
+        return (totals and totals["from_place"] == "1:1" and totals["transactions"]) or 0
+
     def test_counts_go_on_over_the_death_of_either_agent(self):
         deployment = self.start()
         writers = [self.write(deployment)]
@@ -64,19 +70,31 @@ class KillTest(LabTest):
             time.sleep(pause)
             before = self.captured(deployment)
             self.assertGreater(before[0], 10)
+            applied = self.applied(deployment)
             deployment.near.restart_after_kill()
             deployment.far.restart_after_kill()
             deployment.wait_for_capture("streaming", 30)
             after = self.captured(deployment)
             self.assertGreaterEqual(after, before)
             self.assertGreaterEqual(after[1], before[1])
+            self.wait(
+                lambda least=applied: self.applied(deployment) >= least,
+                20,
+                lambda least=applied: f"applied {self.applied(deployment)}, before {least}",
+            )
         self.check(deployment, writers)
         self.wait(
             lambda: self.captured(deployment) == self.received(deployment) is not None,
             10,
             lambda: f"captured {self.captured(deployment)}, received {self.received(deployment)}",
         )
+        self.wait(
+            lambda: self.applied(deployment) == self.captured(deployment)[0],
+            10,
+            lambda: f"captured {self.captured(deployment)}, applied {self.applied(deployment)}",
+        )
         self.assertTrue((deployment.near.data / "streams/app/source/counts").exists())
+        self.assertTrue((deployment.far.data / "streams/app/to-app-r2/applied").exists())
 
     def test_both_agents_are_killed_at_once(self):
         deployment = self.start()
