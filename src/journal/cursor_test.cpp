@@ -223,8 +223,8 @@ TEST_F(JournalCursor, RefusesToStartInsideATransactionThatItWouldHaveToGive) {
   commit(part(1, "1c", false, true));
   commit(data_record(2, "2"));
   auto inside = cursor(3, 1);
-  EXPECT_EQ(inside->next(soon()).error().kind, ErrorKind::invalid);
-  EXPECT_EQ(inside->next(soon()).error().kind, ErrorKind::invalid);
+  EXPECT_EQ(inside->next(soon()).error().kind, ErrorKind::overtaken);
+  EXPECT_EQ(inside->next(soon()).error().kind, ErrorKind::overtaken);
   auto already_applied = cursor(3, 4);
   EXPECT_EQ(items(*already_applied), (std::vector<std::string>{"data 2@5"}));
   auto unknown = cursor(3);
@@ -294,7 +294,7 @@ TEST_F(JournalCursor, InATrimmedLogTheBeginningIsTheFirstPreamble) {
   auto lacks_five = *late->cursor(Sequence(0), Sequence(0), Sequence(7));
   Result<std::optional<CursorItem>> item = lacks_five->next(soon());
   while (item.ok() && *item) item = lacks_five->next(now());
-  EXPECT_EQ(item.error().kind, ErrorKind::invalid);
+  EXPECT_EQ(item.error().kind, ErrorKind::overtaken);
 }
 
 TEST_F(JournalCursor, TheReaderFollowsTheTailWithoutReadingTheDiskWhileNothingComes) {

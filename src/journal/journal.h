@@ -115,7 +115,7 @@ class Journal {
   // again. `from` is a restart place; 0: the first retained record, and in a log that was trimmed
   // transactions that began before the first retained preamble are passed over. overtaken: `from`,
   // or with 0 what follows `skip_through`, is no longer retained. When skip_through is given, a
-  // transaction that ends beyond it and began before `from` is an error of next(): invalid. So it
+  // transaction that ends beyond it and began before `from` is an error of next(): overtaken. So it
   // is beyond `whole_after`, when that is given: of items that are given again to who holds them.
   virtual Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from, Sequence skip_through,
                                                             Sequence whole_after = {}) = 0;

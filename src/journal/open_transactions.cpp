@@ -47,9 +47,9 @@ Result<std::optional<CompleteItem>> OpenTransactions::take_data(const PlacedReco
   } else if (found == open_.end()) {
     const bool must_be_whole = start_.whole_after.value() != 0 && sequence > start_.whole_after;
     if (!must_be_whole || !record.flags.last) return std::optional<CompleteItem>();
-    return permanent(ErrorKind::invalid,
+    return permanent(ErrorKind::overtaken,
                      "transaction {} of session {} ends at place {} but began before sequence {}, "
-                     "where reading started: start at an older restart place, or take a new copy",
+                     "where reading started",
                      record.xid, record.session, placed.place,
                      std::max(start_.from, start_.first_preamble));
   }

@@ -69,7 +69,8 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
     return;
   }
   if (error.retry == Retry::no) {
-    set_failed(true);  // before it is shown: who sees it may skip
+    // Before it is shown: who sees it may skip, or copy anew.
+    set_failed(true, error.kind == ErrorKind::overtaken);
     if (error.kind == ErrorKind::overtaken)
       board_.fail(error, copy_anew());
     else
@@ -83,9 +84,15 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
   stopper_.wait(stop, pause);
 }
 
-void ApplyLoop::set_failed(bool failed) {
+void ApplyLoop::set_failed(bool failed, bool overtaken) {
   os::Lock lock(mutex_);
   failed_ = failed;
+  overtaken_ = overtaken;
+}
+
+bool ApplyLoop::overtaken() const {
+  os::Lock lock(mutex_);
+  return overtaken_;
 }
 
 Error ApplyLoop::overtaken_error() const {

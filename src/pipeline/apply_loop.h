@@ -64,6 +64,8 @@ class ApplyLoop {
   // timeout: it was not begun, and is not any more; unavailable: it is being done.
   Result<void> skip(Place place, Deadline deadline);
 
+  // It rests: the journal does not hold what the target needs next.
+  bool overtaken() const;
   ApplyStats stats() const;
   void keep_counts();  // every few seconds, one thread: they outlive this process
 
@@ -90,7 +92,7 @@ class ApplyLoop {
   std::string copy_anew() const;
   bool interrupted(const Error& error) const;
   void rest(std::stop_token stop, const Error& error);
-  void set_failed(bool failed);
+  void set_failed(bool failed, bool overtaken = false);
 
   os::World& world_;
   Sink& sink_;
@@ -113,6 +115,7 @@ class ApplyLoop {
   os::CondVar changed_;
   bool paused_ = false;
   bool failed_ = false;  // rests until an operator's verb
+  bool overtaken_ = false;
   std::optional<WallTime> pause_at_;
   bool session_outdated_ = false;  // pause or definition changed: it must be opened anew
   bool held_for_copy_ = false;

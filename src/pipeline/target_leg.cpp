@@ -378,8 +378,10 @@ Result<void> TargetLeg::resume() {
 
 Result<void> TargetLeg::resnapshot(const std::string& table) {
   const auto running = this->running();
+  const ApplyLoop* loop = running ? running->loop.load() : nullptr;
   const bool lacks = running && (!running->receive->stats().source_lacks.empty() ||
-                                 CopyReceiver::overtaken(*running->journal));
+                                 CopyReceiver::overtaken(*running->journal) ||
+                                 (loop != nullptr && loop->overtaken()));
   if (!lacks) return copies_.resnapshot(table);
   if (table.empty()) return begin_anew();
   return permanent(

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The near disk is lost with the WAN cut: within what the source retains for us nothing is lost;
-beyond it the stream stops, says so, and a resnapshot puts it right."""
+beyond it the stream stops, says so, and a resnapshot puts it right. Or the far disk is lost."""
 
 import re
 import shutil
@@ -67,8 +67,7 @@ class NearTest(LabTest):
         self.lose_near_disk(deployment)
         self.write_bulk(source, 1, 100_000)
         deployment.near.start()
-        capture = deployment.wait_for_capture("starting", 20)
-        self.assertIn("app-r2", capture["reason"])
+        deployment.wait_for_capture("starting", 20, "app-r2")
         committed = writer.committed
         time.sleep(2)
         self.assertGreater(writer.committed, committed, "the application waits")
@@ -120,6 +119,37 @@ class NearTest(LabTest):
         deployment.near.restart_after_kill()
         self.wait_applied(deployment)
         self.expect_quiet_logs(deployment, r" journal\.tail_cut ")
+
+    def test_a_far_disk_that_held_what_was_not_applied_is_told_and_a_resnapshot_helps(self):
+        self.expected_in_log += (r" stream\.state .* failed", r" journal\.cleared ")
+        deployment = self.start(journal={"keep": "0s", "segment": "1MiB", "max": "64MiB"})
+        source, target = deployment.source, deployment.target
+        far = deployment.regions[1]
+        self.write_bulk(source, 3, 1)
+        self.wait_applied(deployment)
+        deployment.farshore("stream", "pause", "app", region=far)
+        self.write_bulk(source, 6, 100_000)
+        self.captured(deployment)
+        self.wait(
+            lambda: deployment.source_view()["journal"]["bytes"] < 4 * MEBIBYTE,
+            30,
+            "the near journal keeps what the far one holds",
+        )
+        deployment.far.kill()
+        shutil.rmtree(deployment.far.data)
+        deployment.far.start()
+        leg = deployment.wait_for_state("failed", 60, target_index=1)
+        self.assertIn("the journal begins at", leg["reason"])
+        self.assertIn("resnapshot", leg["remedy"])
+        refused = deployment.run_farshore(
+            "stream", "resnapshot", "app", "--table", "public.bulk", "--yes", region=far
+        )
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        deployment.farshore("stream", "resnapshot", "app", "--yes")
+        self.wait_copied(deployment)
+        self.wait_applied(deployment)
+        self.expect_equal(source, target)
+        self.expect_quiet_logs(deployment)
 
     def test_the_regions_that_were_behind_get_what_the_lost_disk_held_from_the_others(self):
         deployment = self.start(targets=2)
