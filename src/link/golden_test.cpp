@@ -1,12 +1,6 @@
-// What release 1.0 of the protocol wrote must be read for ever. FARSHORE_GOLDEN_WRITE=1 writes the
-// files anew: only for a new version, into a folder of its own.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
+#include "base/test_golden.h"
 #include "link/compression.h"
 #include "link/hello.h"
 #include "link/payload.h"
@@ -14,20 +8,9 @@
 namespace farshore::link {
 namespace {
 
-std::string path_of(const std::string& name) {
-  return std::string(FARSHORE_GOLDEN) + "/link/1.0/" + name;
-}
-
-// The file's bytes; `now` is what this build would write.
+// Of release 1.0 of the protocol.
 Bytes golden(const std::string& name, const Bytes& now) {
-  if (std::getenv("FARSHORE_GOLDEN_WRITE") != nullptr) {
-    std::filesystem::create_directories(path_of(""));
-    std::ofstream(path_of(name), std::ios::binary) << now;
-  }
-  std::ostringstream bytes;
-  bytes << std::ifstream(path_of(name), std::ios::binary).rdbuf();
-  EXPECT_FALSE(bytes.str().empty()) << path_of(name);
-  return bytes.str();
+  return golden_file("link/1.0/" + name, now);
 }
 
 const Hello kHello{.protocol = {1, 0},

@@ -2,11 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
+#include "base/test_golden.h"
 #include "pipeline/totals.h"
 
 namespace farshore::pipeline {
@@ -25,26 +21,13 @@ const std::vector<StreamTotals> kTotals{{.stream = Uuid::from_random(1, 2),
                                          .bytes = 3,
                                          .open_transactions = 4}};
 
-// What a release wrote must be read for ever. FARSHORE_GOLDEN_WRITE=1 writes the file anew: only
-// for a new version, into a folder of its own.
-Bytes golden(const std::string& name, const Bytes& now) {
-  const std::filesystem::path path = std::string(FARSHORE_GOLDEN) + "/keepalive/" + name;
-  if (std::getenv("FARSHORE_GOLDEN_WRITE") != nullptr) {
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary) << now;
-  }
-  std::ostringstream bytes;
-  bytes << std::ifstream(path, std::ios::binary).rdbuf();
-  EXPECT_FALSE(bytes.str().empty()) << path;
-  return bytes.str();
-}
-
 TEST(KeepaliveGolden, TotalsAndCaptureStatesAreReadAndWrittenTheSame) {
-  const Bytes totals = golden("1/totals.bin", encode_totals(kTotals));
+  const Bytes totals = golden_file("keepalive/1/totals.bin", encode_totals(kTotals));
   ASSERT_TRUE(decode_totals(totals).ok());
   EXPECT_EQ(decode_totals(totals)->at(0).source_position, "0/16B3748");
   EXPECT_EQ(encode_totals(*decode_totals(totals)), totals);
-  const Bytes states = golden("2/capture_states.bin", encode_capture_states(kStates));
+  const Bytes states =
+      golden_file("keepalive/2/capture_states.bin", encode_capture_states(kStates));
   ASSERT_TRUE(decode_capture_states(states).ok());
   EXPECT_EQ(decode_capture_states(states)->at(1).reason, "why");
   EXPECT_EQ(encode_capture_states(*decode_capture_states(states)), states);

@@ -78,7 +78,7 @@ class Loader {
 
   Result<void> finished(std::size_t index) const {
     if (why_) return *why_;
-    if (bad_ || !in_.finished())
+    if (bad_ || in_.failed())  // what is left is of a newer minor version
       return permanent(ErrorKind::corrupt, "a message of type {} that does not parse", index);
     return {};
   }

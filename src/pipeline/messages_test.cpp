@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "base/checksum.h"
+#include "base/test_golden.h"
 #include "change/record_codec.h"
 #include "os/real/real_world.h"
 #include "os/thread.h"
@@ -63,6 +64,27 @@ TEST(Messages, EachIsReadAsItWasWritten) {
     ASSERT_TRUE(decoded.ok()) << message.index();
     EXPECT_EQ(decoded->index(), message.index());
     EXPECT_EQ(encode(*decoded), bytes);
+  }
+}
+
+TEST(Messages, AreReadAndWrittenAsVersion1Was) {
+  Bytes all;
+  for (const Message& message : samples()) ByteWriter(all).string32(encode(message));
+  const Bytes golden = golden_file("ship/1/messages.bin", all);
+  EXPECT_EQ(golden, all);
+  ByteReader in(golden);
+  for (const Message& message : samples()) {
+    const auto decoded = decode(in.string32());
+    ASSERT_TRUE(decoded.ok()) << message.index();
+    EXPECT_EQ(encode(*decoded), encode(message));
+  }
+}
+
+TEST(Messages, WhatANewerVersionAddsBehindTheFieldsIsPassedOver) {
+  for (const Message& message : samples()) {
+    const auto decoded = decode(encode(message) + "new");
+    ASSERT_TRUE(decoded.ok()) << message.index();
+    EXPECT_EQ(encode(*decoded), encode(message));
   }
 }
 
