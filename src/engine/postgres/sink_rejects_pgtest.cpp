@@ -2,6 +2,7 @@
 // the repair the stream goes on with nothing lost.
 #include <sys/stat.h>
 
+#include "change/remedy.h"
 #include "engine/postgres/sink_test_stream.h"
 #include "os/real/test_folder.h"
 #include "os/thread.h"
@@ -30,7 +31,7 @@ class SinkRejects : public OnEachServer {
     EXPECT_EQ(applied.error().kind, ErrorKind::rejected) << applied.error().what;
     EXPECT_EQ(applied.error().retry, Retry::no);
     EXPECT_EQ(pair.target_text("SELECT v FROM t WHERE id = 1"), "before");
-    report_ = report_named_by(applied.error().what);
+    report_ = report_named_by(split_remedy(applied.error().what).why);
     return applied.error();
   }
   std::string report_named_by(const std::string& what) {
