@@ -17,8 +17,9 @@ namespace {
 
 constexpr Duration kCertificateLook = 1min;
 constexpr Duration kKeepCounts = 5s;
-constexpr std::size_t kToldAtOnce = 200;  // streams, in one keepalive; then the next ones
-constexpr Duration kAskWait = 45s;        // of a site of another region
+// Of which one keepalive tells, of some 270 bytes each; then the next streams.
+constexpr std::size_t kToldAtOnce = 120, kFailedLegsMax = 100;
+constexpr Duration kAskWait = 45s;  // of a site of another region
 
 std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
                       const std::string& site) {
@@ -360,6 +361,11 @@ Bytes Agent::keepalive(std::size_t turn) const {
     captures.push_back({.stream = source->config->name,
                         .state = status.capture.state,
                         .reason = pipeline::shown_reason(status.capture)});
+    for (const pipeline::SourceTargetStatus& target : status.targets)
+      if (target.leg.failed_here && captures.size() < count + kFailedLegsMax)
+        captures.push_back({.stream = source->config->name + "/" + target.site,
+                            .state = target.leg.state,
+                            .reason = target.leg.reason});
     if (!status.captured_ever) continue;
     totals.push_back({.stream = status.stream,
                       .name = source->config->name,
@@ -432,11 +438,11 @@ Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& a
 // What is copied without it never becomes current.
 Result<void> Agent::capture_goes_on(const config::StreamConfig& stream) {
   const std::string& region = config_.site(stream.from)->region;
-  const auto capture = capture_elsewhere(region, stream.name);
-  if (!capture || capture->leg.state != api::State::failed) return {};
+  const auto capture = told_by_source(stream, "");
+  if (!capture || capture->state != api::State::failed) return {};
   return permanent(ErrorKind::conflict,
                    "nothing is copied anew: capture of stream '{}' in region {} has failed: {}{}",
-                   stream.name, region, capture->leg.reason, to_do(capture->leg.remedy));
+                   stream.name, region, capture->reason, to_do(capture->remedy));
 }
 
 Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& action) {

@@ -103,8 +103,8 @@ class Agent final : public api::Agent {
 
   api::StreamView view_of(const SourceEntry& entry);
   void view_targets_here(std::vector<api::StreamView>& streams);
-  std::optional<api::CaptureView> capture_elsewhere(const std::string& region,
-                                                    const std::string& stream);
+  std::optional<api::LegStateView> told_by_source(const config::StreamConfig& stream,
+                                                  const std::string& site);
   api::LinkView view_of(const Peer& peer);
   void forecast_source(const std::string& stream, const config::SourceLimits& limits,
                        api::CaptureView& capture);

@@ -232,21 +232,22 @@ void Agent::forecast_source(const std::string& stream, const config::SourceLimit
       hours_until(kept, limits.wal_max, rates(stream + "/kept log", {0, 0, kept}).bytes);
 }
 
-// Only its state: its figures are the source's region's to show.
-std::optional<api::CaptureView> Agent::capture_elsewhere(const std::string& region,
-                                                         const std::string& stream) {
+// Only states: the figures are the source's region's to show. `site` empty: of capture.
+std::optional<api::LegStateView> Agent::told_by_source(const config::StreamConfig& stream,
+                                                       const std::string& site) {
+  const std::string& region = config_.site(stream.from)->region;
   for (const auto& peer : peers_) {
     if (peer->region != region) continue;
-    const auto heard = peer->captures.of(stream, world_.now());
+    const auto heard = site.empty() ? peer->captures.of(stream.name, world_.now())
+                                    : peer->captures.of_leg(stream.name, site, world_.now());
     if (!heard) continue;
     const bool failed = heard->state == pipeline::State::failed;
-    return api::CaptureView{
-        .leg = {.state = state_of(heard->state),
-                .reason = heard->reason,
-                .remedy = failed
-                              ? fmt::format("see `farshore status {} --region {}`", stream, region)
-                              : "",
-                .retry_in = {}}};
+    const std::string there =
+        fmt::format("see `farshore status {} --region {}`", stream.name, region);
+    return api::LegStateView{.state = state_of(heard->state),
+                             .reason = heard->reason,
+                             .remedy = failed ? there : "",
+                             .retry_in = {}};
   }
   return std::nullopt;
 }
@@ -266,10 +267,10 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
                          .engine = from.engine,
                          .from = from.name,
                          .from_region = from.region,
-                         .state = api::State::stopped,
-                         .capture = capture_elsewhere(from.region, entry->config->name)});
+                         .state = api::State::stopped});
       found = std::prev(streams.end());
-      if (found->capture) found->state = found->capture->leg.state;
+      if (const auto told = told_by_source(*entry->config, ""))
+        found->capture = api::CaptureView{.leg = *told}, found->state = told->state;
     }
     const pipeline::ReceiveStats& received = status.received;
     const pipeline::ApplyStats& applied = status.applied;
@@ -297,6 +298,8 @@ void Agent::view_targets_here(std::vector<api::StreamView>& streams) {
                  .remedy = stream_command({entry->config->name, entry->target->site, region_.name},
                                           "resnapshot"),
                  .retry_in = {}};
+    if (leg.leg.state != api::State::failed)
+      leg.leg = told_by_source(*entry->config, entry->target->site).value_or(leg.leg);
     found->state = std::max(found->state, leg.leg.state);
     found->journal = journal_view(status.journal, entry->config->journal);
     found->targets.push_back(std::move(leg));

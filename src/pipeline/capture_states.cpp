@@ -39,6 +39,10 @@ void CaptureStatesHeard::received(ByteView payload, MonotonicTime now) {
   if (!states.ok()) return;
   os::Lock lock(mutex_);
   std::erase_if(by_name_, [&](const auto& entry) { return now - entry.second.at > kFresh; });
+  for (const CaptureState& s : *states)  // its legs, if they have failed still, come with it
+    std::erase_if(by_name_, [prefix = s.stream + "/"](const auto& entry) {
+      return entry.first.starts_with(prefix);
+    });
   for (CaptureState& s : *states) {
     const std::string name = s.stream;
     by_name_[name] = {std::move(s), now};

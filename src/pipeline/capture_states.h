@@ -1,6 +1,7 @@
-// Capture states: how the capture legs of a region do, carried by the link's keepalives in turn
-// with the totals, so that the other end of a stream shows its worst leg too. Not kept on disk:
-// what is not heard any more is unknown. Format: docs/formats/totals.md.
+// Capture states: how the capture legs of a region do, and what has failed at its end of the legs
+// to their targets, carried by the link's keepalives in turn with the totals, so that the other end
+// of a stream shows its worst leg too. Not kept on disk: what is not heard any more is unknown.
+// Format: docs/formats/totals.md.
 #pragma once
 
 #include <map>
@@ -16,7 +17,7 @@
 namespace farshore::pipeline {
 
 struct CaptureState {
-  std::string stream;
+  std::string stream;  // or STREAM/SITE: the source's end of the leg to that target
   State state = State::starting;
   std::string reason;  // at most kCaptureReasonMax bytes are told
 };
@@ -32,6 +33,11 @@ class CaptureStatesHeard {
 
   void received(ByteView payload, MonotonicTime now);  // passes over any other payload
   std::optional<CaptureState> of(const std::string& stream, MonotonicTime now) const;
+  // Only while it has failed: what is told of a stream is all that has.
+  std::optional<CaptureState> of_leg(const std::string& stream, const std::string& site,
+                                     MonotonicTime now) const {
+    return of(stream + "/" + site, now);
+  }
 
  private:
   struct Heard {

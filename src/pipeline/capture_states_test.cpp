@@ -65,5 +65,20 @@ TEST(CaptureStates, WhatIsNotHeardAnyMoreIsUnknown) {
   EXPECT_FALSE(heard.of("bills", now + CaptureStatesHeard::kFresh + 1s));
 }
 
+TEST(CaptureStates, AFailedLegIsHeardWithItsStreamUntilThatComesWithoutIt) {
+  const MonotonicTime now{100s};
+  const CaptureState stream{.stream = "orders", .state = State::streaming};
+  const CaptureState other{.stream = "orders2", .state = State::streaming};
+  const CaptureState leg{.stream = "orders/eu", .state = State::failed, .reason = "no copy"};
+  CaptureStatesHeard heard;
+  heard.received(encode_capture_states({stream, leg}), now);
+  heard.received(encode_capture_states({other}), now);
+  ASSERT_TRUE(heard.of_leg("orders", "eu", now));
+  EXPECT_EQ(heard.of_leg("orders", "eu", now)->reason, "no copy");
+  EXPECT_FALSE(heard.of_leg("orders", "us", now));
+  heard.received(encode_capture_states({stream}), now + 2s);
+  EXPECT_FALSE(heard.of_leg("orders", "eu", now + 2s));
+}
+
 }  // namespace
 }  // namespace farshore::pipeline

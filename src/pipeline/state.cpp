@@ -110,7 +110,9 @@ std::string shown_reason(const LegState& leg) {
 
 LegState StateBoard::get() const {
   os::Lock lock(mutex_);
-  return leg_;
+  LegState leg = leg_;
+  leg.failed_here = failed_here_;
+  return leg;
 }
 
 }  // namespace farshore::pipeline

@@ -43,6 +43,7 @@ struct LegState {
   std::optional<MonotonicTime> retry_at;  // a transient error: when it is tried again
   std::uint64_t retries = 0;              // since it last worked
   std::string last_error;                 // newest transient error
+  bool failed_here = false;               // it is this end's own failure, not heard of the other
 };
 
 std::string shown_reason(const LegState& leg);  // while it tries again: the error

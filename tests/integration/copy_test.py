@@ -108,6 +108,8 @@ class CopyTest(LabTest):
         leg = deployment.wait_for_state("failed", 30)
         self.assertIn("big", leg["reason"])
         self.assertTrue(leg["remedy"])
+        far = deployment.wait_for_state("failed", 30, target_index=1)  # as the target's region says
+        self.assertIn("big", far["reason"])
         self.assertEqual(target.sql("SELECT * FROM public.big"), [(5, 5, "ours")])
         target.sql("DELETE FROM public.big")
         deployment.farshore("stream", "resume", "app", region=deployment.regions[1])
