@@ -103,9 +103,9 @@ Result<void> create_slot(os::World& world, Connection& connection, const SourceO
       deadline);
   if (made.ok()) return {};
   Error error = std::move(made).error();
-  if (error.kind != ErrorKind::timeout) return error;
   // Left alone, the server would go on waiting and then keep a slot that nobody reads.
-  connection.cancel();
+  if (connection.usable() && connection.server_error().sqlstate.empty()) connection.cancel();
+  if (error.kind != ErrorKind::timeout) return error;
   const Deadline soon = world.after(options.connect_wait);
   (void)connection.next_result(soon);
   auto other = Connection::open(world, connect_options(options, "control"), soon);

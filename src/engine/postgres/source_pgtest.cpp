@@ -544,6 +544,23 @@ TEST_P(SourceOnServer, AMissingSlotThatCannotBeMadeNamesTheTransactionItWaitsFor
   EXPECT_TRUE(stream.source->start({}, TestStream::accept_any).ok());
 }
 
+TEST_P(SourceOnServer, AnInterruptWhileTheSlotIsMadeLeavesNone) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY)");
+  TestSession busy(database_.conninfo());
+  busy.run("BEGIN; INSERT INTO t VALUES (1)");
+  TestStream stream(database_);
+  stream.source = make_source(test_world(), stream.options);
+  os::Thread interrupting("interrupt", [&](std::stop_token) {
+    EXPECT_TRUE(eventually([&] { return of_slot(stream, "count(*)") == "1"; }));
+    stream.source->interrupt();
+  });
+  const auto started = stream.source->start({}, TestStream::accept_any);
+  interrupting.join();
+  EXPECT_FALSE(started.ok());
+  busy.run("COMMIT");
+  EXPECT_TRUE(eventually([&] { return of_slot(stream, "count(*)") == "0"; }));
+}
+
 TEST_P(SourceOnServer, AMissingSlotWaitsForTransactionsThatRunForLongerThanALockIsWaitedFor) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY)");
   TestSession busy(database_.conninfo());
