@@ -2,51 +2,34 @@
 // answers each simple query with no rows: for versions that no machine here has.
 #pragma once
 
-#include <arpa/inet.h>
 #include <endian.h>
-#include <fmt/format.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 
-#include "base/check.h"
+#include "engine/postgres/test_port.h"
 #include "os/thread.h"
 
 namespace farshore::postgres {
 
 class OldServer {
  public:
-  explicit OldServer(std::string version)
-      : version_(std::move(version)), fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    address_.sin_family = AF_INET;
-    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address_;
-    FARSHORE_CHECK(::bind(fd_, reinterpret_cast<sockaddr*>(&address_), size) == 0 &&
-                       ::listen(fd_, 1) == 0 &&
-                       ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size) == 0,
-                   "no socket to listen on");
+  explicit OldServer(std::string version) : version_(std::move(version)) {
     thread_ = os::Thread("server", [this](std::stop_token) {
-      for (int client; (client = ::accept(fd_, nullptr, nullptr)) >= 0;) {
+      for (int client; (client = ::accept(port_.fd(), nullptr, nullptr)) >= 0;) {
         serve(client);
         ::close(client);
       }
     });
   }
   ~OldServer() {
-    ::shutdown(fd_, SHUT_RDWR);  // ends accept
+    ::shutdown(port_.fd(), SHUT_RDWR);  // ends accept
     thread_.join();
-    ::close(fd_);
   }
   OldServer(const OldServer&) = delete;
   OldServer& operator=(const OldServer&) = delete;
 
-  std::string conninfo() const {
-    return fmt::format("host=127.0.0.1 port={} dbname=x user=x sslmode=disable gssencmode=disable",
-                       ntohs(address_.sin_port));
-  }
+  std::string conninfo() const { return port_.conninfo() + " sslmode=disable gssencmode=disable"; }
 
  private:
   // PostgreSQL manual, "Message Formats": a letter, the length with itself, the content.
@@ -78,8 +61,7 @@ class OldServer {
   }
 
   const std::string version_;
-  int fd_;
-  sockaddr_in address_{};
+  TestPort port_;
   os::Thread thread_;
 };
 
