@@ -13,6 +13,7 @@ namespace {
 
 constexpr const char* kAuthority = "ca";
 constexpr std::size_t kRegionNameMax = 63;
+constexpr std::size_t kCommonNameMax = 64;  // ub-common-name of RFC 5280
 
 std::string certificate_path(const std::string& folder, const std::string& name) {
   return folder + "/" + name + ".crt";
@@ -71,6 +72,14 @@ Result<void> refuse_existing(os::Files& files, const std::string& path) {
                    path);
 }
 
+// Cut where it is too long, and not in the middle of a character of UTF-8.
+std::string authority_name(const std::string& installation) {
+  const std::string name = "Farshore CA of " + installation;
+  std::size_t end = std::min(name.size(), kCommonNameMax);
+  while (end < name.size() && (static_cast<unsigned char>(name[end]) & 0xC0U) == 0x80U) --end;
+  return name.substr(0, end);
+}
+
 Validity validity_of(os::World& world, Duration lifetime) {
   const WallTime now = world.clock().wall();
   return {now - kClockTolerance, now + lifetime};
@@ -89,6 +98,14 @@ Result<Certificate> issue_for(os::World& world, const Pair& authority, const std
   return issue_region(key, region, authority.certificate.get(), authority.key.get(), validity);
 }
 
+// Whether a file is a certificate of this CA, or may become one: another's is not to be replaced.
+Result<bool> is_of(os::Files& files, const Pair& authority, const std::string& path) {
+  const auto certificate = load_certificate(files, path);
+  if (!certificate && certificate.error().kind == ErrorKind::not_found) return true;
+  if (!certificate) return certificate.error();
+  return X509_check_issued(authority.certificate.get(), certificate->get()) == X509_V_OK;
+}
+
 std::string fingerprint_of(const X509* certificate) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
@@ -103,6 +120,10 @@ std::string serial_of(X509* certificate) {
   std::string text;
   for (int i = 0; i < serial->length; ++i) text += fmt::format("{:02x}", serial->data[i]);
   return text;
+}
+
+std::string days_count(int days) {
+  return fmt::format("{} {}", days, days == 1 ? "day" : "days");
 }
 
 CertificateFacts facts_of(X509* certificate, const std::string& path) {
@@ -142,7 +163,7 @@ Result<void> make_authority(os::World& world, const std::string& folder,
   FARSHORE_TRY(refuse_existing(files, certificate_path(folder, kAuthority)));
   FARSHORE_TRY_ASSIGN(const Key key, make_key());
   FARSHORE_TRY_ASSIGN(const Certificate certificate,
-                      issue_authority(key.get(), "Farshore CA of " + installation,
+                      issue_authority(key.get(), authority_name(installation),
                                       validity_of(world, kAuthorityLifetime)));
   FARSHORE_TRY(os::replace_file(files, key_path(folder, kAuthority), pem_of(key.get())));
   return os::replace_file(files, certificate_path(folder, kAuthority), pem_of(certificate.get()));
@@ -207,11 +228,15 @@ Result<std::vector<std::string>> renew_all(os::World& world, const std::string& 
     FARSHORE_TRY(renew_authority(world, folder));
     renewed.emplace_back(kAuthority);
   }
+  FARSHORE_TRY_ASSIGN(const Pair issuer, load_authority(world.files(), folder));
   FARSHORE_TRY_ASSIGN(const std::vector<std::string> names, world.files().list(folder));
   for (const std::string& name : names) {
     if (!name.ends_with(".key")) continue;
     const std::string region = name.substr(0, name.size() - 4);
     if (region == kAuthority) continue;
+    FARSHORE_TRY_ASSIGN(const bool ours,
+                        is_of(world.files(), issuer, certificate_path(folder, region)));
+    if (!ours) continue;
     FARSHORE_TRY(renew_region_certificate(world, folder, region));
     renewed.push_back(region);
   }
@@ -250,7 +275,7 @@ std::string days_text(const CertificateFacts& facts, WallTime now) {
   const int ago =
       static_cast<int>(std::chrono::floor<std::chrono::days>(now - facts.not_after).count());
   const int days = left < 0 ? ago : left;
-  const std::string count = fmt::format("{} {}", days, days == 1 ? "day" : "days");
+  const std::string count = days_count(days);
   if (left >= 0) return count + " left";
   return ago == 0 ? "expired today" : fmt::format("expired {} ago", count);
 }
@@ -264,8 +289,8 @@ std::string expiry_warning(const CertificateFacts& facts, WallTime now) {
   const std::string when = format_time(facts.not_after);
   if (facts.not_after <= now)
     return fmt::format("certificate '{}' expired on {}: {}", facts.subject, when, remedy);
-  return fmt::format("certificate '{}' expires in {} days, on {}: {}", facts.subject, days, when,
-                     remedy);
+  return fmt::format("certificate '{}' expires in {}, on {}: {}", facts.subject, days_count(days),
+                     when, remedy);
 }
 
 Result<void> check_region_files(os::World& world, const std::string& folder,

@@ -49,7 +49,8 @@ Result<bool> renew_region_certificate(os::World& world, const std::string& folde
 Result<void> renew_authority(os::World& world, const std::string& folder);
 
 // All of the folder: the CA when it would not outlive a region's new certificate, and every region
-// whose key is here. The names of what was renewed, the CA's is "ca".
+// whose key is here. A certificate of another CA stays. The names of what was renewed, the CA's is
+// "ca".
 Result<std::vector<std::string>> renew_all(os::World& world, const std::string& folder);
 
 struct CertificateFacts {

@@ -117,6 +117,20 @@ TEST_F(CertificateTest, SaysWhoseItIsAndHowLong) {
   EXPECT_EQ(days_left(authority, world.wall()), 3649);
 }
 
+// A configuration's name may be longer than what is left of a common name.
+TEST_F(CertificateTest, TheAuthorityOfALongNameBearsItsBeginning) {
+  const std::string other = folder.file("other"), installation(63, 'n');
+  const auto made = make_authority(world, other, installation);
+  ASSERT_TRUE(made.ok()) << made.error().what;
+  ASSERT_TRUE(make_region_certificate(world, other, std::string(63, 'r')).ok());
+  EXPECT_EQ(read_certificate(world.files(), other + "/ca.crt")->subject,
+            "Farshore CA of " + installation.substr(0, 49));
+  const std::string third = folder.file("third");
+  ASSERT_TRUE(make_authority(world, third, std::string(48, 'n') + "\u00e4\u00e4").ok());
+  EXPECT_EQ(read_certificate(world.files(), third + "/ca.crt")->subject,
+            "Farshore CA of " + std::string(48, 'n'));
+}
+
 TEST_F(CertificateTest, AllOfAFolderAreListedTheAuthorityFirst) {
   const auto all = *read_certificates(world.files(), tls);
   std::vector<std::string> subjects;
@@ -158,6 +172,20 @@ TEST_F(CertificateTest, RenewingAllTakesTheAuthorityWhenItsEndIsNear) {
   EXPECT_THAT(*renew_all(world, tls), ElementsAre("ca", "eu-west-1", "us-east-1"));
   EXPECT_EQ(days_left(facts("ca.crt"), world.wall()), 3649);
   EXPECT_EQ(days_left(facts("us-east-1.crt"), world.wall()), 364);
+}
+
+TEST_F(CertificateTest, RenewingAllLeavesCertificatesOfAnotherAuthorityAlone) {
+  const std::string other = folder.file("other");
+  ASSERT_TRUE(make_authority(world, other, "a database").ok());
+  ASSERT_TRUE(make_region_certificate(world, other, "client").ok());
+  for (const char* name : {"client.crt", "client.key"})
+    ASSERT_TRUE(os::replace_file(world.files(), tls + "/" + name,
+                                 *os::read_file(world.files(), other + "/" + name))
+                    .ok());
+  const Bytes before = contents("client.crt");
+  ASSERT_TRUE(world.files().remove(tls + "/us-east-1.crt").ok());  // its key alone is left
+  EXPECT_THAT(*renew_all(world, tls), ElementsAre("eu-west-1", "us-east-1"));
+  EXPECT_EQ(contents("client.crt"), before);
 }
 
 TEST_F(CertificateTest, NoneOutlivesItsAuthority) {
@@ -202,6 +230,7 @@ TEST_F(CertificateTest, WarnsThirtyDaysBefore) {
   EXPECT_THAT(expiry_warning(region, region.not_after - 30 * 24h - 1s),
               HasSubstr("expires in 30 days, on 20"));
   EXPECT_EQ(expiry_warning(region, region.not_after - 31 * 24h), "");
+  EXPECT_THAT(expiry_warning(region, region.not_after - 25h), HasSubstr("expires in 1 day, on 20"));
   EXPECT_THAT(expiry_warning(region, region.not_after + 1s),
               HasSubstr("farshore cert renew --region us-east-1"));
   EXPECT_EQ(days_left(region, region.not_after + 1s), -1);

@@ -17,7 +17,7 @@ struct Extension {
 };
 
 Error refused(const char* doing) {
-  return permanent(ErrorKind::io, "OpenSSL makes no certificate: {}: {}", doing, openssl_reason());
+  return permanent(ErrorKind::io, "OpenSSL refuses its {}: {}", doing, openssl_reason());
 }
 
 Result<void> set_serial(X509* certificate) {
@@ -48,9 +48,9 @@ Result<void> add_extension(X509* certificate, X509* authority, const Extension& 
 }
 
 // `authority` nullptr: self-signed.
-Result<Certificate> issue(EVP_PKEY* key, const std::string& common_name, X509* authority,
-                          EVP_PKEY* authority_key, Validity validity,
-                          const std::vector<Extension>& extensions) {
+Result<Certificate> make(EVP_PKEY* key, const std::string& common_name, X509* authority,
+                         EVP_PKEY* authority_key, Validity validity,
+                         const std::vector<Extension>& extensions) {
   Certificate certificate(X509_new());
   X509* raw = certificate.get();
   if (raw == nullptr || X509_set_version(raw, X509_VERSION_3) != 1) return refused("version");
@@ -69,6 +69,14 @@ Result<Certificate> issue(EVP_PKEY* key, const std::string& common_name, X509* a
   if (X509_sign(raw, authority == nullptr ? key : authority_key, EVP_sha256()) == 0)
     return refused("signature");
   return certificate;
+}
+
+Result<Certificate> issue(EVP_PKEY* key, const std::string& common_name, X509* authority,
+                          EVP_PKEY* authority_key, Validity validity,
+                          const std::vector<Extension>& extensions) {
+  auto made = make(key, common_name, authority, authority_key, validity, extensions);
+  if (made) return made;
+  return within(fmt::format("certificate '{}'", common_name), std::move(made).error());
 }
 
 }  // namespace
