@@ -43,7 +43,6 @@ class OpenTransactions {
   // record when there was no preamble before it. Without open transactions: the same for the next
   // record.
   Sequence restart() const;
-  std::size_t open_records() const { return open_records_; }
 
  private:
   struct Open {

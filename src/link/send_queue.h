@@ -50,7 +50,6 @@ class SendQueue {
   std::uint64_t queued_bytes() const { return queued_bytes_; }  // pushed, not yet written
   std::uint64_t ready_bytes() const { return ready_bytes_; }  // of the channels whose turn may come
   std::uint64_t queued_bytes(std::uint32_t channel) const;
-  std::size_t channels() const { return channels_.size(); }
 
  private:
   struct Item {

@@ -68,7 +68,6 @@ class Core : public Scheduler {
   Duration virtual_time() const { return time_; }
   std::uint64_t switch_points() const { return switch_points_; }
   std::uint64_t hash() const { return hash_; }
-  std::string running_name() const { return running_ != nullptr ? running_->full_name : "nobody"; }
 
   // Ends the simulation: gives the text to the sink, which must not return.
   [[noreturn]] void fail(const std::string& why);

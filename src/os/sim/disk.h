@@ -69,7 +69,6 @@ class Disk {
   void restore(const Image& image);
   Result<void> flip_bit(const std::string& path, std::uint64_t offset);
   void set_full(bool full) { full_ = full; }
-  bool is_full() const { return full_; }
   std::uint64_t free_bytes() const;
 
   DiskOptions options;  // may be changed at any time
