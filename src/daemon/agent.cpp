@@ -472,8 +472,8 @@ Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
                                                    checks_stop_.get_token()));
   for (const auto& peer : peers_) {
     const link::PeerFacts facts = peer->link->facts();
-    if (facts.rtt == Duration::zero()) continue;
-    for (api::FindingView& finding : check_kernel(facts.rtt))
+    if (facts.rtt_min == Duration::zero()) continue;
+    for (api::FindingView& finding : check_kernel(facts.rtt_min))
       findings.push_back(std::move(finding));
   }
   return findings;

@@ -201,23 +201,23 @@ Result<config::Config> load(os::World& world, const std::string& file) {
 
 }  // namespace
 
-std::vector<api::FindingView> check_kernel(Duration rtt) {
+std::vector<api::FindingView> check_kernel(Duration rtt_min) {
   std::vector<api::FindingView> out;
   auto world = os::make_real_world(std::nullopt);
-  const auto needed = static_cast<std::uint64_t>(2 * kBytesPerSecond * seconds_of(rtt));
+  const auto needed = static_cast<std::uint64_t>(2 * kBytesPerSecond * seconds_of(rtt_min));
   for (const char* name : {"tcp_wmem", "tcp_rmem"}) {
     const std::uint64_t have = kernel_maximum(world->files(), name);
     if (have == 0 || have >= needed) continue;
     out.push_back(
-        {.level = api::FindingView::Level::warning,
+        {.level = api::FindingView::Level::note,
          .code = "kernel_buffers",
          .stream = "",
          .object = fmt::format("kernel setting net.ipv4.{}", name),
          .message = fmt::format(
              "a connection's buffer may grow to {}: at a round trip of {} that is {:.0f} Mbit/s "
              "for each connection of the link",
-             format_bytes(have), format_duration(rtt),
-             static_cast<double>(have) / 2 * 8 / seconds_of(rtt) / 1e6),
+             format_bytes(have), format_duration(rtt_min),
+             static_cast<double>(have) / 2 * 8 / seconds_of(rtt_min) / 1e6),
          .remedy = fmt::format("sysctl -w net.ipv4.{}='4096 131072 {}'", name, needed)});
   }
   return out;

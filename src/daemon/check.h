@@ -21,9 +21,9 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
                                             const std::string& region, const std::string& stream,
                                             const AskElsewhere& elsewhere = {},
                                             std::stop_token stop = {});
-// What the machine should be set to for the link; no findings when its kernel's buffers are large
-// enough.
-std::vector<api::FindingView> check_kernel(Duration rtt);
+// What the machine should be set to for a link of this round trip, without queues; no findings when
+// its kernel's buffers are large enough.
+std::vector<api::FindingView> check_kernel(Duration rtt_min);
 
 Result<std::string> grants(os::World& world, const config::Config& config, const std::string& site,
                            api::GrantRole role, std::stop_token stop = {});

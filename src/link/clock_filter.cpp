@@ -35,6 +35,10 @@ const ClockFilter::Sample* ClockFilter::best() const {
                           [](const Sample& a, const Sample& b) { return a.rtt < b.rtt; });
 }
 
+Duration ClockFilter::rtt_min() const {
+  return best() == nullptr ? smoothed_ : best()->rtt;
+}
+
 Duration ClockFilter::offset() const {
   return best() == nullptr ? Duration::zero() : best()->offset;
 }

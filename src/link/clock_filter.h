@@ -23,8 +23,9 @@ class ClockFilter {
   void add(const ClockExchange& exchange);
 
   Duration rtt() const { return smoothed_; }  // zero: unknown
-  Duration offset() const;                    // peer's wall clock minus ours
-  Duration offset_bound() const;              // zero: never measured
+  Duration rtt_min() const;       // of those 8: the way itself, without queues; zero: unknown
+  Duration offset() const;        // peer's wall clock minus ours
+  Duration offset_bound() const;  // zero: never measured
 
  private:
   struct Sample {

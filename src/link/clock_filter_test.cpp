@@ -19,6 +19,7 @@ ClockExchange round_trip(Duration there, Duration back, Duration held = 1ms) {
 
 TEST(ClockFilter, NothingMeasuredIsUnknown) {
   EXPECT_EQ(ClockFilter().rtt(), 0ms);
+  EXPECT_EQ(ClockFilter().rtt_min(), 0ms);
   EXPECT_EQ(ClockFilter().offset_bound(), 0ms);
 }
 
@@ -41,6 +42,17 @@ TEST(ClockFilter, BelievesTheShortestOfTheLastEight) {
   EXPECT_EQ(filter.offset_bound(), 270ms);
 }
 
+TEST(ClockFilter, TheShortestRoundTripIsNotMovedByAnExchangeThatWaited) {
+  ClockFilter filter;
+  filter.add(round_trip(20s, 20s));  // the first of all: what is smoothed keeps of it for long
+  EXPECT_EQ(filter.rtt_min(), 40s);
+  filter.add(round_trip(40ms, 40ms));
+  EXPECT_EQ(filter.rtt_min(), 80ms);
+  EXPECT_GT(filter.rtt(), 30s);
+  filter.add(round_trip(9s, 40ms));
+  EXPECT_EQ(filter.rtt_min(), 80ms);
+}
+
 TEST(ClockFilter, TheErrorIsNeverOverTheBound) {
   for (const auto& [there, back] :
        {std::pair{1ms, 99ms}, std::pair{99ms, 1ms}, std::pair{50ms, 50ms}}) {
@@ -56,6 +68,7 @@ TEST(ClockFilter, AStepOfEitherClockGivesNoOffset) {
   ClockFilter filter;
   filter.add(stepped);
   EXPECT_EQ(filter.rtt(), 80ms);
+  EXPECT_EQ(filter.rtt_min(), 80ms);
   EXPECT_EQ(filter.offset_bound(), 0ms);
 }
 

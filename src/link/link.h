@@ -49,6 +49,7 @@ struct PeerFacts {
   std::string version;            // the peer's Farshore version
   std::string incarnation;        // of the peer's agent: changes when it restarts
   Duration rtt{};                 // smoothed, from keepalives; zero: unknown
+  Duration rtt_min{};             // the shortest of the last 8; zero: unknown
   Duration clock_offset{};        // peer's wall clock minus ours
   Duration clock_offset_bound{};  // error bound of it (half the round trip); zero: never measured
   MonotonicTime heard_at{};       // last frame of any kind

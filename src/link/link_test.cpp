@@ -107,6 +107,8 @@ TEST_F(LinkTest, KeepalivesMeasureRoundTripAndClockOffsetAndCarryTotals) {
   const PeerFacts facts = eu->link->facts();
   EXPECT_GE(facts.rtt, 40ms);
   EXPECT_LT(facts.rtt, 400ms);
+  EXPECT_GE(facts.rtt_min, 40ms);
+  EXPECT_LT(facts.rtt_min, 400ms);
   EXPECT_LE(std::chrono::abs(facts.clock_offset - 5s), facts.clock_offset_bound + 1ms);
   ASSERT_TRUE(us->wait([&] { return us->link->facts().clock_offset_bound > 0ms; }));
   EXPECT_LT(us->link->facts().clock_offset, -4s);

@@ -226,6 +226,7 @@ PeerFacts RegionLink::facts() const {
     facts.connections = now.connections;
   }
   facts.rtt = clock.rtt();
+  facts.rtt_min = clock.rtt_min();
   facts.clock_offset = clock.offset();
   facts.clock_offset_bound = clock.offset_bound();
   facts.wire_bytes_sent = traffic.wire_bytes_sent;
