@@ -1,54 +1,57 @@
 #include "config/secrets.h"
 
-#include <algorithm>
 #include <cstdlib>
-
-#include "os/secret_file.h"
 
 namespace farshore::config {
 namespace {
 
-Result<std::string> first_line_of(const std::string& path) {
-  FARSHORE_TRY_ASSIGN(std::string text, os::read_secret_file(path));
-  text.resize(std::min(text.find('\n'), text.size()));
-  if (!text.empty() && text.back() == '\r') text.pop_back();
-  if (text.empty())
-    return permanent(ErrorKind::invalid, "secret file '{}': its first line is empty", path);
-  return text;
+std::optional<os::SecretFault> file_fault(const std::string& path, const char* secret) {
+  if (path.empty()) return std::nullopt;
+  auto fault = os::secret_line_fault(path);
+  if (fault && fault->remedy.empty())
+    fault->remedy = fmt::format(
+        "install -m 0600 /dev/stdin '{}'  -- then type the {}, Enter, Ctrl-D", path, secret);
+  return fault;
 }
 
-Result<std::string> password_of(const SiteConfig& site) {
-  if (!site.password_file.empty()) return first_line_of(site.password_file);
-  if (site.password_env.empty()) return std::string();
-  const char* value = std::getenv(site.password_env.c_str());
-  if (value == nullptr || *value == '\0')
-    return permanent(ErrorKind::not_found, "environment variable {} is not set for this process",
-                     site.password_env);
-  return std::string(value);
-}
-
-Result<std::string> api_token_of(const RegionConfig& region) {
-  if (region.api_token_file.empty()) return std::string();
-  return first_line_of(region.api_token_file);
+std::optional<os::SecretFault> variable_fault(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const char* value = std::getenv(name.c_str());
+  if (value != nullptr && *value != '\0') return std::nullopt;
+  return os::SecretFault{
+      ErrorKind::not_found,
+      fmt::format("environment variable {} is not set for this process", name),
+      fmt::format("set {} where the agent is started, e.g. with EnvironmentFile= of its service",
+                  name)};
 }
 
 }  // namespace
 
+const char* password_key(const SiteConfig& site) {
+  return site.password_file.empty() ? "password_env" : "password_file";
+}
+
+std::optional<os::SecretFault> password_fault(const SiteConfig& site) {
+  if (site.password_file.empty()) return variable_fault(site.password_env);
+  return file_fault(site.password_file, "password");
+}
+
+std::optional<os::SecretFault> api_token_fault(const RegionConfig& region) {
+  return file_fault(region.api_token_file, "token");
+}
+
 std::vector<Finding> check_secrets(const Config& config, std::string_view region) {
   std::vector<Finding> findings;
-  const auto add = [&](const std::string& path, const Error& error) {
-    findings.push_back({config.mark(path), fmt::format("{}: {}", path, error.what)});
+  const auto add = [&](const std::string& key, const std::optional<os::SecretFault>& fault) {
+    if (!fault) return;
+    findings.push_back(
+        {config.mark(key), fmt::format("{}: {}: {}", key, fault->what, fault->remedy)});
   };
-  if (const RegionConfig* own = config.region(region)) {
-    if (const auto token = api_token_of(*own); !token)
-      add("regions." + own->name + ".api_token_file", token.error());
-  }
-  for (const SiteConfig& site : config.sites) {
-    if (site.region != region) continue;
-    const char* key = site.password_file.empty() ? "password_env" : "password_file";
-    if (const auto password = password_of(site); !password)
-      add(fmt::format("sites.{}.{}", site.name, key), password.error());
-  }
+  if (const RegionConfig* own = config.region(region))
+    add(fmt::format("regions.{}.api_token_file", own->name), api_token_fault(*own));
+  for (const SiteConfig& site : config.sites)
+    if (site.region == region)
+      add(fmt::format("sites.{}.{}", site.name, password_key(site)), password_fault(site));
   return findings;
 }
 

@@ -49,10 +49,19 @@ TEST_F(SecretsTest, AFileThatOnlyWeCanReadIsFine) {
 
 TEST_F(SecretsTest, AFileThatIsEmptyOrOpenToOthersIsAFindingWithoutTheSecret) {
   EXPECT_THAT(findings_of("password_file: " + write("a", "\nhunter2\n")),
-              HasSubstr("its first line is empty"));
+              HasSubstr("its first line is empty: install -m 0600 /dev/stdin '"));
   const std::string open = findings_of("password_file: " + write("b", "hunter2\n", 0644));
-  EXPECT_THAT(open, HasSubstr("has mode 0644"));
+  EXPECT_THAT(open, HasSubstr("has mode 0644, others can reach it: chmod 0600 '"));
   EXPECT_THAT(open, testing::Not(HasSubstr("hunter2")));
+}
+
+TEST_F(SecretsTest, AFileThatIsMissingIsAFindingWithTheLineThatMakesIt) {
+  const std::string path = folder.file("none");
+  EXPECT_EQ(findings_of("password_file: " + path),
+            fmt::format("f:7:20: sites.a.password_file: secret file '{0}': No such file or "
+                        "directory: install -m 0600 /dev/stdin '{0}'  -- then type the password, "
+                        "Enter, Ctrl-D",
+                        path));
 }
 
 TEST_F(SecretsTest, AVariableMustBeSet) {

@@ -8,6 +8,7 @@
 #include "api/views_json.h"
 #include "daemon/engine.h"
 #include "identity/certificate.h"
+#include "config/secrets.h"
 #include "os/real/real_world.h"
 
 namespace farshore::daemon {
@@ -30,6 +31,13 @@ api::FindingView::Level level_of(FindingLevel level) {
 
 // One run of `check`: what each site is asked, and how the tables of a stream compare.
 class Check {
+Finding secret_finding(const char* code, std::string object, os::SecretFault fault) {
+  return {.code = code,
+          .object = std::move(object),
+          .message = std::move(fault.what),
+          .remedy = std::move(fault.remedy)};
+}
+
  public:
   Check(os::World& world, const config::Config& config, std::string region,
         const AskElsewhere& elsewhere, std::stop_token stop)
@@ -40,7 +48,7 @@ class Check {
         stop_(std::move(stop)) {}
 
   void check(const config::StreamConfig& stream);
-  // Its certificates, where they are here.
+  // Its certificates and its API's token, where they are here.
   void check(const config::RegionConfig& region);
   std::vector<api::FindingView> take() { return std::move(findings_); }
 
@@ -83,7 +91,15 @@ void Check::add(const std::string& stream, std::vector<Finding> findings) {
 void Check::check_site(const config::StreamConfig& stream, const std::string& site_name,
                        SiteRole role) {
   if (!here(site_name)) return;
-  auto made = make_site(world_, config_, *config_.site(site_name), &stream);
+  const config::SiteConfig& site = *config_.site(site_name);
+  if (auto fault = config::password_fault(site)) {
+    unreachable_.insert(site_name);
+    return add(stream.name,
+               {secret_finding("password",
+                               fmt::format("site {}, {}", site_name, config::password_key(site)),
+                               *std::move(fault))});
+  }
+  auto made = make_site(world_, config_, site, &stream);
   if (!made.ok())
     return add(stream.name, {{.code = "site",
                               .object = "site " + site_name,
@@ -168,6 +184,11 @@ void Check::check(const config::RegionConfig& region) {
   };
   const auto files = identity::check_region_files(world_, region.tls, region.name);
   if (!files.ok()) {
+  auto token = config::api_token_fault(region);
+  const bool elsewhere = token && token->kind == ErrorKind::not_found && region_.empty();
+  if (token && !elsewhere)
+    add("", {secret_finding("api_token", fmt::format("region {}, api_token_file", region.name),
+                            *std::move(token))});
     const bool missing = files.error().kind == ErrorKind::not_found;
     if (missing && region_.empty()) return;  // on another machine
     return add_one(FindingLevel::error, files.error().what,

@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "config/differences.h"
+#include "config/secrets.h"
 #include "daemon/agent.h"
 #include "daemon/log.h"
 #include "identity/certificate.h"
@@ -86,6 +87,13 @@ std::optional<config::Config> reload(const config::Config& current, const std::s
   return *std::move(next);
 }
 
+// An agent starts without a password, since the other sites' streams need none of it; each stream
+// that needs it says the same.
+void tell_secrets(const config::Config& config, const std::string& region) {
+  for (const config::Finding& finding : config::check_secrets(config, region))
+    log_plain(Severity::error, "config.secret", config::text_of(finding, config.file));
+}
+
 // An agent and what it stands on, which outlives it.
 struct Running {
   std::unique_ptr<os::World> world;
@@ -94,6 +102,7 @@ struct Running {
 
 Result<Running> start(const config::Config& config, const std::string& region,
                       const std::string& version) {
+  tell_secrets(config, region);
   Running running;
   FARSHORE_TRY_ASSIGN(running.world, world_of(config, region));
   FARSHORE_TRY_ASSIGN(running.agent,

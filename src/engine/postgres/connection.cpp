@@ -27,6 +27,9 @@ constexpr std::pair<const char*, const char*> kSessionSettings[] = {
     {"idle_in_transaction_session_timeout", "0"},
 };
 
+constexpr const char* kInvalidPassword = "28P01";
+constexpr const char* kNoPassword = "no password supplied";  // libpq's words
+
 std::string option_value(std::string_view value) {  // of the `options` startup parameter
   std::string out;
   for (char c : value) {
@@ -69,19 +72,28 @@ Result<Conninfo> inspect(const std::string& conninfo) {
 
 Result<std::optional<std::string>> read_password(const PasswordSource& source) {
   if (!source.file.empty()) {
-    auto contents = os::read_secret_file(source.file);
-    if (!contents.ok())
-      return permanent(ErrorKind::denied, "password_file: {}", contents.error().what);
-    return std::optional(contents->substr(0, contents->find_first_of("\r\n")));
+    auto password = os::read_secret_line(source.file);
+    if (password.ok()) return std::optional(*std::move(password));
+    return permanent(ErrorKind::denied, "password_file: {}", password.error().what);
   }
   if (!source.environment.empty()) {
     const char* value = std::getenv(source.environment.c_str());  // NOLINT(concurrency-mt-unsafe)
-    if (value == nullptr)
-      return permanent(ErrorKind::denied, "password_env: the environment has no variable {}",
-                       source.environment);
-    return std::optional<std::string>(value);
+    if (value != nullptr && *value != '\0') return std::optional<std::string>(value);
+    return permanent(ErrorKind::denied, "password_env: environment variable {} is not set",
+                     source.environment);
   }
   return std::optional<std::string>();
+}
+
+std::string origin_of(const PasswordSource& source) {
+  if (!source.file.empty()) return fmt::format("the password is that of file '{}'", source.file);
+  if (!source.environment.empty())
+    return fmt::format("the password is that of environment variable {}", source.environment);
+  return "the configuration names no password: libpq looked for one itself";
+}
+
+bool is_about_password(const ServerError& error) {
+  return error.sqlstate == kInvalidPassword || error.message.find(kNoPassword) != std::string::npos;
 }
 
 // On one line: libpq breaks and indents its messages.
@@ -206,7 +218,12 @@ Result<std::unique_ptr<Connection>> Connection::open(os::World&, const ConnectOp
   std::unique_ptr<Connection> connection(new Connection(raw, waker));
   connection->server_ = info.server;
   PQsetErrorVerbosity(raw, PQERRORS_VERBOSE);
-  FARSHORE_TRY(connection->poll_connect(deadline));
+  if (auto polled = connection->poll_connect(deadline); !polled.ok()) {
+    Error error = std::move(polled).error();
+    if (is_about_password(connection->server_error_))
+      error.what += "; " + origin_of(options.password);
+    return error;
+  }
   PQsetErrorVerbosity(raw, PQERRORS_DEFAULT);
   PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
   if (PQsetnonblocking(raw, 1) != 0) return connection->broken("set non-blocking");
@@ -234,7 +251,7 @@ Error Connection::connect_error() {
   Classification is{ErrorKind::unavailable, Retry::yes};
   if (!state.empty()) is = classify(state);
   // Told by libpq itself, in words only.
-  const bool refused = text.find("no password supplied") != std::string::npos ||
+  const bool refused = text.find(kNoPassword) != std::string::npos ||
                        text.find("certificate verify failed") != std::string::npos ||
                        text.find("does not match host name") != std::string::npos;
   if (state.empty() && refused) is = {ErrorKind::denied, Retry::no};

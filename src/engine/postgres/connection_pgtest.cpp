@@ -11,6 +11,7 @@
 namespace farshore::postgres {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -87,6 +88,26 @@ TEST_P(ConnectionOnServer, ErrorsNameServerAndStateAndNeverThePassword) {
   EXPECT_TRUE(open(conninfo, {.file = file}).ok());
   ::setenv("FARSHORE_TEST_PASSWORD", "right", 1);
   EXPECT_TRUE(open(conninfo, {.environment = "FARSHORE_TEST_PASSWORD"}).ok());
+
+  // A wrong one: where it came from is said, and not what it is.
+  std::ofstream(file) << "hunter2\n";
+  ::setenv("FARSHORE_TEST_PASSWORD", "hunter2", 1);
+  for (const auto& [source, said] :
+       {std::pair(PasswordSource{.file = file}, "the password is that of file '" + file + "'"),
+        std::pair(PasswordSource{.environment = "FARSHORE_TEST_PASSWORD"},
+                  std::string("the password is that of environment variable "
+                              "FARSHORE_TEST_PASSWORD")),
+        std::pair(PasswordSource{}, std::string("the configuration names no password"))}) {
+    auto refused = open(conninfo, source);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().kind, ErrorKind::denied);
+    EXPECT_THAT(refused.error().what, AllOf(HasSubstr(said), Not(HasSubstr("hunter2"))));
+  }
+  std::ofstream(file) << "\n";
+  EXPECT_THAT(open(conninfo, {.file = file}).error().what, HasSubstr("its first line is empty"));
+  ::setenv("FARSHORE_TEST_PASSWORD", "", 1);
+  EXPECT_THAT(open(conninfo, {.environment = "FARSHORE_TEST_PASSWORD"}).error().what,
+              HasSubstr("FARSHORE_TEST_PASSWORD is not set"));
   EXPECT_EQ(open(conninfo, {.file = file + "x"}).error().kind, ErrorKind::denied);
   std::ofstream(hba) << before;
   admin.run("DROP ROLE locked");
