@@ -34,11 +34,15 @@ struct StreamAction {
 
 enum class GrantRole : std::uint8_t { source, target };
 
+enum class Outcome : std::uint8_t {
+  done,    // kept over a restart and beginning to take effect; an event says who asked
+  already  // there was nothing left to do
+};
+
 struct Agent : Port {
   virtual AgentView view() = 0;
-  // Done when it answers: kept over a restart and beginning to take effect; an event says who
-  // asked. not_found: stream, site or table; conflict: the state forbids it; invalid: an argument.
-  virtual Result<void> act(const StreamAction& action) = 0;
+  // not_found: stream, site or table; conflict: the state forbids it; invalid: an argument.
+  virtual Result<Outcome> act(const StreamAction& action) = 0;
   // Of one stream, or of all when empty. not_found.
   virtual Result<std::vector<FindingView>> check(const std::string& stream) = 0;
   // SQL for least privilege on that site's server. not_found, unavailable.

@@ -20,7 +20,7 @@ class FakeAgent final : public Agent {
     os::Lock lock(mutex_);
     return view_;
   }
-  Result<void> act(const StreamAction& action) override {
+  Result<Outcome> act(const StreamAction& action) override {
     os::Lock lock(mutex_);
     actions_.push_back(action);
     return act_answer_;
@@ -55,7 +55,7 @@ class FakeAgent final : public Agent {
     os::Lock lock(mutex_);
     findings_ = std::move(findings);
   }
-  void set_act_answer(Result<void> answer) {
+  void set_act_answer(Result<Outcome> answer) {
     os::Lock lock(mutex_);
     act_answer_ = std::move(answer);
   }
@@ -77,7 +77,7 @@ class FakeAgent final : public Agent {
   std::vector<FindingView> findings_;
   std::vector<events::StoredEvent> events_;
   std::vector<StreamAction> actions_;
-  Result<void> act_answer_;
+  Result<Outcome> act_answer_ = Outcome::done;
 };
 
 // A region with one healthy target, one that is being copied, a stream that failed and a peer that

@@ -195,8 +195,10 @@ Answer post_verb(Agent& agent, const Request& request, const std::string& rest) 
   const std::string stream = rest.substr(0, slash), verb = rest.substr(slash + 1);
   const auto action = parse_action(request, stream, verb);
   if (!action.ok()) return refusal(action.error());
-  if (const auto done = agent.act(*action); !done.ok()) return refusal(done.error());
-  return json_answer({{"done", verb}, {"stream", stream}});
+  return answer_of(agent.act(*action), [&](Outcome outcome) {
+    return json_answer(
+        {{"done", verb}, {"stream", stream}, {"already", outcome == Outcome::already}});
+  });
 }
 
 struct Route {

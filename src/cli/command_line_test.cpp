@@ -120,6 +120,18 @@ TEST_F(CommandLineTest, AVerbReachesTheAgent) {
   EXPECT_EQ(err_.str(), "farshore: stream orders is not paused\n");
 }
 
+TEST_F(CommandLineTest, ARemoveThatFindsNothingLeftSaysSo) {
+  EXPECT_EQ(run({"stream", "remove", "orders", "--yes"}), kDone);
+  EXPECT_THAT(out_.str(), HasSubstr("orders: removed here; take it out of farshore.yaml"));
+  agent_.set_act_answer(api::Outcome::already);
+  EXPECT_EQ(run({"stream", "remove", "orders", "--yes"}), kDone);
+  EXPECT_EQ(out_.str(),
+            "orders: was removed here already; take it out of farshore.yaml, else it begins anew "
+            "when the agent starts\n");
+  EXPECT_EQ(run({"stream", "remove", "orders", "--yes", "--json"}), kDone);
+  EXPECT_EQ(Json::parse(out_.str())["already"], true);
+}
+
 TEST_F(CommandLineTest, VerbsThatLoseSomethingAskFirst) {
   const std::vector<std::vector<std::string>> verbs{
       {"stream", "remove", "orders"},

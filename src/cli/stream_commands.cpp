@@ -72,10 +72,13 @@ std::string nothing_to_do(ApiClient& client, const Invocation& call, const std::
   return streams && !retries ? "was not paused, and nothing had failed" : "";
 }
 
-std::string outcome(const Invocation& call, const std::string& verb, const std::string& nothing) {
+std::string outcome(const Invocation& call, const std::string& verb, const std::string& nothing,
+                    bool already) {
   if (!nothing.empty()) return nothing;
   if (verb == "remove")
-    return "removed here; take it out of farshore.yaml, else it begins anew when the agent starts";
+    return fmt::format(
+        "{}; take it out of farshore.yaml, else it begins anew when the agent starts",
+        already ? "was removed here already" : "removed here");
   return fmt::format("{} is under way; see `farshore status {}{}`", verb, call.value("STREAM"),
                      same_agent(call));
 }
@@ -113,7 +116,7 @@ int run_stream_verb(const Invocation& call) {
   else
     call.terminal.out << fmt::format("{}{}: {}\n", stream,
                                      body.contains("to") ? " to " + text_at(body, "to") : "",
-                                     outcome(call, verb, nothing));
+                                     outcome(call, verb, nothing, true_at(reply.json, "already")));
   return kDone;
 }
 

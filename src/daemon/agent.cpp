@@ -386,7 +386,7 @@ Result<std::vector<events::StoredEvent>> Agent::events(const events::EventQuery&
   return event_log_->read(query, deadline);
 }
 
-Result<void> Agent::act(const api::StreamAction& action) {
+Result<api::Outcome> Agent::act(const api::StreamAction& action) {
   if (config_.stream(action.stream) == nullptr)
     return config::unknown_stream(config_, action.stream);
   if (action.verb == api::Verb::remove) return remove(action);
@@ -415,7 +415,7 @@ Result<void> Agent::act(const api::StreamAction& action) {
          .message = fmt::format("by {}{}{}", action.by,
                                 action.place.empty() ? "" : ", place " + action.place,
                                 action.table.empty() ? "" : ", table " + action.table)});
-  return {};
+  return api::Outcome::done;
 }
 
 Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& action) {
@@ -503,33 +503,47 @@ Result<void> Agent::explain_at_source(const api::StreamAction& action) const {
 }
 
 // Forgets the stream at this end: stops it, drops what it holds in the database, and its folder.
-Result<void> Agent::remove(const api::StreamAction& action) {
-  bool found = false;
+Result<void> Agent::remove(TargetEntry& entry) {
+  const Uuid id = entry.leg->status().stream;
+  entry.thread.request_stop();
+  entry.thread.join();
+  if (!id.is_nil()) FARSHORE_TRY(forget_target(world_, config_, *entry.config, *entry.target, id));
+  return remove_folder(folder_of(region_, *entry.config, entry.target->site));
+}
+
+Result<void> Agent::remove(SourceEntry& entry) {
+  const Uuid id = entry.stream->status().stream;
+  entry.thread.request_stop();
+  entry.thread.join();
+  if (!id.is_nil()) FARSHORE_TRY(forget_source(world_, config_, *entry.config, id));
+  return remove_folder(folder_of(region_, *entry.config, ""));
+}
+
+Result<api::Outcome> Agent::remove(const api::StreamAction& action) {
+  os::Lock lock(removals_mutex_);
+  bool found = false, done = false;
+  const auto remove_once = [&](auto& entry) -> Result<void> {
+    found = true;
+    if (entry.removed) return {};
+    FARSHORE_TRY(remove(entry));
+    entry.removed = done = true;
+    return {};
+  };
   for (auto& entry : targets_) {
     if (entry->config->name != action.stream ||
         (!action.to.empty() && entry->target->site != action.to))
       continue;
-    found = true;
-    const Uuid id = entry->leg->status().stream;
-    entry->thread.request_stop();
-    entry->thread.join();
-    if (!id.is_nil())
-      FARSHORE_TRY(forget_target(world_, config_, *entry->config, *entry->target, id));
-    FARSHORE_TRY(remove_folder(folder_of(region_, *entry->config, entry->target->site)));
+    FARSHORE_TRY(remove_once(*entry));
   }
   for (auto& entry : sources_) {
     if (entry->config->name != action.stream || !action.to.empty()) continue;
-    found = true;
-    const Uuid id = entry->stream->status().stream;
-    entry->thread.request_stop();
-    entry->thread.join();
-    if (!id.is_nil()) FARSHORE_TRY(forget_source(world_, config_, *entry->config, id));
-    FARSHORE_TRY(remove_folder(folder_of(region_, *entry->config, "")));
+    FARSHORE_TRY(remove_once(*entry));
   }
   if (!found && !action.to.empty()) FARSHORE_TRY(explain_at_source(action));
   if (!found)
     return permanent(ErrorKind::not_found, "this region holds no end of stream '{}'{}",
                      action.stream, action.to.empty() ? "" : " for target '" + action.to + "'");
+  if (!done) return api::Outcome::already;
   sink_({.severity = Severity::warning,
          .name = "stream.removed",
          .stream = action.stream,
@@ -537,7 +551,7 @@ Result<void> Agent::remove(const api::StreamAction& action) {
          .message =
              fmt::format("by {}; take it out of {} too, else it begins anew when the agent starts",
                          action.by, config_.file)});
-  return {};
+  return api::Outcome::done;
 }
 
 Result<void> Agent::remove_folder(const std::string& folder) {

@@ -37,7 +37,7 @@ class Agent final : public api::Agent {
   ~Agent() override;
 
   api::AgentView view() override;
-  Result<void> act(const api::StreamAction& action) override;
+  Result<api::Outcome> act(const api::StreamAction& action) override;
   Result<std::vector<api::FindingView>> check(const std::string& stream) override;
   Result<std::string> grants(const std::string& site, api::GrantRole role) override;
   Result<std::vector<events::StoredEvent>> events(const events::EventQuery& query,
@@ -60,6 +60,7 @@ class Agent final : public api::Agent {
     const config::StreamConfig* config = nullptr;
     std::unique_ptr<pipeline::SourceStream> stream;
     os::Thread thread;
+    bool removed = false;  // under removals_mutex_
   };
   struct TargetEntry {
     const config::StreamConfig* config = nullptr;
@@ -67,6 +68,7 @@ class Agent final : public api::Agent {
     TargetParts parts;
     std::unique_ptr<pipeline::TargetLeg> leg;
     os::Thread thread;
+    bool removed = false;  // under removals_mutex_
   };
   struct Heartbeat {
     std::unique_ptr<HeartbeatWriter> writer;
@@ -98,7 +100,9 @@ class Agent final : public api::Agent {
   void answer_check(const std::string& stream, const std::string& site,
                     std::unique_ptr<link::Channel> channel);
   Result<void> explain_at_source(const api::StreamAction& action) const;
-  Result<void> remove(const api::StreamAction& action);
+  Result<api::Outcome> remove(const api::StreamAction& action);
+  Result<void> remove(TargetEntry& entry);
+  Result<void> remove(SourceEntry& entry);
   Result<void> remove_folder(const std::string& folder);
 
   api::StreamView view_of(const SourceEntry& entry);
@@ -136,6 +140,7 @@ class Agent final : public api::Agent {
   // so.
   mutable os::Mutex routes_mutex_;
   bool routes_ready_ = false;
+  os::Mutex removals_mutex_;
   os::Mutex certificates_mutex_;
   std::optional<WallTime> certificate_expires_at_;           // this region's
   std::map<std::string, std::string> certificate_warnings_;  // by file; said once a day
