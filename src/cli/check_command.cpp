@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <ostream>
+#include <variant>
 
 #include "cli/command_line.h"
 #include "cli/commands.h"
@@ -52,16 +54,56 @@ int give(const Invocation& call, const Json& answer) {
   return found ? kRefused : kDone;
 }
 
-int check_offline(const Invocation& call) {
+// Findings, or the exit code when there are none and why was said.
+using Checked = std::variant<Json, int>;
+
+Checked look_from_here(const Invocation& call, const std::string& region) {
   const std::string config = call.config();
   if (config.empty()) return call.refuse_without_config();
-  const auto text = call.hooks.check({config, call.value("--region"), call.value("STREAM")});
+  const auto text = call.hooks.check({config, region, call.value("STREAM")});
   if (!text.ok())
     return call.refuse(text.error().kind == ErrorKind::invalid ? kUsage : kRefused,
                        text.error().what);
-  const auto answer = Json::parse(*text, nullptr, false);
-  return answer.is_object() ? give(call, answer)
-                            : call.refuse(kRefused, "check gave no answer that can be read");
+  auto answer = Json::parse(*text, nullptr, false);
+  if (!answer.is_object()) return call.refuse(kRefused, "check gave no answer that can be read");
+  return answer;
+}
+
+Checked ask_agent(const Invocation& call, const std::string& region) {
+  const auto client = connect(call, {.region = region});
+  if (!client.ok()) return call.refuse(kUsage, client.error().what);
+  ApiClient::Query query;
+  if (const std::string stream = call.value("STREAM"); !stream.empty())
+    query.emplace("stream", stream);
+  const Reply reply = (*client)->get("/v1/check", query);
+  if (reply.answered()) return reply.json;
+  if (reply.outcome != Reply::Outcome::unreachable || !call.hooks.check || api_is_given(call))
+    return refuse(call, reply);
+  if (!call.config().empty())
+    call.terminal.err << "farshore: no agent answers at " << (*client)->url()
+                      << ": looking from here\n";
+  return look_from_here(call, region);
+}
+
+// Where this machine runs the agents of several regions, all of them are asked.
+Result<std::vector<std::string>> regions_to_ask(const Invocation& call) {
+  const std::string given = call.value("--region"), config = call.config();
+  if (!given.empty() || call.flag("--offline") || api_is_given(call) || config.empty() ||
+      !call.hooks.regions_here)
+    return std::vector{given};
+  FARSHORE_TRY_ASSIGN(auto regions, call.hooks.regions_here(config));
+  return regions.size() > 1 ? std::move(regions) : std::vector{given};
+}
+
+// What both ends of a stream find is said once.
+void add_findings(Json& all, const Json& more) {
+  for (const Json& finding : at(more, "findings")) {
+    Json& findings = all["findings"];
+    if (std::find(findings.begin(), findings.end(), finding) != findings.end()) continue;
+    findings.push_back(finding);
+    Json& count = all[text_at(finding, "level") + "s"];
+    count = count.is_number() ? count.get<int>() + 1 : 1;
+  }
 }
 
 Result<std::string> grants_of(const Invocation& call, ApiClient& client, const std::string& role,
@@ -82,25 +124,20 @@ Result<std::string> grants_of(const Invocation& call, ApiClient& client, const s
 }  // namespace
 
 int run_check(const Invocation& call) {
-  if (call.flag("--offline")) return check_offline(call);
-  const auto client = connect(call);
-  if (!client.ok()) return call.refuse(kUsage, client.error().what);
-  ApiClient::Query query;
-  if (const std::string stream = call.value("STREAM"); !stream.empty())
-    query.emplace("stream", stream);
-  const Reply reply = (*client)->get("/v1/check", query);
-  if (reply.answered()) return give(call, reply.json);
-  const bool look_from_here =
-      reply.outcome == Reply::Outcome::unreachable && call.hooks.check && !api_is_given(call);
-  if (!look_from_here) return refuse(call, reply);
-  if (call.config().empty()) return check_offline(call);  // which says what is missing
-  call.terminal.err << "farshore: no agent answers at " << (*client)->url()
-                    << ": looking from here\n";
-  return check_offline(call);
+  const auto regions = regions_to_ask(call);
+  if (!regions.ok()) return call.refuse(kUsage, regions.error().what);
+  Json all = {{"errors", 0}, {"warnings", 0}, {"notes", 0}, {"findings", Json::array()}};
+  for (const std::string& region : *regions) {
+    const Checked checked =
+        call.flag("--offline") ? look_from_here(call, region) : ask_agent(call, region);
+    if (const int* code = std::get_if<int>(&checked)) return *code;
+    add_findings(all, std::get<Json>(checked));
+  }
+  return give(call, all);
 }
 
 int run_grants(const Invocation& call) {
-  const auto client = connect(call, call.value("SITE"));
+  const auto client = connect(call, {.site = call.value("SITE")});
   if (!client.ok()) return call.refuse(kUsage, client.error().what);
   std::vector<std::string> roles{"source", "target"};
   if (const std::string role = call.value("--role"); !role.empty()) roles = {role};

@@ -220,6 +220,60 @@ TEST_F(CommandLineTest, CheckAndGrantsLookFromHereWhenNoAgentAnswers) {
   EXPECT_EQ(run({"check", "--offline"}), kUsage);
 }
 
+TEST_F(CommandLineTest, CheckAsksEachAgentOfThisMachineAndSaysOnceWhatBothFind) {
+  using enum api::FindingView::Level;
+  api::FakeAgent other{*world_};
+  auto other_server = *api::Server::start(*world_, {.address = "127.0.0.1:0"}, other);
+  std::vector<std::string> asked;
+  hooks_.regions_here = [](const std::string&) {
+    return std::vector<std::string>{"us-east-1", "eu-west-1"};
+  };
+  hooks_.api_endpoint = [&](const EndpointArguments& arguments) {
+    asked.push_back(arguments.region);
+    const auto& server = arguments.region == "eu-west-1" ? other_server : server_;
+    return ApiEndpoint{.url = "http://" + server->address()};
+  };
+  const api::FindingView both{
+      .level = error, .code = "c", .object = "site orders-eu", .message = "column x is missing"};
+  agent_.set_findings({both});
+  other.set_findings(
+      {{.level = warning, .code = "d", .object = "site orders-eu", .message = "y"}, both});
+  EXPECT_EQ(run({"check"}), kRefused) << err_.str();
+  EXPECT_THAT(asked, testing::ElementsAre("us-east-1", "eu-west-1"));
+  EXPECT_THAT(out_.str(), HasSubstr("1 error, 1 warning, 0 notes"));
+  EXPECT_EQ(run({"check", "--json"}), kRefused);
+  EXPECT_EQ(Json::parse(out_.str())["findings"].size(), 2U);
+  EXPECT_EQ(Json::parse(out_.str())["errors"], 1);
+  asked.clear();
+  EXPECT_EQ(run({"check", "--region", "us-east-1"}), kRefused);
+  EXPECT_THAT(asked, testing::ElementsAre("us-east-1"));
+  EXPECT_THAT(out_.str(), HasSubstr("1 error, 0 warnings, 0 notes"));
+
+  // One of them is stopped: what is its own is looked at from here.
+  other_server.reset();
+  CheckArguments from_here;
+  hooks_.check = [&](const CheckArguments& arguments) {
+    from_here = arguments;
+    return api::json_text(api::to_json(std::vector<api::FindingView>{both}));
+  };
+  EXPECT_EQ(run({"check"}), kRefused);
+  EXPECT_EQ(from_here.region, "eu-west-1");
+  EXPECT_THAT(err_.str(), HasSubstr(": looking from here"));
+}
+
+TEST_F(CommandLineTest, GrantsAsksTheAgentOfTheSite) {
+  EndpointArguments asked;
+  hooks_.api_endpoint = [&](const EndpointArguments& arguments) {
+    asked = arguments;
+    return ApiEndpoint{.url = "http://" + server_->address()};
+  };
+  EXPECT_EQ(run({"grants", "orders-eu"}), kDone) << err_.str();
+  EXPECT_EQ(asked.site, "orders-eu");
+  EXPECT_EQ(asked.region, "");
+  EXPECT_EQ(run({"grants", "orders-eu", "--region", "us-east-1"}), kDone);
+  EXPECT_EQ(asked.region, "us-east-1");
+}
+
 TEST_F(CommandLineTest, GrantsForBothPartsOrOne) {
   EXPECT_EQ(run({"grants", "orders-us"}), kDone);
   EXPECT_EQ(out_.str(),

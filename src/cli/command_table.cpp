@@ -76,9 +76,11 @@ void add_prepare(std::vector<Command>& commands, const Hooks& hooks) {
   commands.push_back(
       {.path = {"check"},
        .summary = "Find all that would stop a stream or lose data, each with its remedy",
-       .details = "Asks the running agent; when none answers, looks from here. Also compares the "
-                  "tables of each stream at its source with those at its targets. Exits 1 when "
-                  "there is an error or a warning, 0 when there are only notes.",
+       .details =
+           "Asks the running agent, and where this machine runs those of several regions, each "
+           "of them unless --region says one; when none answers, looks from here. Also "
+           "compares the tables of each stream at its source with those at its targets. "
+           "Exits 1 when there is an error or a warning, 0 when there are only notes.",
        .arguments = {{"STREAM", "Only this stream", kStream, false}},
        .options = {{"--offline", "", "Looks from here and does not ask the agent", kNone}},
        .examples = {"farshore check", "farshore check orders --json"},

@@ -54,12 +54,13 @@ int Invocation::refuse_without_config(const std::string& or_else) const {
                   kConfigPlaces[0], kConfigPlaces[1], or_else.empty() ? "" : ", or ", or_else));
 }
 
-Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const std::string& site) {
+Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const MeantAgent& meant) {
   ApiEndpoint endpoint;
   const std::string url = given_or_environment(call.value("--api"), "FARSHORE_API");
   if (const std::string config = call.config();
       url.empty() && !config.empty() && call.hooks.api_endpoint) {
-    FARSHORE_TRY_ASSIGN(endpoint, call.hooks.api_endpoint({config, call.value("--region"), site}));
+    const std::string region = meant.region.empty() ? call.value("--region") : meant.region;
+    FARSHORE_TRY_ASSIGN(endpoint, call.hooks.api_endpoint({config, region, meant.site}));
   }
   if (!url.empty()) endpoint.url = url;
   const std::string token = given_or_environment(call.value("--token-file"), "FARSHORE_TOKEN_FILE");

@@ -8,10 +8,15 @@
 
 namespace farshore::cli {
 
+// Which agent a command asks, as far as the command itself says it.
+struct MeantAgent {
+  std::string site;    // the agent of its region, unless --region says another
+  std::string region;  // this one, whatever --region says
+};
+
 // --api, FARSHORE_API, the configuration, http://127.0.0.1:7433: the first that is given. invalid:
-// configuration. `site`: of which the command asks; its region's agent is meant unless --region
-// says another.
-Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const std::string& site = "");
+// configuration.
+Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const MeantAgent& meant = {});
 // Whether --api or FARSHORE_API says where the agent is.
 bool api_is_given(const Invocation& call);
 // The options of this call that say which agent is meant, for a command that a text names.

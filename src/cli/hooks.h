@@ -76,6 +76,9 @@ struct Hooks {
 
   // invalid: the configuration is wrong (all findings in `what`), or leaves more than one choice.
   std::function<Result<ApiEndpoint>(const EndpointArguments&)> api_endpoint;
+  // The regions whose agents have their data on this machine, each with an API of its own: more
+  // than one leaves a choice.
+  std::function<Result<std::vector<std::string>>(const std::string& config)> regions_here;
   std::function<Result<std::string>(const CheckArguments&)>
       check;  // the JSON that GET /v1/check would answer
   std::function<Result<std::string>(const GrantsArguments&)> grants;  // SQL

@@ -1,14 +1,16 @@
 #include "daemon/check.h"
 
+#include <fmt/ranges.h>
+
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "api/views_json.h"
+#include "config/secrets.h"
 #include "daemon/engine.h"
 #include "identity/certificate.h"
-#include "config/secrets.h"
 #include "os/real/real_world.h"
 
 namespace farshore::daemon {
@@ -29,8 +31,6 @@ api::FindingView::Level level_of(FindingLevel level) {
   return api::FindingView::Level::error;
 }
 
-// One run of `check`: what each site is asked, and how the tables of a stream compare.
-class Check {
 Finding secret_finding(const char* code, std::string object, os::SecretFault fault) {
   return {.code = code,
           .object = std::move(object),
@@ -38,6 +38,8 @@ Finding secret_finding(const char* code, std::string object, os::SecretFault fau
           .remedy = std::move(fault.remedy)};
 }
 
+// One run of `check`: what each site is asked, and how the tables of a stream compare.
+class Check {
  public:
   Check(os::World& world, const config::Config& config, std::string region,
         const AskElsewhere& elsewhere, std::stop_token stop)
@@ -182,13 +184,13 @@ void Check::check(const config::RegionConfig& region) {
               .message = what.substr(0, command),
               .remedy = std::move(remedy)}});
   };
-  const auto files = identity::check_region_files(world_, region.tls, region.name);
-  if (!files.ok()) {
   auto token = config::api_token_fault(region);
   const bool elsewhere = token && token->kind == ErrorKind::not_found && region_.empty();
   if (token && !elsewhere)
     add("", {secret_finding("api_token", fmt::format("region {}, api_token_file", region.name),
                             *std::move(token))});
+  const auto files = identity::check_region_files(world_, region.tls, region.name);
+  if (!files.ok()) {
     const bool missing = files.error().kind == ErrorKind::not_found;
     if (missing && region_.empty()) return;  // on another machine
     return add_one(FindingLevel::error, files.error().what,
@@ -218,6 +220,16 @@ std::uint64_t kernel_maximum(os::Files& files, const std::string& name) {
 
 Result<config::Config> load(os::World& world, const std::string& file) {
   return config::load(world.files(), file);
+}
+
+// On a machine of its own each agent may have the same folder and address: there is no choice then.
+std::vector<std::string> agents_here(const config::Config& config) {
+  std::vector<std::string> names;
+  std::set<std::string> addresses;
+  for (const config::RegionConfig& region : config.regions)
+    if (std::filesystem::exists(region.data + "/agent.lock") && addresses.insert(region.api).second)
+      names.push_back(region.name);
+  return names;
 }
 
 }  // namespace
@@ -307,7 +319,12 @@ Result<std::string> grants_text(const cli::GrantsArguments& arguments) {
   return text;
 }
 
-// Else the region whose data folder is on this machine, when there is just one.
+Result<std::vector<std::string>> regions_here(const std::string& config_file) {
+  auto world = os::make_real_world(std::nullopt);
+  FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, config_file));
+  return agents_here(config);
+}
+
 Result<cli::ApiEndpoint> api_endpoint(const cli::EndpointArguments& arguments) {
   auto world = os::make_real_world(std::nullopt);
   FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, arguments.config));
@@ -317,14 +334,13 @@ Result<cli::ApiEndpoint> api_endpoint(const cli::EndpointArguments& arguments) {
   const config::RegionConfig* chosen = config.region(region_name);
   if (!region_name.empty() && chosen == nullptr) return config::unknown_region(config, region_name);
   if (chosen == nullptr) {
-    for (const config::RegionConfig& region : config.regions) {
-      if (!std::filesystem::exists(region.data + "/agent.lock")) continue;
-      if (chosen != nullptr && chosen->api != region.api)
-        return permanent(ErrorKind::invalid,
-                         "agents of {} and {} run here: say which with --region", chosen->name,
-                         region.name);
-      chosen = &region;
-    }
+    const std::vector<std::string> here = agents_here(config);
+    if (here.size() > 1)
+      return permanent(ErrorKind::invalid,
+                       "the agents of {} have their data on this machine: say which one is meant "
+                       "with --region {}",
+                       fmt::join(here, " and "), fmt::join(here, " or --region "));
+    if (!here.empty()) chosen = config.region(here.front());
   }
   if (chosen == nullptr && !config.regions.empty()) chosen = &config.regions.front();
   cli::ApiEndpoint endpoint;

@@ -30,6 +30,8 @@ Result<std::string> grants(os::World& world, const config::Config& config, const
 
 Result<std::string> check_text(const cli::CheckArguments& arguments);
 Result<std::string> grants_text(const cli::GrantsArguments& arguments);
+// The regions whose agents have their data on this machine, of those with the same API address one.
+Result<std::vector<std::string>> regions_here(const std::string& config_file);
 Result<cli::ApiEndpoint> api_endpoint(const cli::EndpointArguments& arguments);
 
 }  // namespace farshore::daemon

@@ -3,11 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "os/real/test_folder.h"
+
 namespace farshore::daemon {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 TEST(Check, KernelBuffersThatHoldARoundTripAreEnoughAndOthersANote) {
   EXPECT_THAT(check_kernel(1us), IsEmpty());
@@ -19,6 +26,130 @@ TEST(Check, KernelBuffersThatHoldARoundTripAreEnoughAndOthersANote) {
   EXPECT_THAT(found[0].message, HasSubstr("at a round trip of"));
   EXPECT_EQ(found[0].remedy, "sysctl -w net.ipv4.tcp_wmem='4096 131072 250000000000'");
   EXPECT_EQ(found[1].object, "kernel setting net.ipv4.tcp_rmem");
+}
+
+// Two regions in one file, and which agents have run on this machine.
+class CheckConfig : public testing::Test {
+ protected:
+  std::string write(const std::string& sites, const std::string& eu_api = "127.0.0.1:7434") {
+    const std::string path = folder_.file("farshore.yaml");
+    std::ofstream(path) << fmt::format(R"(name: shop
+regions:
+  us-east-1: {{ link: us:7432, api: 127.0.0.1:7433, data: {0}/us, tls: {0}/tls }}
+  eu-west-1: {{ link: eu:7432, api: {1}, data: {0}/eu, tls: {0}/tls }}
+sites:
+{2}
+streams:
+  orders: {{ from: orders-us, to: [orders-eu], tables: [{{ match: "public.*" }}] }}
+)",
+                                       folder_.path(), eu_api, sites);
+    return path;
+  }
+  std::string write() { return write(site("orders-us") + site("orders-eu")); }
+  // Of the region that its name ends with; no server is there.
+  static std::string site(const std::string& name, const std::string& key = "") {
+    return fmt::format(
+        "  {}: {{ region: {}, engine: postgres, dsn: \"host=/nowhere dbname=app\"{}{} }}\n", name,
+        name.ends_with("us") ? "us-east-1" : "eu-west-1", key.empty() ? "" : ", ", key);
+  }
+  void has_run(const std::string& data) {
+    std::filesystem::create_directories(folder_.file(data));
+    std::ofstream(folder_.file(data + "/agent.lock")) << "agent";
+  }
+  std::string write_secret(const std::string& name, const std::string& text, unsigned mode) {
+    const std::string path = folder_.file(name);
+    std::ofstream(path) << text;
+    std::filesystem::permissions(path, std::filesystem::perms(mode));
+    return path;
+  }
+  // "code object: message; remedy" of the errors, but those of certificates.
+  std::vector<std::string> errors(const std::string& file, const std::string& region) {
+    auto world = os::make_real_world(std::nullopt);
+    const auto config = config::load(world->files(), file);
+    EXPECT_TRUE(config.ok()) << config.error().what;
+    const auto found = check(*world, *config, region, "");
+    EXPECT_TRUE(found.ok());
+    std::vector<std::string> texts;
+    for (const api::FindingView& one : *found)
+      if (one.level == api::FindingView::Level::error && one.code != "certificate")
+        texts.push_back(
+            fmt::format("{} {}: {}; {}", one.code, one.object, one.message, one.remedy));
+    return texts;
+  }
+
+  os::TestFolder folder_;
+};
+
+TEST_F(CheckConfig, TheAgentIsThatOfTheSiteElseTheOneThatRunsHere) {
+  const std::string file = write();
+  EXPECT_THAT(*regions_here(file), IsEmpty());
+  EXPECT_EQ(api_endpoint({file, "", ""})->url, "http://127.0.0.1:7433") << "the first";
+  has_run("eu");
+  EXPECT_THAT(*regions_here(file), ElementsAre("eu-west-1"));
+  EXPECT_EQ(api_endpoint({file, "", ""})->url, "http://127.0.0.1:7434");
+  has_run("us");
+  EXPECT_THAT(*regions_here(file), ElementsAre("us-east-1", "eu-west-1"));
+  const auto both = api_endpoint({file, "", ""});
+  ASSERT_FALSE(both.ok());
+  EXPECT_EQ(both.error().kind, ErrorKind::invalid);
+  EXPECT_EQ(both.error().what,
+            "the agents of us-east-1 and eu-west-1 have their data on this machine: say which one "
+            "is meant with --region us-east-1 or --region eu-west-1");
+  EXPECT_EQ(api_endpoint({file, "", "orders-us"})->url, "http://127.0.0.1:7433");
+  EXPECT_EQ(api_endpoint({file, "", "orders-eu"})->url, "http://127.0.0.1:7434");
+  EXPECT_EQ(api_endpoint({file, "us-east-1", "orders-eu"})->url, "http://127.0.0.1:7433")
+      << "--region goes before the site";
+  EXPECT_FALSE(api_endpoint({file, "", "nosuch"}).ok()) << "nothing is derived from it";
+}
+
+TEST_F(CheckConfig, RegionsOfOneAddressAreOnMachinesOfTheirOwnAndLeaveNoChoice) {
+  const std::string file = write(site("orders-us") + site("orders-eu"), "127.0.0.1:7433");
+  has_run("us");
+  has_run("eu");
+  EXPECT_THAT(*regions_here(file), ElementsAre("us-east-1"));
+  EXPECT_TRUE(api_endpoint({file, "", ""}).ok());
+}
+
+TEST_F(CheckConfig, APasswordThatIsNotToBeHadIsAnErrorWithTheLineThatHelps) {
+  const std::string missing = folder_.file("none");
+  const std::string open = write_secret("open", "hunter2\n", 0644);
+  const std::string file = write(site("orders-us", "password_file: " + missing) +
+                                 site("orders-eu", "password_file: " + open));
+  const std::string us = fmt::format(
+      "password site orders-us, password_file: secret file '{0}': No such file or directory; "
+      "install -m 0600 /dev/stdin '{0}'  -- then type the password, Enter, Ctrl-D",
+      missing);
+  const std::string eu = fmt::format(
+      "password site orders-eu, password_file: secret file '{0}' has mode 0644, others can reach "
+      "it; chmod 0600 '{0}'",
+      open);
+  EXPECT_THAT(errors(file, ""), UnorderedElementsAre(us, eu)) << "and nothing is asked without it";
+  EXPECT_THAT(errors(file, "us-east-1"), ElementsAre(us)) << "the other region's are not here";
+}
+
+TEST_F(CheckConfig, AnEmptyPasswordIsNoPassword) {
+  const std::string empty = write_secret("empty", "\n", 0600);
+  ASSERT_EQ(::unsetenv("FARSHORE_TEST_PASSWORD"), 0);
+  const std::string file = write(site("orders-us", "password_file: " + empty) +
+                                 site("orders-eu", "password_env: FARSHORE_TEST_PASSWORD"));
+  EXPECT_THAT(
+      errors(file, ""),
+      UnorderedElementsAre(
+          HasSubstr("password site orders-us, password_file: secret file '" + empty +
+                    "': its first line is empty; install -m 0600"),
+          "password site orders-eu, password_env: environment variable FARSHORE_TEST_PASSWORD is "
+          "not set for this process; set FARSHORE_TEST_PASSWORD where the agent is started, e.g. "
+          "with EnvironmentFile= of its service"));
+}
+
+TEST_F(CheckConfig, ATokenOfTheApiThatIsNotToBeHadIsAnError) {
+  const std::string open = write_secret("token", "0123456789abcdef0123\n", 0640);
+  const std::string file =
+      write(site("orders-us") + site("orders-eu"), "0.0.0.0:7434, api_token_file: " + open);
+  EXPECT_THAT(errors(file, "eu-west-1"),
+              testing::Contains(HasSubstr("api_token region eu-west-1, api_token_file: secret file "
+                                          "'" +
+                                          open + "' has mode 0640")));
 }
 
 }  // namespace

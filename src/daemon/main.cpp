@@ -32,6 +32,7 @@ cli::Hooks hooks() {
       .version = FARSHORE_VERSION,
       .build = fmt::format("g++ {}, C++20", __VERSION__),
       .api_endpoint = api_endpoint,
+      .regions_here = regions_here,
       .check = check_text,
       .grants = grants_text,
       .run = [](const cli::RunArguments& a, cli::Output o) { return run(a, o, FARSHORE_VERSION); },
