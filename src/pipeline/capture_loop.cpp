@@ -56,9 +56,14 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
     FARSHORE_TRY_ASSIGN(std::vector<Record> records, source_.next(world_.after(kSourceWait)));
     if (!records.empty()) FARSHORE_TRY(write(std::move(records), stop));
     if (preamble_is_due()) FARSHORE_TRY(write_preamble(stop));
-    (void)note_progress();
+    if (note_progress().no_tables != no_tables_) show_working();
   }
   return {};
+}
+
+void CaptureLoop::show_working() {
+  no_tables_ = source_.progress().no_tables;
+  board_.set(no_tables_.empty() ? State::streaming : State::degraded, no_tables_);
 }
 
 SourceProgress CaptureLoop::note_progress() {
@@ -108,7 +113,7 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
   Record record{.kind = RecordKind::session, .session = session_, .payload = identity.text};
   FARSHORE_TRY(write({std::move(record)}, stop));
   FARSHORE_TRY(write_preamble(stop));
-  board_.set(State::streaming);
+  show_working();
   board_.worked();
   backoff_.reset();
   os::Lock lock(mutex_);
@@ -151,7 +156,7 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
     auto written = journal_.append(records, world_.after(kAppendWait));
     if (written.ok()) {
       note_written(records, *written, received);
-      if (shown) board_.set(State::streaming);
+      if (shown) show_working();
       return {};
     }
     const bool full =

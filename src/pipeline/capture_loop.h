@@ -86,6 +86,7 @@ class CaptureLoop {
   bool preamble_is_due() const;
   Result<void> write_preamble(std::stop_token stop);
   SourceProgress note_progress();
+  void show_working();
   void follow_durable(std::stop_token stop);
   void note_written(std::span<const Record> records, Place last_place, MonotonicTime received);
   void acknowledge_near_locked();
@@ -105,6 +106,7 @@ class CaptureLoop {
   // owned by run()
   std::uint32_t session_ = 0;
   std::uint64_t bytes_since_preamble_ = 0;
+  std::string no_tables_;  // as it is shown
   std::atomic<bool> preamble_wanted_ = false;
 
   mutable os::Mutex mutex_;

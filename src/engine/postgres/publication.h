@@ -35,6 +35,7 @@ class Publication {
   // How often tables, or partitions below a listed one, were found that it did not take before
   // under that name.
   std::uint64_t joined() const { return joined_; }
+  bool empty() const { return taken_.empty(); }  // after the newest refresh
   static Result<void> drop(Connection& connection, const Uuid& stream, Deadline deadline);
 
  private:

@@ -165,11 +165,11 @@ void SiteQuestions::add_not_checked(const Error& error) {
                   options_.name));
 }
 
-std::vector<CatalogTable> SiteQuestions::catalog_tables() {
+std::optional<std::vector<CatalogTable>> SiteQuestions::catalog_tables() {
   auto tables = read_catalog_tables(connection_, world_.after(kCatalogWait));
   if (tables.ok()) return *std::move(tables);
   add_not_checked(tables.error());
-  return {};
+  return std::nullopt;
 }
 
 bool SiteQuestions::takes(const TableName& table) const {

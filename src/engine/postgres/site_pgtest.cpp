@@ -129,6 +129,36 @@ TEST_P(SiteOn, WhatGrantsPrintIsEnoughWhateverTheNames) {
     EXPECT_NE(finding.level, FindingLevel::error) << finding.code << ": " << finding.message;
 }
 
+TEST_P(SiteOn, AStreamThatTakesNoTableIsAnErrorAndARuleThatMatchesNoneAWarning) {
+  options_.stream_name = "orders";
+  options_.rules = {{.match = "public.sesions", .exclude = true}, {.match = "public.ordrs"}};
+  const auto remedy = [&] {
+    for (const Finding& finding : check())
+      if (finding.code == "no_tables") return finding.remedy;
+    return std::string();
+  };
+  const std::string none =
+      "error no_tables site orders-us: the stream takes no table of this database: nothing would "
+      "be replicated";
+  EXPECT_THAT(texts("no_tables"), ElementsAre(none));
+  EXPECT_EQ(remedy(), "make its tables, or correct dbname in `sites.orders-us.dsn`");
+  database_.run("CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE sessions (id int)");
+  EXPECT_THAT(texts("no_tables"), ElementsAre(none));
+  EXPECT_EQ(remedy(),
+            "correct `streams.orders.tables`: this database has public.orders, public.sessions");
+  EXPECT_THAT(
+      texts("rule_matches_none"),
+      ElementsAre("warning rule_matches_none site orders-us, rule 'public.sesions': no table of "
+                  "this database matches it: it keeps none out",
+                  "warning rule_matches_none site orders-us, rule 'public.ordrs': no table of this "
+                  "database matches it"));
+  options_.rules = {{.match = "public.sessions"}};
+  EXPECT_EQ(remedy(), "do what is said of its tables") << "it has no key";
+  options_.rules = {{.match = "public.orders"}, {.match = "public.s*", .exclude = true}};
+  EXPECT_THAT(texts("no_tables"), IsEmpty());
+  EXPECT_THAT(texts("rule_matches_none"), IsEmpty());
+}
+
 TEST_P(SiteOn, ATableThatCannotBeReadForLackOfItsSchemaIsAnError) {
   database_.run(
       "CREATE SCHEMA closed; CREATE TABLE closed.t (id int PRIMARY KEY); GRANT SELECT ON closed.t "

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +27,8 @@ class SiteQuestions {
   // All rows, all columns.
   std::vector<std::vector<std::string>> table(const std::string& sql);
   std::string setting(const std::string& name);
-  // Those that could be published, as choose_tables wants them.
-  std::vector<CatalogTable> catalog_tables();
+  // Those that could be published, as choose_tables wants them; none: they could not be read.
+  std::optional<std::vector<CatalogTable>> catalog_tables();
 
   void add(FindingLevel level, const std::string& code, const std::string& object,
            const std::string& message, const std::string& remedy);

@@ -14,6 +14,7 @@ namespace {
 struct Judged {
   std::vector<CatalogTable> tables;
   TableChoice choice;
+  bool takes_none() const { return choice.publish.empty() && choice.needs_full.empty(); }
 
   bool listed(const TableName& table) const {
     return choice.publish.contains(table) || choice.needs_full.contains(table);
@@ -27,12 +28,10 @@ struct Judged {
   }
 };
 
-Judged judge_tables(SiteQuestions& ask) {
+Judged judge_tables(const std::vector<TableRule>& rules, std::vector<CatalogTable> tables) {
   static const std::vector<TableRule> kAny = {{.match = "*"}};
-  const auto& rules = ask.options().rules;
-  Judged out{.tables = ask.catalog_tables(), .choice = {}};
-  out.choice = choose_tables(rules.empty() ? kAny : rules, out.tables);
-  return out;
+  TableChoice choice = choose_tables(rules.empty() ? kAny : rules, tables);
+  return {.tables = std::move(tables), .choice = std::move(choice)};
 }
 
 void check_log(SiteQuestions& ask) {
@@ -177,8 +176,46 @@ void check_tables(SiteQuestions& ask, const Judged& judged) {
                         "application's own UPDATE and DELETE fail",
                         why_unusable(identity)),
             remedy_of(table, identity));
+}
+
+std::vector<std::string> names_of(const std::vector<CatalogTable>& tables) {
+  std::vector<std::string> names;
+  names.reserve(tables.size());
+  for (const CatalogTable& table : tables) names.push_back(table.name.quoted());
+  return names;
+}
+
+void check_takes_any(SiteQuestions& ask, const Judged& judged) {
+  if (!judged.takes_none()) return;
+  const SiteOptions& site = ask.options();
+  std::string remedy;
+  if (judged.tables.empty())
+    remedy = fmt::format("make its tables, or correct dbname in `sites.{}.dsn`", site.name);
+  else if (!judged.choice.keyless.empty() || !judged.choice.unlogged.empty())
+    remedy = "do what is said of its tables";
+  else
+    remedy = fmt::format("correct `streams.{}.tables`: this database has {}", site.stream_name,
+                         listed(names_of(judged.tables)));
+  ask.add(FindingLevel::error, "no_tables", ask.site(),
+          "the stream takes no table of this database: nothing would be replicated", remedy);
+}
+
+// Misspelt, or for tables that are not there yet.
+void check_unused_rules(SiteQuestions& ask, const Judged& judged) {
+  for (const TableRule& rule : ask.options().rules) {
+    const auto hits = [&](const CatalogTable& table) { return matches(rule, table.name); };
+    if (std::ranges::any_of(judged.tables, hits)) continue;
+    ask.add(FindingLevel::warning, "rule_matches_none",
+            fmt::format("{}, rule '{}'", ask.site(), rule.match),
+            rule.exclude ? "no table of this database matches it: it keeps none out"
+                         : "no table of this database matches it",
+            fmt::format("correct it in `streams.{}.tables`, or take it out until there is one",
+                        ask.options().stream_name));
+  }
+}
+
+void check_unmatched_tables(SiteQuestions& ask, const Judged& judged) {
   const auto& rules = ask.options().rules;
-  if (rules.empty()) return;
   std::vector<std::string> unmatched;
   for (const CatalogTable& table : judged.tables)
     if (matching_rule(rules, table.name) == nullptr && rule_of(rules, table.root) == nullptr)
@@ -189,15 +226,24 @@ void check_tables(SiteQuestions& ask, const Judged& judged) {
           "add a rule to the stream's `tables`, or `exclude: true` to say so on purpose");
 }
 
+void check_rules(SiteQuestions& ask, const Judged& judged) {
+  check_takes_any(ask, judged);
+  check_unused_rules(ask, judged);
+  check_unmatched_tables(ask, judged);
+}
+
 }  // namespace
 
 void check_source(SiteQuestions& ask) {
   check_log(ask);
   check_synchronous(ask);
   check_statistics(ask);
-  const Judged judged = judge_tables(ask);
+  const auto tables = ask.catalog_tables();
+  const auto& rules = ask.options().rules;
+  const Judged judged = judge_tables(rules, tables.value_or(std::vector<CatalogTable>()));
   check_privileges(ask, judged);
   check_tables(ask, judged);
+  if (tables && !rules.empty()) check_rules(ask, judged);
   check_left_out(ask);
 }
 

@@ -60,6 +60,8 @@ class PostgresSource final : public Source {
                              stream_command({options_.name, "", options_.region}, "resnapshot")));
   }
 
+  std::string why_no_tables() const;
+
   void end_session();
   void upkeep(std::stop_token stop, std::shared_ptr<CaptureSession> session);
   Result<void> upkeep_once(std::unique_ptr<Connection>& sql, CaptureSession& session,
@@ -130,6 +132,7 @@ Result<SourceIdentity> PostgresSource::open_session(Lsn after, const AcceptSourc
     os::Lock lock(mutex_);
     session_ = session;
     progress_.heard_at = world_.now();
+    progress_.no_tables = why_no_tables();
   }
   upkeep_waker_.clear();
   upkeep_thread_ =
@@ -286,6 +289,14 @@ void PostgresSource::stop() {
   interrupted_ = false;
 }
 
+std::string PostgresSource::why_no_tables() const {
+  if (!publication_.empty()) return "";
+  return fmt::format(
+      "no table of the database is in the stream: what its `tables` match is not there, or cannot "
+      "be published; `farshore check {} --region {}` says what is wrong",
+      options_.name, options_.region);
+}
+
 void PostgresSource::end_session() {
   upkeep_thread_.request_stop();
   upkeep_waker_.wake();
@@ -345,6 +356,7 @@ Result<bool> PostgresSource::look(Connection& sql, CaptureSession& session) {
     progress_.retained_bytes = retained;
     progress_.commits_wait = server.synchronous;
     progress_.tables_joined = publication_.joined();
+    progress_.no_tables = why_no_tables();
   }
   if (server.slot->lost)
     session.fail(permanent(ErrorKind::overtaken, "{}: slot {} lost its log ({}){}", sql.server(),

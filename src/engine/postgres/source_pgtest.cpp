@@ -85,6 +85,19 @@ TEST_P(SourceOnServer, SaysWhoItIs) {
                                       " slot=" + slot_name(stream.options.stream));
 }
 
+TEST_P(SourceOnServer, SaysWhileNoTableIsInTheStream) {
+  TestStream stream(database_, {{.match = "public.orders"}});
+  stream.options.region = "us-east-1";
+  stream.start();
+  EXPECT_THAT(stream.source->progress().no_tables,
+              HasSubstr("`farshore check orders --region us-east-1` says what is wrong"));
+  const auto has_none = [&] { return !stream.source->progress().no_tables.empty(); };
+  database_.run("CREATE TABLE orders (id int PRIMARY KEY)");
+  EXPECT_TRUE(eventually([&] { return !has_none(); }));
+  database_.run("DROP TABLE orders");
+  EXPECT_TRUE(eventually(has_none));
+}
+
 TEST_P(SourceOnServer, ResumesAfterAPositionWithoutLossAndWithoutRepeat) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY)");
   TestStream stream(database_);

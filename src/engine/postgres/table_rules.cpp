@@ -76,10 +76,13 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   return pattern.find_first_not_of('*', at) == std::string_view::npos;
 }
 
+bool matches(const TableRule& rule, const TableName& table) {
+  return glob_matches(rule.match, table.schema + "." + table.name);
+}
+
 const TableRule* matching_rule(std::span<const TableRule> rules, const TableName& table) {
-  const std::string text = table.schema + "." + table.name;
   const auto found =
-      std::ranges::find_if(rules, [&](const TableRule& r) { return glob_matches(r.match, text); });
+      std::ranges::find_if(rules, [&](const TableRule& rule) { return matches(rule, table); });
   return found == rules.end() ? nullptr : &*found;
 }
 

@@ -36,6 +36,7 @@ struct TableChoice {
 
 bool glob_matches(std::string_view pattern, std::string_view text);
 
+bool matches(const TableRule& rule, const TableName& table);
 // The rule that decides about a table, be it to leave it out; nullptr: none matches.
 const TableRule* matching_rule(std::span<const TableRule> rules, const TableName& table);
 // The same, nullptr also when the rule leaves the table out.
