@@ -224,14 +224,15 @@ TEST_F(CommandLineTest, CheckAsksEachAgentOfThisMachineAndSaysOnceWhatBothFind) 
   using enum api::FindingView::Level;
   api::FakeAgent other{*world_};
   auto other_server = *api::Server::start(*world_, {.address = "127.0.0.1:0"}, other);
+  const std::string address = other_server->address();
   std::vector<std::string> asked;
   hooks_.regions_here = [](const std::string&) {
     return std::vector<std::string>{"us-east-1", "eu-west-1"};
   };
   hooks_.api_endpoint = [&](const EndpointArguments& arguments) {
     asked.push_back(arguments.region);
-    const auto& server = arguments.region == "eu-west-1" ? other_server : server_;
-    return ApiEndpoint{.url = "http://" + server->address()};
+    return ApiEndpoint{.url = "http://" +
+                              (arguments.region == "eu-west-1" ? address : server_->address())};
   };
   const api::FindingView both{
       .level = error, .code = "c", .object = "site orders-eu", .message = "column x is missing"};

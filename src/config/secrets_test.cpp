@@ -58,7 +58,7 @@ TEST_F(SecretsTest, AFileThatIsEmptyOrOpenToOthersIsAFindingWithoutTheSecret) {
 TEST_F(SecretsTest, AFileThatIsMissingIsAFindingWithTheLineThatMakesIt) {
   const std::string path = folder.file("none");
   EXPECT_EQ(findings_of("password_file: " + path),
-            fmt::format("f:7:20: sites.a.password_file: secret file '{0}': No such file or "
+            fmt::format("f:8:20: sites.a.password_file: secret file '{0}': No such file or "
                         "directory: install -m 0600 /dev/stdin '{0}'  -- then type the password, "
                         "Enter, Ctrl-D",
                         path));

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "os/real/real_world.h"
 #include "os/real/test_folder.h"
 
 namespace farshore::daemon {
