@@ -55,7 +55,7 @@ TEST_F(ServerTest, AnswersOverTheWire) {
   const auto done =
       http.Post("/v1/streams/orders/resume", httplib::Headers{{"Farshore-Operator", "alice@desk"}},
                 "{}", "application/json");
-  EXPECT_EQ(done->body, "{\"done\":\"resume\",\"stream\":\"orders\"}\n");
+  EXPECT_EQ(done->body, "{\"done\":\"resume\",\"stream\":\"orders\",\"already\":false}\n");
   EXPECT_EQ(agent_.actions().front().by, "alice@desk from 127.0.0.1");
   EXPECT_EQ(http.Delete("/v1/status")->status, 405);
   EXPECT_EQ(http.Options("/v1/status")->status, 404);
