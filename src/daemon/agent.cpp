@@ -475,6 +475,8 @@ Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
     if (facts.rtt_min == Duration::zero()) continue;
     for (api::FindingView& finding : check_kernel(facts.rtt_min))
       findings.push_back(std::move(finding));
+    for (api::FindingView& finding : check_clocks(region_.name, facts, peer->region))
+      findings.push_back(std::move(finding));
   }
   return findings;
 }

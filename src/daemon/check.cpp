@@ -18,6 +18,7 @@ namespace {
 
 // The largest send buffer a connection needs: 1 Gbit/s for one round trip.
 constexpr double kBytesPerSecond = 125e6;
+constexpr Duration kClockOffsetMax = 1s;  // between two regions
 
 api::FindingView::Level level_of(FindingLevel level) {
   switch (level) {
@@ -254,6 +255,23 @@ std::vector<api::FindingView> check_kernel(Duration rtt_min) {
          .remedy = fmt::format("sysctl -w net.ipv4.{}='4096 131072 {}'", name, needed)});
   }
   return out;
+}
+
+std::vector<api::FindingView> check_clocks(const std::string& region, const link::PeerFacts& facts,
+                                           const std::string& peer) {
+  const Duration offset = facts.clock_offset, bound = facts.clock_offset_bound;
+  if (std::chrono::abs(offset) <= kClockOffsetMax + bound) return {};
+  return {{.level = api::FindingView::Level::warning,
+           .code = "region_clock_offset",
+           .stream = "",
+           .object = "region " + peer,
+           .message = fmt::format(
+               "its clock is {:+.1f} s off that of region {}, within {}: lags and `apply_delay` "
+               "allow for it, but the times of events of both regions do not fit together, and "
+               "`pause --at` goes by the clock of the source's region",
+               seconds_of(offset), region, format_duration(bound)),
+           .remedy = "run a time service (chrony, systemd-timesyncd) on the agents' machines of "
+                     "both regions"}};
 }
 
 Result<std::vector<api::FindingView>> check(os::World& world, const config::Config& config,

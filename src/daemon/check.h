@@ -10,6 +10,7 @@
 #include "cli/hooks.h"
 #include "config/config.h"
 #include "daemon/remote_site.h"
+#include "link/link.h"
 #include "os/world.h"
 
 namespace farshore::daemon {
@@ -24,6 +25,9 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
 // What the machine should be set to for a link of this round trip, without queues; no findings when
 // its kernel's buffers are large enough.
 std::vector<api::FindingView> check_kernel(Duration rtt_min);
+// Whether the clocks of two regions' agents, by their link, are more than a second apart.
+std::vector<api::FindingView> check_clocks(const std::string& region, const link::PeerFacts& facts,
+                                           const std::string& peer);
 
 Result<std::string> grants(os::World& world, const config::Config& config, const std::string& site,
                            api::GrantRole role, std::stop_token stop = {});

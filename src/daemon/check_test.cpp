@@ -153,5 +153,28 @@ TEST_F(CheckConfig, ATokenOfTheApiThatIsNotToBeHadIsAnError) {
                                           open + "' has mode 0640")));
 }
 
+TEST(Check, ClocksThatAreASecondApartAreAWarning) {
+  const auto found = [](Duration offset, Duration bound) {
+    link::PeerFacts facts;
+    facts.clock_offset = offset;
+    facts.clock_offset_bound = bound;
+    return check_clocks("us-east-1", facts, "eu-west-1");
+  };
+  EXPECT_THAT(found(0s, 0s), IsEmpty());  // never measured
+  EXPECT_THAT(found(-1s, 1ms), IsEmpty());
+  EXPECT_THAT(found(2s, 1s), IsEmpty());  // perhaps none
+  for (const Duration offset : {-30s, 30s}) {
+    const auto one = found(offset, 200us);
+    ASSERT_EQ(one.size(), 1u);
+    EXPECT_EQ(one[0].level, api::FindingView::Level::warning);
+    EXPECT_EQ(one[0].code, "region_clock_offset");
+    EXPECT_EQ(one[0].object, "region eu-west-1");
+    EXPECT_THAT(one[0].message, HasSubstr(fmt::format("its clock is {:+.1f} s off that of region "
+                                                      "us-east-1",
+                                                      seconds_of(offset))));
+    EXPECT_THAT(one[0].remedy, HasSubstr("time service"));
+  }
+}
+
 }  // namespace
 }  // namespace farshore::daemon
