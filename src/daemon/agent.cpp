@@ -229,6 +229,18 @@ pipeline::Dial Agent::dial(const std::string& region) {
   };
 }
 
+pipeline::SourceClockOffset Agent::clock_offset_of(const std::string& region) const {
+  const link::Link* link = nullptr;
+  for (const auto& peer : peers_)
+    if (peer->region == region) link = peer->link;
+  return [link]() -> std::optional<Duration> {
+    if (link == nullptr) return Duration::zero();
+    const link::PeerFacts facts = link->facts();
+    if (facts.clock_offset_bound == Duration::zero()) return std::nullopt;
+    return facts.clock_offset;
+  };
+}
+
 // "ship/orders/orders-eu": kind, stream, target site.
 void Agent::opened(const std::string& name, std::unique_ptr<link::Channel> channel) {
   os::Lock lock(routes_mutex_);
@@ -314,6 +326,7 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
                                        .terms = [&stream, &target](const std::string& theirs) {
                                          return terms_of(stream, target, theirs);
                                        }};
+  options.clock_offset = clock_offset_of(config_.site(stream.from)->region);
   entry->leg =
       std::make_unique<pipeline::TargetLeg>(world_, std::move(options), *entry->parts.sink,
                                             *entry->parts.aside, *entry->parts.copy_sink, sink_);

@@ -93,6 +93,7 @@ class Agent final : public api::Agent {
   void add_heartbeats();
   void opened(const std::string& name, std::unique_ptr<link::Channel> channel);
   pipeline::Dial dial(const std::string& region);
+  pipeline::SourceClockOffset clock_offset_of(const std::string& region) const;
   Bytes keepalive(std::size_t turn) const;
   Result<void> act_on_source(SourceEntry& entry, const api::StreamAction& action);
   Result<void> act_on_target(TargetEntry& entry, const api::StreamAction& action);

@@ -28,6 +28,19 @@ TEST_F(LinkFaults, ACutEndsTheChannelsAndTheLinkComesBack) {
   EXPECT_EQ(here->receive(soon()).error().kind, ErrorKind::unavailable);  // the old one stays dead
 }
 
+TEST_F(LinkFaults, TheClockOffsetOutlivesASessionThatDidNotMeasureIt) {
+  start();
+  const auto known = [&] { return eu->link->facts().clock_offset_bound > 0ms; };
+  ASSERT_TRUE(eu->wait(known));
+  wire->set({.delay = 200ms});  // the next session ends before its first keepalive is answered
+  for (int ended = 0; ended < 2; ++ended) {
+    ASSERT_TRUE(eu->link->wait_connected(soon()).ok());
+    wire->cut_all();
+    ASSERT_TRUE(eu->wait([&] { return !eu->link->facts().connected; }));
+    EXPECT_TRUE(known());
+  }
+}
+
 TEST_F(LinkFaults, ManyCutsInARowAreAllSurvived) {
   start();
   for (int i = 0; i < 20; ++i) {

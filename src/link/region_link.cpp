@@ -123,7 +123,7 @@ void RegionLink::retire_session() {
   const SessionFacts facts = session_->facts();
   traffic_ += facts.traffic;
   level_ = facts.level;
-  clock_ = facts.clock;
+  if (facts.clock.rtt() > Duration::zero()) clock_ = facts.clock;
   heard_at_ = facts.heard_at;
   const MonotonicTime now = world_.now();
   // Sessions that do not last are tried less and less often.

@@ -170,7 +170,7 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     stats_.applied = through;
     undurable_.clear();
   }
-  HeldCursor cursor(world_, std::move(journal_cursor), hold);
+  HeldCursor cursor(world_, std::move(journal_cursor), hold, options_.clock_offset);
   {
     os::Lock lock(mutex_);
     cursor_ = &cursor;

@@ -40,6 +40,7 @@ class ApplyLoop {
     std::string skip_folder;             // where skipped transactions are saved
     std::string counts_file;             // how much was applied
     std::function<TargetTerms()> terms;  // asked at each session
+    SourceClockOffset clock_offset = [] { return Duration::zero(); };
   };
 
   ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board,

@@ -1,5 +1,6 @@
 #include "pipeline/held_cursor.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace farshore::pipeline {
@@ -12,15 +13,20 @@ Result<std::optional<CursorItem>> HeldCursor::next(Deadline deadline) {
   }
   const bool timed = held_->commit_time != WallTime{};
   reached_pause_ = timed && hold_.pause_at && held_->commit_time > *hold_.pause_at;
-  const Duration early =
-      timed ? held_->commit_time + hold_.delay - world_.clock().wall() : Duration::zero();
-  const bool due =
-      !reached_pause_ && (hold_.delay == Duration::zero() || early <= Duration::zero());
-  if (due) return std::exchange(held_, std::nullopt);
-  const Deadline until = reached_pause_ ? deadline : earlier(deadline, world_.after(early));
+  const Duration wait = timed && hold_.delay != Duration::zero() ? early() : Duration::zero();
+  if (!reached_pause_ && wait <= Duration::zero()) return std::exchange(held_, std::nullopt);
+  const Deadline until = reached_pause_ ? deadline : earlier(deadline, world_.after(wait));
   os::Lock lock(mutex_);
   woken_.wait(lock, until, [&] { return interrupted_; });
   return std::optional<CursorItem>();
+}
+
+Duration HeldCursor::early() const {
+  const std::optional<Duration> offset = clock_offset_();
+  const WallTime source_now = world_.clock().wall() + offset.value_or(Duration::zero());
+  const Duration by_clock = held_->commit_time + hold_.delay - source_now;
+  if (offset) return by_clock;
+  return std::max(by_clock, made_at_ + hold_.delay - world_.now());
 }
 
 void HeldCursor::interrupt() {

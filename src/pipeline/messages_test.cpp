@@ -171,6 +171,22 @@ TEST(LagGauge, AnOlderCommitDoesNotMakeItYounger) {
   EXPECT_EQ(gauge.read(WallTime(20s)).age, 10s);
 }
 
+TEST(LagGauge, IsOfTheClockThatTheCommitTimesAreOf) {
+  LagGauge gauge;
+  gauge.advance(WallTime(40s), WallTime(11s));  // ours is 30 s behind
+  const Lag lag = gauge.read(WallTime(15s), 30s);
+  EXPECT_EQ(lag.transit, 1s);
+  EXPECT_EQ(lag.age, 5s);
+}
+
+TEST(LagGauge, IsNeverNegative) {
+  LagGauge gauge;
+  gauge.advance(WallTime(40s), WallTime(10s));
+  const Lag lag = gauge.read(WallTime(10s), 30s - 1ms);  // off by less than can be measured
+  EXPECT_EQ(lag.transit, 0s);
+  EXPECT_EQ(lag.age, 0s);
+}
+
 TEST(CommitPositions, AnswersTheNewestThatIsDurable) {
   CommitPositions positions;
   positions.add(Sequence(1), {.position = {"a"}});

@@ -44,7 +44,9 @@ class ReceiveLoop {
   std::optional<Amount> backlog(Sequence from) const {
     return meter_.after(from);
   }  // received after it
-  Lag lag(WallTime now) const { return lag_.read(now); }
+  Lag lag(WallTime now, Duration source_clock_offset) const {
+    return lag_.read(now, source_clock_offset);
+  }
 
  private:
   Result<void> session(link::Channel& channel, std::stop_token stop);

@@ -147,7 +147,8 @@ void TargetLeg::start_apply(Running& running) {
                                                          [this] {
                                                            os::Lock lock(mutex_);
                                                            return terms();
-                                                         }},
+                                                         },
+                                                     .clock_offset = options_.clock_offset},
                                   [this](Error error) { fatal(std::move(error)); });
   running.apply->hold_for_copy(!file_->copied, Deadline::passed());
   if (file_->pause_at) running.apply->pause(file_->pause_at);
@@ -435,6 +436,7 @@ KeptCounts TargetLeg::received_ever(const Running& running, const ReceiveStats& 
 TargetStatus TargetLeg::status() const {
   TargetStatus status{.leg = board_.get()};
   const WallTime now = world_.clock().wall();
+  const std::optional<Duration> offset = options_.clock_offset();
   auto running = this->running();
   os::Lock lock(mutex_);
   if (file_) {
@@ -446,10 +448,10 @@ TargetStatus TargetLeg::status() const {
   status.received = running->receive->stats();
   status.received_ever = received_ever(*running, status.received);
   status.source_connected = status.received.connected;
-  status.durability = running->receive->lag(now);
+  if (offset) status.durability = running->receive->lag(now, *offset);
   status.journal = running->journal->status();
   if (running->loop != nullptr) status.applied = running->loop.load()->stats();
-  status.apply = applied_lag_.read(now);
+  if (offset) status.apply = applied_lag_.read(now, *offset);
   status.to_apply = running->receive->backlog(status.applied.applied);
   return status;
 }

@@ -31,7 +31,7 @@ struct TargetStatus {
   ReceiveStats received;
   KeptCounts received_ever;  // over restarts
   ApplyStats applied;
-  Lag durability, apply;           // source's commit times against this region's clock
+  Lag durability, apply;           // by the source's clock; unknown while its offset is
   std::optional<Amount> to_apply;  // received, not yet applied
   journal::Status journal;
   std::optional<WallTime> pause_at;
@@ -47,6 +47,7 @@ class TargetLeg {
     std::function<TargetTerms(const std::string& definition)> terms = [](const std::string&) {
       return TargetTerms{};
     };
+    SourceClockOffset clock_offset = [] { return Duration::zero(); };
   };
 
   // The sinks are used by one thread each and must outlive the leg; `aside` is that of tables set

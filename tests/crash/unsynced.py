@@ -9,8 +9,8 @@ import collections
 import dataclasses
 import os
 import pathlib
-import re
-import subprocess
+
+from lab.process import sanitizers_of
 
 SECTOR = 512
 
@@ -82,12 +82,6 @@ def undone(seen, changes):
         del contents[change.before :]
         contents.extend(bytes(change.before - len(contents)))
     return contents
-
-
-def sanitizers_of(program):
-    """The libraries of a sanitizer that the program is linked with: they must come first."""
-    shown = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return re.findall(r"=> (\S+/lib[at]san\.so\S*)", shown)
 
 
 class UnsyncedDisk:

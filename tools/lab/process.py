@@ -3,6 +3,7 @@
 import atexit
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,12 @@ def as_user(user):
     if user is None or os.geteuid() != 0:
         return []
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+
+
+def sanitizers_of(program):
+    """The libraries of a sanitizer that the program is linked with: a preload names them first."""
+    shown = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"=> (\S+/lib[at]san\.so\S*)", shown)
 
 
 def wait_until(condition, seconds, what, every=0.1):
