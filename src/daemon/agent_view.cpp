@@ -178,7 +178,7 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
                           ? std::nullopt
                           : std::optional(captured.source.behind_bytes),
       .open_transactions = captured.open_transactions,
-      .heartbeat_at = known(captured.commit_time),
+      .heartbeat_at = known(captured.heartbeat_time),
       .rates = rates(entry.config->name, {captured.transactions, captured.changes, captured.bytes}),
       .totals = status.captured_ever ? totals_view(*status.captured_ever) : api::TotalsView{},
       .near_waits = histogram_view(status.near_waits),

@@ -198,6 +198,9 @@ void CaptureLoop::note_written(std::span<const Record> records, Place last_place
     if (!record.position.empty()) gap_accepted_ = false;  // from here on the log is whole
     if (record.commit_time != WallTime{}) {
       lag_.advance(record.commit_time, now);
+      // A record that carries a place alone repeats the time of a commit before it.
+      if (record.kind == RecordKind::heartbeat && record.commit_time > stats_.commit_time)
+        stats_.heartbeat_time = record.commit_time;
       stats_.commit_time = std::max(stats_.commit_time, record.commit_time);
     }
     if (record.flags.streamed && record.flags.first) open_[record.xid] = true;

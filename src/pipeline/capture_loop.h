@@ -25,6 +25,7 @@ namespace farshore::pipeline {
 struct CaptureStats {
   Place written;
   WallTime commit_time{};                                  // newest captured commit; zero: none yet
+  WallTime heartbeat_time{};                               // that of the newest heartbeat
   std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
   std::uint64_t open_transactions = 0;
   SourceProgress source;

@@ -32,6 +32,45 @@ class ShutSource final : public Source {
   std::atomic<bool> interrupted_ = false;
 };
 
+// Gives what it was made with, once.
+class GivenSource final : public Source {
+ public:
+  explicit GivenSource(std::vector<Record> records) : records_(std::move(records)) {}
+
+  Result<SourceIdentity> start(const Position&, const AcceptSource&) override {
+    return SourceIdentity{};
+  }
+  Result<std::vector<Record>> next(Deadline) override { return std::exchange(records_, {}); }
+  std::vector<Bytes> preamble() const override { return {}; }
+  void acknowledge(const Acknowledgement&) override {}
+  SourceProgress progress() override { return {}; }
+  Result<void> bound_log() override { return {}; }
+  void interrupt() override {}
+  void stop() override {}
+
+ private:
+  std::vector<Record> records_;
+};
+
+class CaptureTest : public journal::JournalFixture {};
+
+TEST_F(CaptureTest, OnlyAHeartbeatsCommitTimeIsOneOfAHeartbeat) {
+  open();
+  Record beat = journal::record_of(RecordKind::heartbeat);
+  beat.commit_time = WallTime(6s);
+  Record place = beat;  // of a place alone: the time is that of the commit before it
+  place.commit_time = WallTime(7s);
+  GivenSource source({journal::data_record(5, "row"), beat, journal::data_record(7, "row"), place});
+  StateBoard board(sink(), {.stream = "app", .target = "", .region = "us-east-1"});
+  CaptureLoop loop(world, source, *journal, board, {}, {});
+  os::Thread thread("capture", [&](std::stop_token stop) { loop.run(stop); });
+  EXPECT_TRUE(eventually([&] { return loop.stats().transactions == 2; }, 300));
+  EXPECT_EQ(loop.stats().commit_time, WallTime(7s));
+  EXPECT_EQ(loop.stats().heartbeat_time, WallTime(6s));
+  thread.request_stop();
+  thread.join();
+}
+
 class CaptureStopTest : public journal::JournalFixture,
                         public ::testing::WithParamInterface<ErrorKind> {};
 

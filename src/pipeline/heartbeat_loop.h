@@ -1,8 +1,11 @@
 // HeartbeatLoop: commits a heartbeat in one source database at a fixed interval; one for all
-// streams of that database.
+// streams of that database. Of heartbeats that fail in a row the first is an event, and each that
+// fails of something else than the one before.
 #pragma once
 
 #include <stop_token>
+#include <string>
+#include <utility>
 
 #include "pipeline/state.h"
 #include "pipeline/stopper.h"
@@ -23,15 +26,15 @@ class HeartbeatLoop {
 
   void run(std::stop_token stop) {
     std::stop_callback interrupt(stop, [this] { writer_.interrupt(); });
-    bool failing = false;
+    std::string failing_of;  // empty: it does not fail
     while (stopper_.wait(stop, interval_)) {
       auto beaten = writer_.beat(world_.after(5s));
       if (stop.stop_requested()) return;
-      if (!beaten.ok() && !failing && events_)
-        events_({.severity = Severity::warning,
-                 .name = "heartbeat.failed",
-                 .message = site_ + ": " + beaten.error().what});
-      failing = !beaten.ok();
+      std::string why = beaten.ok() ? "" : beaten.error().what;
+      if (std::exchange(failing_of, why) == why || why.empty() || !events_) continue;
+      events_({.severity = Severity::warning,
+               .name = "heartbeat.failed",
+               .message = site_ + ": " + why});
     }
   }
 
