@@ -282,6 +282,22 @@ TEST_P(SiteOn, EachTableThatStaysOutIsNamedWithItsReasonAndARemedyThatIsEnough) 
   EXPECT_EQ(database_.value("SELECT relreplident FROM pg_class WHERE relname = 'other'"), "i");
 }
 
+TEST_P(SiteOn, ARoleThatMayNotWriteHeartbeatsIsAWarning) {
+  EXPECT_THAT(texts("no_heartbeat_privilege"), IsEmpty());
+  const std::string name = database_.value(
+      "SELECT oid::regprocedure FROM pg_proc WHERE proname = 'pg_logical_emit_message' AND "
+      "proargtypes[2] = 'text'::regtype");
+  database_.run("REVOKE EXECUTE ON FUNCTION " + name + " FROM PUBLIC");
+  EXPECT_THAT(texts("no_heartbeat_privilege"),
+              ElementsAre(StartsWith("warning no_heartbeat_privilege site orders-us: role looker "
+                                     "may not execute " +
+                                     name)));
+  do_all("no_heartbeat_privilege");
+  EXPECT_THAT(texts("no_heartbeat_privilege"), IsEmpty());
+  database_.run("GRANT EXECUTE ON FUNCTION " + name + " TO PUBLIC");
+  database_.run("REVOKE EXECUTE ON FUNCTION " + name + " FROM looker");
+}
+
 TEST_P(SiteOn, ACatalogThatMayNotBeReadIsSaid) {
   database_.run("REVOKE SELECT ON pg_index FROM PUBLIC");
   EXPECT_THAT(texts("not_checked"),

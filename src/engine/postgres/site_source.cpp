@@ -140,6 +140,20 @@ void check_table_privileges(SiteQuestions& ask, const std::string& who, const st
             fmt::format("ALTER ROLE {} BYPASSRLS;", who));
 }
 
+// The function that the heartbeat calls, as this version declares it.
+void check_heartbeat_privilege(SiteQuestions& ask, const std::string& who) {
+  const auto refused = ask.list(
+      "SELECT oid::regprocedure FROM pg_proc WHERE proname = 'pg_logical_emit_message' AND "
+      "pronamespace = 'pg_catalog'::regnamespace AND proargtypes[2] = 'text'::regtype AND "
+      "NOT has_function_privilege(oid, 'EXECUTE')");
+  if (refused.empty()) return;
+  ask.add(FindingLevel::warning, "no_heartbeat_privilege", ask.site(),
+          fmt::format("role {} may not execute {}: no heartbeat is written, so lag grows while the "
+                      "application commits nothing",
+                      who, refused[0]),
+          fmt::format("GRANT EXECUTE ON FUNCTION {} TO {};", refused[0], who));
+}
+
 void check_privileges(SiteQuestions& ask, const Judged& judged) {
   if (ask.yes("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")) return;
   const std::string who = ask.value("SELECT quote_ident(current_user)");
@@ -152,6 +166,7 @@ void check_privileges(SiteQuestions& ask, const Judged& judged) {
             fmt::format("role {} may not make a publication", who),
             fmt::format("GRANT CREATE ON DATABASE {} TO {};",
                         ask.value("SELECT quote_ident(current_database())"), who));
+  check_heartbeat_privilege(ask, who);
   const std::set<TableName> captured = judged.captured();
   for (const auto& row : ask.table(
            "SELECT n.nspname, c.relname, has_table_privilege(c.oid, 'SELECT'), "
