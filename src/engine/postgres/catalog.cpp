@@ -35,7 +35,9 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence = 'u',
  ORDER BY w.place)";
 
 // Binary COPY embeds OIDs in arrays and composites, and sends reg* types as OIDs: only what is
-// built in means the same on two servers. xml carries its encoding in text only.
+// built in means the same on two servers. xml carries its encoding in text only. What is infinity
+// as an interval from 17 on is another value before. aclitem has no binary form, its array claims
+// one.
 constexpr const char* kColumnsSql = R"(
 SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), tn.nspname, t.typname,
        CASE WHEN t.typtype = 'd' THEN (
@@ -50,7 +52,7 @@ SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), tn.nspname, 
        a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated,
        t.oid < 10000 AND t.typsend <> 0 AND t.typreceive <> 0
          AND t.typname !~ ('^_?(reg(proc|procedure|oper|operator|class|type|role|namespace'
-             || '|config|dictionary|collation|database)|xml)$')
+             || '|config|dictionary|collation|database)|xml|interval|aclitem)$')
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   JOIN pg_namespace tn ON tn.oid = t.typnamespace

@@ -327,6 +327,32 @@ TEST_P(CopySinkOn, TablesOfAnotherShapeAreRefusedWithTheLinesToPaste) {
   EXPECT_EQ(pair.target_text("SELECT a || b || c || m FROM t"), "1.50bcb");
 }
 
+TEST_P(CopySinkOn, AnIntervalWithoutEndIsRefusedWhereThereIsNone) {
+  const auto has_it = [](const Connection& server) { return server.server_version() >= 170000; };
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY, v interval, a interval[])");
+  pair.on_source("INSERT INTO t VALUES (1, '1 mon -2 days 03:04:05.678901', '{1 us,NULL}')");
+  if (has_it(*pair.source)) pair.on_source("INSERT INTO t VALUES (2, 'infinity', '{-infinity}')");
+  publish("t");
+  ASSERT_TRUE(prepare().ok());
+  const auto copied = copy(table("public.t"));
+  if (copied.ok()) pair.expect_same_tables();
+  EXPECT_EQ(copied.ok(), has_it(*pair.target) || !has_it(*pair.source));
+  if (!copied.ok()) {
+    EXPECT_THAT(copied.error().what, HasSubstr("type interval"));
+  }
+}
+
+TEST_P(CopySinkOn, ValuesThatNameObjectsNameThemAtTheTarget) {
+  pair.on_target("CREATE TABLE other (a int)");  // other oids than at the source
+  pair.on_source(
+      "CREATE TABLE s (id int PRIMARY KEY); CREATE TYPE mood AS ENUM ('a'); CREATE TABLE t (id int "
+      "PRIMARY KEY, r regclass, types regtype[], n regnamespace, m money, e mood)");
+  pair.on_source("INSERT INTO t VALUES (1, 's', '{mood,int}', 'public', 12.5, 'a')");
+  publish("s, t");
+  copy_all();
+  pair.expect_same_tables();
+}
+
 TEST_P(CopySinkOn, AForeignKeyThatCannotHoldYetIsMadeUnvalidated) {
   pair.on_source(
       "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES "

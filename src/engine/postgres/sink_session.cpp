@@ -23,7 +23,7 @@ constexpr const char* kSettings =
     " ('datestyle', 'ISO'), ('intervalstyle', 'postgres'), ('extra_float_digits', '3'), "
     "('timezone', 'UTC'),"
     " ('bytea_output', 'hex'), ('xmloption', 'content'), ('array_nulls', 'on'), "
-    "('client_min_messages', 'error'),"
+    "('client_min_messages', 'error'), ('lc_monetary', 'C'),"
     " ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),"
     " ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) v(name, value)"
     " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name WHERE s.context = 'user'";

@@ -55,8 +55,9 @@ class PostgresSnapshotSource final : public SnapshotSource {
 
 Result<std::unique_ptr<Connection>> PostgresSnapshotSource::connect(Deadline deadline) {
   ConnectOptions options = connect_options(options_, "copy");
-  options.settings = {{"row_security", "off"},  // an error instead of rows that are missing
-                      {"lock_timeout", "10s"}};
+  options.settings = value_settings();
+  options.settings.emplace_back("row_security", "off");  // an error instead of missing rows
+  options.settings.emplace_back("lock_timeout", "10s");
   return Connection::open(world_, options, deadline, &waker_);
 }
 

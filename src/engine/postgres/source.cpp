@@ -114,6 +114,7 @@ Result<SourceIdentity> PostgresSource::open_session(Lsn after, const AcceptSourc
                      sql->server(), sql->server_version() / 10000);
   ConnectOptions connect = connect_options(options_, "");
   connect.replication = true;
+  connect.settings = value_settings();
   FARSHORE_TRY_ASSIGN(
       auto replication,
       Connection::open(world_, connect, world_.after(options_.connect_wait), &waker_));

@@ -19,4 +19,8 @@ ConnectOptions connect_options(const SourceOptions& options, const std::string& 
           .application_name = application_name(options.stream) + (part.empty() ? "" : " " + part)};
 }
 
+std::vector<Setting> value_settings() {
+  return {{"search_path", ""}, {"lc_monetary", "C"}};
+}
+
 }  // namespace farshore::postgres

@@ -54,5 +54,8 @@ std::string application_name(const Uuid& stream);
 // How the source's parts connect. `part` is added to the name of all but the replication
 // connection: two walsenders of one name would acknowledge each other's commits.
 ConnectOptions connect_options(const SourceOptions& options, const std::string& part);
+// Of the sessions whose text of values the target reads, and as its own sessions have them: names
+// of objects (regclass) come with their schema, money in no country's form.
+std::vector<Setting> value_settings();
 
 }  // namespace farshore::postgres

@@ -127,6 +127,16 @@ TEST_P(SourceOnServer, PreambleHoldsRelationsAndTypesOfTheSession) {
   EXPECT_EQ(letters_of({{.kind = RecordKind::preamble, .payload = preamble[0]}}), "YR");
 }
 
+TEST_P(SourceOnServer, NamesInValuesComeWithTheirSchema) {
+  database_.run("CREATE TABLE named (id int PRIMARY KEY); CREATE TABLE t (r regclass PRIMARY KEY)");
+  TestStream stream(database_);
+  stream.start();
+  database_.run("INSERT INTO t VALUES ('named')");
+  const auto records = only(stream.read_transactions(1), RecordKind::data);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_THAT(std::string(records[0].payload), HasSubstr("public.named"));
+}
+
 TEST_P(SourceOnServer, StreamsALargeTransactionWhileItRunsAndMarksItsAbortedParts) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
   TestStream stream(database_);
