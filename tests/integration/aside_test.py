@@ -157,7 +157,7 @@ class AsideTest(LabTest):
     def test_another_table_under_a_known_name_is_copied_and_nothing_fails_meanwhile(self):
         deployment = self.start()
         source, target = deployment.source, deployment.target
-        names = ("a", "a_new", "p", "q")
+        names = ("a", "a_new", "p", "q", "named")
         for name in names:
             source.sql(f"CREATE TABLE public.{name} (id integer PRIMARY KEY, body text)")
             source.sql(
@@ -180,16 +180,21 @@ class AsideTest(LabTest):
         source.sql(
             "BEGIN; DROP TABLE public.a; ALTER TABLE public.a_new RENAME TO a;"
             "ALTER TABLE public.p RENAME TO x; ALTER TABLE public.q RENAME TO p;"
-            "ALTER TABLE public.x RENAME TO q; COMMIT"
+            "ALTER TABLE public.x RENAME TO q; ALTER TABLE public.named RENAME TO renamed; COMMIT"
         )
         source.sql("INSERT INTO public.a VALUES (60, 'after')")
         source.sql("UPDATE public.q SET body = 'after' WHERE id = 101")
         source.sql("UPDATE public.p SET body = 'after' WHERE id = 1")
-        self.wait(lambda: self.copies(deployment) >= copied + 3, 60, "they are not copied again")
+        source.sql("UPDATE public.renamed SET body = 'after' WHERE id = 1")
+        self.wait(lambda: self.copies(deployment) >= copied + 4, 60, "they are not copied again")
         self.wait(lambda: self.all_joined(target), 60, "the tables do not join the others")
         self.wait_applied(deployment)
         self.assertGreater(self.expect_equal(source, target), ROWS)
-        self.expect_quiet_logs(deployment, r" source\.table_", r" copy\.table_rejoined ")
+        self.assertEqual(target.value("SELECT count(*) FROM public.named"), 100)
+        self.assertEqual(self.published(deployment, "copy.name_taken", 1), 1)
+        self.expect_quiet_logs(
+            deployment, r" source\.table_", r" copy\.(table_rejoined|table_renamed|name_taken) "
+        )
 
     def copies(self, deployment):
         return self.published(deployment, "copy.table", 1) - self.published(

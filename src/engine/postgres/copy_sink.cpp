@@ -46,9 +46,15 @@ class PostgresCopySink final : public CopySink {
                           const SourceTable& table, const TableDefinition& definition,
                           Survey& survey, ExistingRows existing);
   void tell_rejoined(const Uuid& stream, const Survey& survey, ExistingRows existing) const;
+  void tell_renamed(const Uuid& stream, const Survey& survey) const;
+  void tell_new_name(const NewName& name) const;
+  Result<void> make_missing(Connection& connection, const TableDefinition& definition);
+  Result<TakenNames> taken_names(Connection& connection, const std::vector<IndexName>& wanted);
+  Result<std::vector<NewName>> free_names(Connection& connection,
+                                          std::vector<TableDefinition>& definitions);
   Result<bool> parent_is_there(Connection& connection, const TableDefinition& table);
   Result<bool> is_made(Connection& connection, const LaterObject& object);
-  Result<void> make_later(Connection& connection, const LaterObject& object);
+  Result<bool> make_later(Connection& connection, const LaterObject& object);
   Result<void> validate(Connection& connection, const LaterObject& object);
   void drop_copy_origins(Connection& connection, const Uuid& stream);
   void tell(const Uuid& stream, const std::string& name, std::string message) const;
@@ -131,6 +137,7 @@ Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
   }
   FARSHORE_TRY(make_shared(*connection, survey));
   tell_rejoined(stream, survey, existing);
+  tell_renamed(stream, survey);
   std::vector<TargetTable> out;
   for (std::size_t i = 0; i < tables.size(); ++i) {
     FARSHORE_TRY(
@@ -164,6 +171,68 @@ Result<bool> PostgresCopySink::parent_is_there(Connection& connection,
   return rows.count() > 0;
 }
 
+// Those of the names, and of what they become with a number behind, that others have.
+Result<TakenNames> PostgresCopySink::taken_names(Connection& connection,
+                                                 const std::vector<IndexName>& wanted) {
+  if (wanted.empty()) return TakenNames();
+  constexpr const char* kOwners =
+      " JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema"
+      " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND {}"
+      " LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid"
+      " LEFT JOIN pg_catalog.pg_class t ON t.oid = i.indrelid";
+  std::string names;
+  for (const auto& [table, name] : wanted)
+    names += fmt::format("{}({}, {}, {})", names.empty() ? "" : ", ", quote_literal(table.schema),
+                         quote_literal(name), quote_literal(table.name));
+  FARSHORE_TRY_ASSIGN(
+      const Rows of_others,
+      connection.query("SELECT w.schema, w.name FROM (VALUES " + names +
+                           ") AS w(schema, name, of)" + fmt::format(kOwners, "c.relname = w.name") +
+                           " WHERE t.relname IS DISTINCT FROM w.of::name",
+                       soon()));
+  if (of_others.count() == 0) return TakenNames();
+  std::vector<TableName> beginnings;
+  beginnings.reserve(static_cast<std::size_t>(of_others.count()));
+  for (int row = 0; row < of_others.count(); ++row) {
+    constexpr std::string_view kNumber = "9999";
+    const std::string longest = name_ending(std::string(of_others.text(row, 1)), kNumber);
+    beginnings.push_back(
+        {std::string(of_others.text(row, 0)), longest.substr(0, longest.size() - kNumber.size())});
+  }
+  FARSHORE_TRY_ASSIGN(
+      const Rows all,
+      connection.query("SELECT n.nspname, c.relname, t.relname FROM " + values_sql(beginnings) +
+                           fmt::format(kOwners, "pg_catalog.starts_with(c.relname, w.name)"),
+                       soon()));
+  TakenNames taken;
+  for (int row = 0; row < all.count(); ++row) {
+    const std::string schema(all.text(row, 0));
+    taken[{schema, std::string(all.text(row, 1))}] = {schema, std::string(all.text(row, 2))};
+  }
+  return taken;
+}
+
+Result<void> PostgresCopySink::make_missing(Connection& connection,
+                                            const TableDefinition& definition) {
+  TableDefinition table = definition;
+  FARSHORE_TRY_ASSIGN(const bool as_partition, parent_is_there(connection, table));
+  FARSHORE_TRY_ASSIGN(TakenNames taken, taken_names(connection, index_names(table)));
+  const std::vector<NewName> renamed = use_free_names(table, taken);
+  for (const std::string& sql : create_table(table, as_partition, connection.server_version())) {
+    auto made = connection.query(sql, soon());
+    if (made.ok()) continue;
+    Error error = within(fmt::format("table {} cannot be made on the target", table.quoted_name()),
+                         std::move(made).error());
+    error.what += fmt::format("; make it there yourself: {}", sql.substr(0, 500));
+    return error;
+  }
+  std::set<std::string> later;
+  for (const LaterObject& object : objects_after_copy(table)) later.insert(object.name);
+  for (const NewName& name : renamed)
+    if (!later.contains(name.given)) tell_new_name(name);
+  return {};
+}
+
 // The table, if it is missing, and its first state, in one transaction.
 Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& stream,
                                           std::optional<Epoch> aside, const SourceTable& table,
@@ -172,16 +241,9 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
   const std::string& name = table.name;
   FARSHORE_TRY(connection.query("BEGIN", soon()));
   if (!survey.existing.contains({definition.schema, definition.name})) {
-    FARSHORE_TRY_ASSIGN(const bool as_partition, parent_is_there(connection, definition));
-    for (const std::string& sql :
-         create_table(definition, as_partition, connection.server_version())) {
-      auto made = connection.query(sql, soon());
-      if (made.ok()) continue;
-      Error error = within(fmt::format("table {} cannot be made on the target", name),
-                           std::move(made).error());
-      error.what += fmt::format("; make it there yourself: {}", sql.substr(0, 500));
+    if (auto made = make_missing(connection, definition); !made.ok()) {
       (void)connection.query("ROLLBACK", soon());
-      return error;
+      return made;
     }
   }
   KnownState& known = survey.states[name];
@@ -223,6 +285,23 @@ void PostgresCopySink::tell_rejoined(const Uuid& stream, const Survey& survey,
             : fmt::format("table {} was out of the stream for a while: it is copied again", table));
 }
 
+void PostgresCopySink::tell_renamed(const Uuid& stream, const Survey& survey) const {
+  for (const auto& [now, before] : survey.renamed)
+    tell(stream, "copy.table_renamed",
+         fmt::format("table {0} was renamed to {1} at the source, and is copied again as {1}; a "
+                     "table {0} that stays here changes no more: DROP TABLE {0}; once nobody needs "
+                     "it",
+                     before, now));
+}
+
+void PostgresCopySink::tell_new_name(const NewName& name) const {
+  tell({}, "copy.name_taken",
+       fmt::format("index {0} of table {1} was made as {2}: another table or index has its name; "
+                   "once that is free: ALTER INDEX {3} RENAME TO {0};",
+                   quote_identifier(name.wanted), name.table.quoted(), quote_identifier(name.given),
+                   quote_qualified(name.table.schema, name.given)));
+}
+
 Result<std::unique_ptr<TableWriter>> PostgresCopySink::begin(const Uuid& stream,
                                                              const SourceTable& table) {
   FARSHORE_TRY_ASSIGN(const TableDefinition definition, table_from_json(table.definition));
@@ -231,8 +310,9 @@ Result<std::unique_ptr<TableWriter>> PostgresCopySink::begin(const Uuid& stream,
 
 Result<void> PostgresCopySink::complete(const Uuid& stream,
                                         const std::vector<SourceTable>& tables) {
-  FARSHORE_TRY_ASSIGN(const std::vector<TableDefinition> definitions, definitions_of(tables));
+  FARSHORE_TRY_ASSIGN(std::vector<TableDefinition> definitions, definitions_of(tables));
   FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  FARSHORE_TRY_ASSIGN(const std::vector<NewName> renamed, free_names(*connection, definitions));
   std::vector<LaterObject> objects;
   for (const TableDefinition& table : definitions)
     for (LaterObject& object : objects_after_copy(table)) objects.push_back(std::move(object));
@@ -241,7 +321,12 @@ Result<void> PostgresCopySink::complete(const Uuid& stream,
                    [](const LaterObject& a, const LaterObject& b) { return a.kind < b.kind; });
   for (const LaterObject& object : objects) {
     FARSHORE_TRY_ASSIGN(const bool there, is_made(*connection, object));
-    if (!there) FARSHORE_TRY(make_later(*connection, object));
+    if (there) continue;
+    FARSHORE_TRY_ASSIGN(const bool made, make_later(*connection, object));
+    if (!made) continue;
+    for (const NewName& name : renamed)
+      if (name.table == TableName{object.schema, object.table} && name.given == object.name)
+        tell_new_name(name);
   }
   for (const TableDefinition& table : definitions)
     for (const std::string& sql : identity_after_copy(table))
@@ -258,11 +343,25 @@ Result<void> PostgresCopySink::complete(const Uuid& stream,
   return {};
 }
 
+Result<std::vector<NewName>> PostgresCopySink::free_names(
+    Connection& connection, std::vector<TableDefinition>& definitions) {
+  std::vector<IndexName> wanted;
+  for (const TableDefinition& table : definitions)
+    for (IndexName& name : index_names(table)) wanted.push_back(std::move(name));
+  FARSHORE_TRY_ASSIGN(TakenNames taken, taken_names(connection, wanted));
+  std::vector<NewName> renamed;
+  for (TableDefinition& table : definitions)
+    for (NewName& name : use_free_names(table, taken)) renamed.push_back(std::move(name));
+  return renamed;
+}
+
 Result<bool> PostgresCopySink::is_made(Connection& connection, const LaterObject& object) {
   const char* sql = object.kind == LaterObject::Kind::index
                         ? "SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
                           "n.oid = c.relnamespace"
-                          " WHERE n.nspname = $1 AND c.relname = $3 AND $2 <> ''"
+                          " JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid"
+                          " JOIN pg_catalog.pg_class t ON t.oid = i.indrelid"
+                          " WHERE n.nspname = $1 AND t.relname = $2 AND c.relname = $3"
                         : "SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON "
                           "c.oid = k.conrelid"
                           " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -273,10 +372,10 @@ Result<bool> PostgresCopySink::is_made(Connection& connection, const LaterObject
 }
 
 // What the target cannot have (a function or table is missing there) is told and left out: data
-// does not depend on it.
-Result<void> PostgresCopySink::make_later(Connection& connection, const LaterObject& object) {
+// does not depend on it. False: so it was.
+Result<bool> PostgresCopySink::make_later(Connection& connection, const LaterObject& object) {
   auto made = connection.query(object.sql, world_.after(kBuildWait));
-  if (made.ok()) return {};
+  if (made.ok()) return true;
   const std::string state = connection.server_error().sqlstate;
   const bool left_out = connection.usable() && made.error().retry == Retry::no && !state.empty();
   if (!left_out) return within(object.sql.substr(0, 200), std::move(made).error());
@@ -284,7 +383,7 @@ Result<void> PostgresCopySink::make_later(Connection& connection, const LaterObj
        fmt::format("{} of table {} was not made: {}; on the target: {};",
                    quote_identifier(object.name), quote_qualified(object.schema, object.table),
                    connection.server_error().shown_message(), object.sql));
-  return {};
+  return false;
 }
 
 Result<void> PostgresCopySink::validate(Connection& connection, const LaterObject& object) {

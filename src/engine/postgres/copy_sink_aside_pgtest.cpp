@@ -206,6 +206,70 @@ TEST_P(TablesSetAside, ChangesOfAnotherTableUnderAKnownNameWaitForItsCopy) {
   pair.expect_same_tables();
 }
 
+TEST_P(TablesSetAside, ATableThatIsRenamedIsCopiedBesideTheOldOne) {
+  pair.on_source(
+      "CREATE TABLE a (id serial PRIMARY KEY, v text UNIQUE); CREATE INDEX \"a V\" ON a (lower(v));"
+      "CREATE TABLE u (id int PRIMARY KEY); INSERT INTO a (v) VALUES ('x')");
+  publish("a, u");
+  copy_all();
+  pair.on_source("ALTER TABLE a RENAME TO b; INSERT INTO b (v) VALUES ('y')");
+  pair.capture();
+  const auto held = pair.apply_all({.unknown_waits = true});
+  ASSERT_FALSE(held.ok());
+  EXPECT_THAT(held.error().what, HasSubstr("table public.b is not copied yet"));
+  aside = Epoch(1);
+  // Renamed at the target, too: its old name takes its rows out of the way.
+  pair.on_target("ALTER TABLE a RENAME TO b");
+  const auto refused = prepare();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().what, HasSubstr("ALTER TABLE public.b RENAME TO a; to keep them"));
+  pair.on_target("ALTER TABLE public.b RENAME TO a");
+  copy_all();
+  std::vector<std::string> told;
+  for (const Event& event : events) told.push_back(event.name);
+  EXPECT_THAT(told, testing::ElementsAre("copy.table_renamed", "copy.name_taken", "copy.name_taken",
+                                         "copy.name_taken"));
+  EXPECT_THAT(events[0].message, HasSubstr("public.a was renamed to public.b"));
+  EXPECT_THAT(events[1].message, HasSubstr("index a_pkey of table public.b was made as a_pkey1"));
+  EXPECT_THAT(events[3].message, HasSubstr("ALTER INDEX public.\"a V1\" RENAME TO \"a V\";"));
+  pair.captured_and_applied({.unknown_waits = true});
+  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.expect_same_tables();
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM a"), "1");
+  copy_all();  // again: all is made
+  EXPECT_EQ(events.size(), 4u);
+  EXPECT_EQ(
+      pair.target_text("SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY "
+                       "indexrelid::regclass::text) FROM pg_index WHERE indrelid = 'b'::regclass"),
+      "\"a V1\" a_pkey1 a_v_key1");
+}
+
+TEST_P(TablesSetAside, TablesThatAreSwappedAreBothCopied) {
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE INDEX t_v ON t (v);"
+      "INSERT INTO t VALUES (1, 'x')");
+  publish("t");
+  copy_all();
+  pair.on_source("CREATE TABLE t_new (LIKE t INCLUDING ALL); INSERT INTO t_new VALUES (2, 'n')");
+  for (const std::string& publication : {std::string("p"), slot_name(pair.stream)})
+    pair.on_source("ALTER PUBLICATION " + publication + " ADD TABLE t_new");
+  pair.on_source("BEGIN; ALTER TABLE t RENAME TO t_old; ALTER TABLE t_new RENAME TO t; COMMIT");
+  pair.on_source("INSERT INTO t VALUES (3, 'after'); INSERT INTO t_old VALUES (4, 'after')");
+  pair.capture();
+  ASSERT_FALSE(pair.apply_all({.unknown_waits = true}).ok());
+  aside = Epoch(1);
+  copy_all();
+  pair.captured_and_applied({.unknown_waits = true});
+  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.expect_same_tables();
+  EXPECT_EQ(pair.target_text(
+                "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY "
+                "indexrelid::regclass::text) FROM pg_index WHERE indrelid = 't_old'::regclass"),
+            "t_pkey1 t_v1");
+}
+
 TEST_P(TablesSetAside, NamesThatWereSwappedThereAndBackAreNamedOneByOneForANewCopy) {
   pair.on_source(
       "CREATE TABLE p (id int PRIMARY KEY, v text); CREATE TABLE q (id int PRIMARY KEY, v text);"

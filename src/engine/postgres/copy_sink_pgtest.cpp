@@ -353,6 +353,24 @@ TEST_P(CopySinkOn, ValuesThatNameObjectsNameThemAtTheTarget) {
   pair.expect_same_tables();
 }
 
+TEST_P(CopySinkOn, AnIndexWhoseNameAnotherTableHasIsMadeUnderAFreeName) {
+  pair.on_target("CREATE TABLE other (a int); CREATE INDEX i ON other (a); CREATE TABLE i1 ()");
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL, w int); CREATE UNIQUE INDEX i ON t (v); "
+      "CREATE INDEX i2 ON t (w); ALTER TABLE t REPLICA IDENTITY USING INDEX i");
+  publish("t");
+  copy_all();
+  copy_all();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].name, "copy.name_taken");
+  EXPECT_THAT(events[0].message, HasSubstr("index i of table public.t was made as i3"));
+  EXPECT_EQ(
+      pair.target_text(
+          "SELECT string_agg(indexrelid::regclass || ' ' || indisreplident, ',' "
+          "ORDER BY indexrelid::regclass::text) FROM pg_index WHERE indrelid = 't'::regclass"),
+      "i2 false,i3 true,t_pkey false");
+}
+
 TEST_P(CopySinkOn, AForeignKeyThatCannotHoldYetIsMadeUnvalidated) {
   pair.on_source(
       "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES "

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/postgres/ddl.h"
 #include "engine/postgres/quoting.h"
 
 namespace farshore::postgres {
@@ -105,6 +106,38 @@ Refusal rows_refusal(const std::string& table) {
                                 table)};
 }
 
+// Tables that this stream copied under another name, which the source no longer lists.
+void survey_renamed(const std::vector<SourceTable>& tables, Survey& survey) {
+  std::map<std::string, std::string> before;  // by membership
+  for (const auto& [name, known] : survey.states)
+    if (is_copied(known.state) && !known.membership.kept && !known.membership.text.empty())
+      before[known.membership.text] = name;
+  for (const SourceTable& table : tables)
+    if (const auto known = survey.states.find(table.name); known != survey.states.end())
+      before.erase(known->second.membership.text);
+  for (const SourceTable& table : tables)
+    if (const auto found = before.find(table.membership); found != before.end())
+      survey.renamed[table.name] = found->second;
+}
+
+// The operator renamed the target's table as well, whose rows may lack changes: under its old name
+// it is out of the way of the copy, and nothing is lost.
+Result<void> offer_old_name(Connection& connection, const TableName& table, Survey& survey,
+                            Refusal& refusal, Deadline deadline) {
+  const auto renamed = survey.renamed.find(table.quoted());
+  const std::string schema = quote_identifier(table.schema) + ".";
+  if (renamed == survey.renamed.end() || !renamed->second.starts_with(schema)) return {};
+  FARSHORE_TRY_ASSIGN(const Rows free, connection.query("SELECT pg_catalog.to_regclass($1) IS NULL",
+                                                        {renamed->second}, deadline));
+  if (free.text(0, 0) != "t") return {};
+  refusal.what +=
+      fmt::format(" (as {} was renamed at the source, it is copied again)", renamed->second);
+  refusal.remedy =
+      fmt::format("ALTER TABLE {} RENAME TO {}; to keep them beside the copy, or {}",
+                  table.quoted(), renamed->second.substr(schema.size()), refusal.remedy);
+  return {};
+}
+
 // What changed while a table was out of the stream is missing here: it is copied again, unless its
 // rows are the operator's.
 void survey_memberships(const std::vector<SourceTable>& tables, ExistingRows existing,
@@ -138,7 +171,7 @@ Result<void> survey_rows(Connection& connection, const std::vector<TableName>& t
                          ExistingRows existing, Survey& survey, Deadline deadline) {
   FARSHORE_TRY_ASSIGN(const Names may_read, readable(connection, tables, deadline));
   std::string sql;
-  std::vector<std::string> asked;
+  std::vector<TableName> asked;
   for (const TableName& table : tables) {
     const std::string name = table.quoted();
     if (!may_read.contains(name)) {
@@ -152,18 +185,21 @@ Result<void> survey_rows(Connection& connection, const std::vector<TableName>& t
     }
     sql += fmt::format("{}EXISTS (SELECT FROM {}{})", sql.empty() ? "SELECT ARRAY[" : ", ",
                        survey.existing.at(table).kind == 'r' ? "ONLY " : "", name);
-    asked.push_back(name);
+    asked.push_back(table);
   }
   if (asked.empty()) return {};
   FARSHORE_TRY_ASSIGN(const Rows rows,
                       connection.query("SELECT * FROM unnest((" + sql + "])::bool[])", deadline));
   for (int row = 0; row < rows.count(); ++row) {
-    const std::string& name = asked[static_cast<std::size_t>(row)];
+    const TableName& table = asked[static_cast<std::size_t>(row)];
+    const std::string name = table.quoted();
     const bool holds = survey.holds_rows[name] = rows.text(row, 0) == "t";
     const auto known = survey.states.find(name);
     const bool may_replace = known != survey.states.end() && known->second.replace;
-    if (holds && existing == ExistingRows::refuse && !may_replace)
-      survey.refusals.push_back(rows_refusal(name));
+    if (!holds || existing != ExistingRows::refuse || may_replace) continue;
+    Refusal refusal = rows_refusal(name);
+    FARSHORE_TRY(offer_old_name(connection, table, survey, refusal, deadline));
+    survey.refusals.push_back(std::move(refusal));
   }
   return {};
 }
@@ -185,14 +221,6 @@ const char* kind_text(char relation) {
   }
 }
 
-// A name is at most 63 bytes; what is cut off is whole characters.
-std::string name_of_before(const std::string& name) {
-  constexpr std::string_view kEnd = "_before";
-  std::size_t size = std::min(name.size(), std::size_t{63} - kEnd.size());
-  while (size < name.size() && (static_cast<unsigned char>(name[size]) & 0xC0) == 0x80) --size;
-  return name.substr(0, size).append(kEnd);
-}
-
 // It takes the name, so the table can neither be made nor written.
 Result<void> survey_other_relations(Connection& connection, const std::vector<TableName>& tables,
                                     Survey& survey, Deadline deadline) {
@@ -212,7 +240,7 @@ Result<void> survey_other_relations(Connection& connection, const std::vector<Ta
          .object = "table " + table.quoted(),
          .what = fmt::format("is no table here: a {} has its name", kind),
          .remedy = fmt::format("ALTER {} {} RENAME TO {};", kind, table.quoted(),
-                               quote_identifier(name_of_before(table.name)))});
+                               quote_identifier(name_ending(table.name, "_before")))});
   }
   return {};
 }
@@ -265,6 +293,7 @@ Result<Survey> survey_target(Connection& connection, const Uuid& stream,
   Survey survey;
   FARSHORE_TRY(survey_shared(connection, shared, survey, deadline));
   FARSHORE_TRY(survey_states(connection, stream, survey, deadline));
+  survey_renamed(tables, survey);
   survey_memberships(tables, existing, survey);
   std::vector<TableName> listed, to_copy;
   for (const TableDefinition& table : definitions) listed.push_back({table.schema, table.name});

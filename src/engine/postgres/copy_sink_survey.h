@@ -41,6 +41,7 @@ struct Survey {
   std::map<std::string, KnownState> states;       // by SourceTable::name
   std::map<std::string, bool> holds_rows;         // of existing tables that are not copied yet
   std::vector<std::string> rejoined;              // copied once, and then out of the stream
+  std::map<std::string, std::string> renamed;     // at the source since the copy: now, then
   std::vector<Refusal> refusals;
 };
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "engine/postgres/quoting.h"
 
 namespace farshore::postgres {
@@ -98,7 +101,73 @@ LaterObject foreign_key_object(const TableDefinition& table, const ConstraintDef
   return object;
 }
 
+bool makes_index(const ConstraintDefinition& constraint) {
+  return !constraint.inherited &&
+         (constraint.kind == 'p' || constraint.kind == 'u' || constraint.kind == 'x');
+}
+
+std::size_t end_of_identifier(std::string_view sql, std::size_t from) {
+  if (sql[from] != '"') return sql.find(' ', from);
+  std::size_t end = sql.find('"', from + 1);
+  while (sql.substr(end + 1).starts_with('"')) end = sql.find('"', end + 2);
+  return end + 1;
+}
+
+void rename_index(IndexDefinition& index, const std::string& name) {
+  constexpr std::string_view kBefore = " INDEX ";  // CREATE UNIQUE INDEX i ON …
+  const std::size_t from = index.definition.find(kBefore) + kBefore.size();
+  const std::size_t size = end_of_identifier(index.definition, from) - from;
+  index.definition.replace(from, size, quote_identifier(name));
+  index.name = name;
+}
+
 }  // namespace
+
+std::string name_ending(const std::string& name, std::string_view end) {
+  std::size_t size = std::min(name.size(), std::size_t{63} - end.size());
+  while (size < name.size() && (static_cast<unsigned char>(name[size]) & 0xC0) == 0x80) --size;
+  return name.substr(0, size).append(end);
+}
+
+std::vector<IndexName> index_names(const TableDefinition& table) {
+  const TableName self{table.schema, table.name};
+  std::vector<IndexName> out;
+  for (const ConstraintDefinition& constraint : table.constraints)
+    if (makes_index(constraint)) out.push_back({self, constraint.name});
+  for (const IndexDefinition& index : table.indexes)
+    if (!index.inherited) out.push_back({self, index.name});
+  for (const TableDefinition& partition : table.partitions)
+    for (IndexName& name : index_names(partition)) out.push_back(std::move(name));
+  return out;
+}
+
+std::vector<NewName> use_free_names(TableDefinition& table, TakenNames& taken) {
+  const TableName self{table.schema, table.name};
+  std::set<std::string> used;  // by this table
+  for (const IndexName& index : index_names(table)) used.insert(index.name);
+  const auto is_taken = [&](const std::string& name) {
+    const auto found = taken.find({table.schema, name});
+    return found != taken.end() && found->second != self;
+  };
+  std::vector<NewName> out;
+  const auto free_name = [&](const std::string& wanted) {
+    std::string given = wanted;
+    for (int n = 1; is_taken(given) || (given != wanted && used.contains(given)); ++n)
+      given = name_ending(wanted, std::to_string(n));
+    used.insert(given);
+    taken[{table.schema, given}] = self;
+    if (given != wanted) out.push_back({self, wanted, given});
+    if (table.replica_identity_index == wanted) table.replica_identity_index = given;
+    return given;
+  };
+  for (ConstraintDefinition& constraint : table.constraints)
+    if (makes_index(constraint)) constraint.name = free_name(constraint.name);
+  for (IndexDefinition& index : table.indexes)
+    if (!index.inherited) rename_index(index, free_name(index.name));
+  for (TableDefinition& partition : table.partitions)
+    for (NewName& name : use_free_names(partition, taken)) out.push_back(std::move(name));
+  return out;
+}
 
 std::string create_type(const TypeDefinition& type) {
   const std::string name = quote_qualified(type.schema, type.name);

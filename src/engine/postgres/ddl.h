@@ -5,7 +5,9 @@
 // copy, or cannot hold before all tables have caught up, after it.
 #pragma once
 
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/postgres/catalog.h"
@@ -13,6 +15,24 @@
 namespace farshore::postgres {
 
 std::string create_type(const TypeDefinition& type);
+
+// A name is at most 63 bytes: what is cut off before `end` is whole characters.
+std::string name_ending(const std::string& name, std::string_view end);
+
+// An index, and a key that makes one, shares its name with all relations of its schema. Of names
+// that are taken: the table whose index it is, or no name.
+using TakenNames = std::map<TableName, TableName>;
+struct IndexName {
+  TableName table;
+  std::string name;
+};
+std::vector<IndexName> index_names(const TableDefinition& table);
+struct NewName {
+  TableName table;
+  std::string wanted, given;
+};
+// Where another has the name, one that is free: a_pkey1. `taken` learns what is given.
+std::vector<NewName> use_free_names(TableDefinition& table, TakenNames& taken);
 
 // Sequences that defaults use, the table with keys and validated checks, partitions published
 // through it, replica identity. `as_partition`: its parent is there, so it becomes a partition of

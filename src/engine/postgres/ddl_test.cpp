@@ -120,6 +120,28 @@ TEST(ObjectsAfterCopy, AreIndexesUnvalidatedChecksExclusionsAndForeignKeys) {
             "ALTER TABLE public.\"Orders\" VALIDATE CONSTRAINT f");
 }
 
+TEST(UseFreeNames, WhatAnotherTableHasIsNumberedAndTheRestKept) {
+  TableDefinition table = orders();
+  table.indexes.push_back({.name = "a \" ON b",
+                           .definition = "CREATE UNIQUE INDEX \"a \"\" ON b\" ON public.\"Orders\" "
+                                         "USING btree (id)"});
+  table.replica_identity_index = "i";
+  const TableName other{"public", "other"}, self{"public", "Orders"};
+  TakenNames taken = {{{"public", "i"}, other},
+                      {{"public", "i1"}, {"public", ""}},
+                      {{"public", "a \" ON b"}, other},
+                      {{"public", "orders_pkey"}, self},
+                      {{"other", "no_overlap"}, other}};
+  std::vector<std::string> given;
+  for (const NewName& name : use_free_names(table, taken)) given.push_back(name.given);
+  EXPECT_THAT(given, ElementsAre("i2", "a \" ON b1"));
+  EXPECT_EQ(table.constraints[0].name, "orders_pkey");
+  EXPECT_EQ(table.indexes[0].definition, "CREATE INDEX i2 ON public.\"Orders\" USING btree (n)");
+  EXPECT_EQ(table.indexes[1].definition,
+            "CREATE UNIQUE INDEX \"a \"\" ON b1\" ON public.\"Orders\" USING btree (id)");
+  EXPECT_EQ(table.replica_identity_index, "i2");
+}
+
 TEST(CreateType, EnumsCompositesRangesAndDomains) {
   EXPECT_EQ(
       create_type(
