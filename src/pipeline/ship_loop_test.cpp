@@ -13,24 +13,30 @@ namespace {
 using journal::data_record;
 using ::testing::HasSubstr;
 
-// Fails to send while its session is said to be over; its receiver does not hear of that.
+// Fails to send while its session is said to be over; its receiver does not hear of that. Tells
+// which class it was given last.
 class BrokenChannel final : public link::Channel {
  public:
-  BrokenChannel(std::unique_ptr<link::Channel> inner, const std::atomic<bool>& broken)
-      : inner_(std::move(inner)), broken_(broken) {}
+  BrokenChannel(std::unique_ptr<link::Channel> inner, const std::atomic<bool>& broken,
+                std::atomic<link::Class>& klass)
+      : inner_(std::move(inner)), broken_(broken), klass_(klass) {}
 
   Result<void> send(ByteView message, Deadline deadline) override {
     if (broken_) return transient(ErrorKind::unavailable, "the session ended");
     return inner_->send(message, deadline);
   }
   Result<Bytes> receive(Deadline deadline) override { return inner_->receive(deadline); }
-  void set_class(link::Class klass) override { inner_->set_class(klass); }
+  void set_class(link::Class klass) override {
+    klass_ = klass;
+    inner_->set_class(klass);
+  }
   void close() override { inner_->close(); }
   std::uint64_t queued_bytes() const override { return inner_->queued_bytes(); }
 
  private:
   const std::unique_ptr<link::Channel> inner_;
   const std::atomic<bool>& broken_;
+  std::atomic<link::Class>& klass_;
 };
 
 // The test is the target: it holds the other ends of the channels that the loop opens.
@@ -48,7 +54,7 @@ class ShipTest : public journal::JournalFixture {
                           .definition = "",
                           .epoch = Epoch(2)},
         ShipLoop::Callbacks{.far_durable = [](const CommitPosition&, Sequence) {},
-                            .commits_wait = [] { return false; },
+                            .commits_wait = [this] { return commits_wait.load(); },
                             .copy_wanted = [] {},
                             .preamble_wanted = [] {},
                             .journal_failed = [this](const Error&) { journal_failed = true; }});
@@ -64,7 +70,8 @@ class ShipTest : public journal::JournalFixture {
     os::Lock lock(mutex);
     dialled.emplace_back(name, std::move(theirs));
     changed.notify_all();
-    return std::unique_ptr<link::Channel>(new BrokenChannel(std::move(ours), broken));
+    return std::unique_ptr<link::Channel>(
+        new BrokenChannel(std::move(ours), broken, klass));
   }
   // The next channel of this kind; nothing when none is opened in time.
   std::unique_ptr<link::Channel> accept(const std::string& kind) {
@@ -106,7 +113,8 @@ class ShipTest : public journal::JournalFixture {
   os::Mutex mutex;
   os::CondVar changed;
   std::list<std::pair<std::string, std::unique_ptr<link::Channel>>> dialled;
-  std::atomic<bool> journal_failed = false, broken = false;
+  std::atomic<bool> journal_failed = false, broken = false, commits_wait = false;
+  std::atomic<link::Class> klass = link::Class::copy;  // of the channel, as the loop gave it
   StateBoard board{sink(), {.stream = "app", .target = "app-eu", .region = "us-east-1"}};
   std::optional<ShipLoop> loop;
   os::Thread thread;
@@ -129,6 +137,21 @@ TEST_F(ShipTest, ItsOwnCloseIsNotTakenForAClosedJournal) {
   broken = false;
   EXPECT_TRUE(accept("ship"));
   EXPECT_FALSE(journal_failed);
+}
+
+TEST_F(ShipTest, TheStreamGoesAheadOfOthersWhileCommitsWait) {
+  const auto channel = begin();
+  const auto becomes = [&](link::Class wanted) {
+    return eventually([&] { return klass == wanted; }, 300);
+  };
+  EXPECT_TRUE(becomes(link::Class::stream));
+  commits_wait = true;
+  EXPECT_TRUE(becomes(link::Class::waiting));
+  commit(data_record(++xid, "row"));
+  receive<Records>(*channel);
+  EXPECT_EQ(klass, link::Class::waiting);
+  commits_wait = false;
+  EXPECT_TRUE(becomes(link::Class::stream));
 }
 
 TEST_F(ShipTest, AClosedJournalIsReported) {
