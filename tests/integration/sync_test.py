@@ -12,6 +12,9 @@ import preamble
 from lab.case import LabTest
 
 RTT_SECONDS = 0.080
+# Our own part of a commit's wait: 3 ms on a machine that does nothing else (`./dev bench
+# commit-latency`); here the quietest half second of a crowded one must keep this.
+OURS_SECONDS = 0.015
 
 
 class Committer:
@@ -21,6 +24,7 @@ class Committer:
         self.server, self.level, self.id, self.step = server, level, first, step
         self.acknowledged = []
         self.seconds = []
+        self.ended = []  # the moment of each
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.stopping = threading.Event()
 
@@ -40,7 +44,9 @@ class Committer:
                 while not self.stopping.is_set():
                     began = time.monotonic()
                     cursor.execute("INSERT INTO public.ledger VALUES (%s)", (self.id,))
-                    self.seconds.append(time.monotonic() - began)
+                    ended = time.monotonic()
+                    self.seconds.append(ended - began)
+                    self.ended.append(ended)
                     self.acknowledged.append(self.id)
                     self.id += self.step
         except psycopg2.Error:
@@ -82,7 +88,7 @@ class SyncTest(LabTest):
     def test_acknowledged_commits_survive_the_loss_of_the_primary_region(self):
         deployment = self.start()
         committers = [Committer(deployment.source, "remote_apply", i, 4).start() for i in range(4)]
-        time.sleep(5)
+        above = self.watch(deployment, committers)
         deployment.source.kill()
         deployment.near.kill()
         shutil.rmtree(self.folder / "data-r1")
@@ -98,9 +104,26 @@ class SyncTest(LabTest):
         median = statistics.median(sum((one.seconds for one in committers), []))
         print(f"{len(acknowledged)} acknowledged, median {median * 1e3:.1f} ms")
         self.assertGreaterEqual(median, RTT_SECONDS)
-        # One round trip, not two; how much above one is what `./dev bench commit-latency` says.
-        self.assertLess(median, 2 * RTT_SECONDS)
+        self.assertLess(median, 2 * RTT_SECONDS)  # one round trip, not two
+        shown = ", ".join(f"{one * 1e3:.1f}" for one in above)
+        print(f"p50 above the measured round trip, each half second: {shown} ms")
+        self.assertLess(min(above), OURS_SECONDS, shown)
         self.expect_quiet_logs(deployment)
+
+    def watch(self, deployment, committers):
+        """p50 above the round trip that the link measured then, of each half second: for 5 s, and
+        up to 20 s so long as the machine is too crowded for one that is good."""
+        above, begin = [], time.monotonic()
+        while len(above) < 10 or (len(above) < 40 and min(above) >= OURS_SECONDS):
+            time.sleep(0.5)
+            round_trip = deployment.status()["links"][0]["rtt_seconds"]
+            end = time.monotonic()
+            commits = [pair for one in committers for pair in zip(one.ended, one.seconds)]
+            seconds = [took for ended, took in commits if begin < ended <= end]
+            self.assertTrue(seconds, "no commit was acknowledged in half a second")
+            above.append(statistics.median(seconds) - round_trip)
+            begin = end
+        return above
 
     def test_what_changes_nothing_published_does_not_wait_long(self):
         deployment = self.start()
