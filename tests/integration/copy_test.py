@@ -2,6 +2,7 @@
 """The initial copy: under load, killed in the middle, into tables that hold rows, by a region that
 joins late, and while a commit hangs in a synchronous wait."""
 
+import json
 import threading
 import time
 
@@ -31,9 +32,19 @@ class CopyTest(LabTest):
             "INSERT INTO public.other SELECT i, repeat('y', 50) " "FROM generate_series(1, %s) i",
             (rows // 2,),
         )
+        source.sql("CREATE TABLE public.few AS SELECT i AS id FROM generate_series(1, 10) i")
+        source.sql("ALTER TABLE public.few ADD PRIMARY KEY (id)")
         workload.make_tables(source)
         self.make_marks(source)
         return source
+
+    def times_copied(self, deployment, table):
+        events = deployment.farshore("events", "--json", region=deployment.regions[1])
+        named = [json.loads(line) for line in events.splitlines()]
+        return sum(
+            event["name"] == "copy.table" and event["message"].startswith(f"{table}:")
+            for event in named
+        )
 
     def churn(self, source, stopping):
         """Changes rows of the tables that are being copied."""
@@ -61,7 +72,10 @@ class CopyTest(LabTest):
         writer = workload.MixedWriter(source).start()
         deployment = self.deploy(source, target, rate="60Mbit", wait=False)
         deployment.wait_for_state("copying", 30)
-        time.sleep(1)
+        self.wait(
+            lambda: self.times_copied(deployment, "public.few"), 30, "a small table is not copied"
+        )
+        self.assertEqual(self.times_copied(deployment, "public.big"), 0)
         deployment.far.restart_after_kill()
         deployment.wait_for_state("copying", 30)
         time.sleep(1)
@@ -76,6 +90,9 @@ class CopyTest(LabTest):
         self.assertEqual(
             target.value("SELECT count(*) FROM pg_indexes WHERE indexname = 'big_n'"), 1
         )
+        # It went on with the tables that were not finished.
+        self.assertEqual(self.times_copied(deployment, "public.few"), 1)
+        self.assertEqual(self.times_copied(deployment, "public.big"), 1)
         self.expect_quiet_logs(deployment)
 
     def test_the_copy_shows_its_progress(self):
@@ -89,10 +106,18 @@ class CopyTest(LabTest):
             except Exception:
                 return None
             copy = leg and leg["copy"]
-            return copy and [table for table in copy["tables"] if table["rows"] > 0]
+            begun = copy and [table for table in copy["tables"] if table["rows"] > 0]
+            return begun and (copy, begun[0])
 
-        table = self.wait(progress, 30, "no progress is shown")[0]
+        copy, table = self.wait(progress, 30, "no progress is shown")
         self.assertGreater(table["bytes"], 0)
+        self.assertGreaterEqual(table["bytes_total"], table["bytes"] // 2)
+        self.assertGreaterEqual(table["rows_total"], table["rows"] // 2)
+        # An estimate, of this table and of all.
+        self.assertGreater(table["eta_seconds"], 0)
+        self.assertGreaterEqual(copy["eta_seconds"], table["eta_seconds"])
+        self.assertLess(copy["eta_seconds"], 600)
+        self.assertGreater(copy["tables_total"], copy["tables_done"])
         deployment.wan.tell("rate off")
         deployment.wait_for_state("streaming", 60)
         self.expect_quiet_logs(deployment)
