@@ -210,6 +210,34 @@ TEST_F(JournalInspect, WithoutRecordsItIsASummary) {
   EXPECT_NE(json.find(R"("preambles":[2,4])"), std::string::npos) << json;
 }
 
+TEST_F(JournalInspect, ShowsATransactionThatWasSkipped) {
+  Bytes content;
+  for (const Record& record :
+       {data_record(4711, "SECRET", true, false), data_record(4711, "more")}) {
+    Bytes encoded;
+    encode_record(record, encoded);
+    ByteWriter(content).string32(encoded);
+  }
+  const std::string path = "/skipped/1-7.records";
+  const auto shown = [&](Bytes bytes, InspectOptions how) {
+    EXPECT_TRUE(os::replace_file(world.disk, path, bytes).ok());
+    return *inspect_file(world.disk, path, how);
+  };
+  EXPECT_EQ(shown(content, {.records = true}),
+            fmt::format("skipped transaction /skipped/1-7.records, {} bytes\n"
+                        "offset 0: data, flags first, session 1, sub_xid 0, 1 changes, 6 bytes of "
+                        "payload\n"
+                        "offset 52: data, flags first,last, session 1, sub_xid 0, 1 changes, 4 "
+                        "bytes of payload\n"
+                        "xid 4711, committed 1970-01-01T01:18:31.000Z: 2 records, 2 changes, 10 "
+                        "bytes of payload; 0 damaged places\n",
+                        content.size()));
+  EXPECT_NE(shown(content, {.json = true}).find(R"("xid":4711,)"), std::string::npos);
+  const std::string cut = shown(content.substr(0, content.size() - 1), {});
+  EXPECT_NE(cut.find("DAMAGE: offset 52: "), std::string::npos) << cut;
+  EXPECT_NE(cut.find("1 records, 1 changes"), std::string::npos) << cut;
+}
+
 TEST_F(JournalInspect, OfAFolderItShowsAllFiles) {
   open();
   commit_many(1000, 200);

@@ -253,6 +253,66 @@ std::string inspect_small(const std::string& path, const Result<Contents>& conte
   return damage_line(fmt::format("{}: {}", path, contents.error().what), json);
 }
 
+// A transaction that was skipped (docs/formats/skipped.md).
+class SkippedReport {
+ public:
+  explicit SkippedReport(const InspectOptions& options) : options_(options) {}
+
+  std::string of(const std::string& path, ByteView bytes) {
+    text_ = options_.json ? fmt::format(R"({{"file":{},"bytes":{}}})"
+                                        "\n",
+                                        quoted(path), bytes.size())
+                          : fmt::format("skipped transaction {}, {} bytes\n", path, bytes.size());
+    ByteReader in(bytes);
+    while (in.left() > 0) {
+      const std::size_t offset = bytes.size() - in.left();
+      const auto record = decode_record(in.string32());
+      if (!record) {
+        ++damages_;
+        text_ +=
+            damage_line(fmt::format("offset {}: {}", offset, record.error().what), options_.json);
+        break;  // nothing says where the next one begins
+      }
+      add(offset, *record);
+    }
+    return finish();
+  }
+
+ private:
+  void add(std::size_t offset, const Record& r) {
+    ++records_;
+    changes_ += r.changes;
+    payload_ += r.payload.size();
+    committed_ = std::max(committed_, r.commit_time);
+    xid_ = r.xid;
+    if (!options_.records) return;
+    constexpr fmt::string_view kJson =
+        R"({{"offset":{},"kind":"{}","flags":"{}","session":{},"sub_xid":{},"changes":{},)"
+        R"("payload_bytes":{}}})"
+        "\n";
+    constexpr fmt::string_view kText =
+        "offset {}: {}, flags {}, session {}, sub_xid {}, {} changes, {} bytes of payload\n";
+    text_ += fmt::format(fmt::runtime(options_.json ? kJson : kText), offset, name_of(r.kind),
+                         flags_of(r.flags), r.session, r.sub_xid, r.changes, r.payload.size());
+  }
+
+  std::string finish() {
+    constexpr fmt::string_view kJson =
+        R"({{"xid":{},"commit_time":"{}","records":{},"changes":{},"payload_bytes":{},)"
+        R"("damages":{}}})"
+        "\n";
+    constexpr fmt::string_view kText =
+        "xid {}, committed {}: {} records, {} changes, {} bytes of payload; {} damaged places\n";
+    return text_ + fmt::format(fmt::runtime(options_.json ? kJson : kText), xid_,
+                               time_or_dash(committed_), records_, changes_, payload_, damages_);
+  }
+
+  const InspectOptions& options_;
+  std::string text_;
+  std::uint64_t xid_ = 0, records_ = 0, changes_ = 0, payload_ = 0, damages_ = 0;
+  WallTime committed_{};
+};
+
 Result<std::string> inspect_folder(os::Files& files, const std::string& folder,
                                    std::vector<std::string> names, const InspectOptions& options) {
   std::sort(names.begin(), names.end());
@@ -290,6 +350,10 @@ Result<std::string> inspect_file(os::Files& files, const std::string& path,
                      "or .../streams/NAME/to-SITE/journal of a region's data folder",
                      path);
   }
+  if (path.ends_with(".records")) {
+    FARSHORE_TRY_ASSIGN(const Bytes bytes, os::read_file(files, path));
+    return SkippedReport(options).of(path, bytes);
+  }
   FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, path, Epoch{}));
   FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
   if (head.starts_with("FSJSEG")) return inspect_segment(reader, head, options);
@@ -298,10 +362,12 @@ Result<std::string> inspect_file(os::Files& files, const std::string& path,
     return head.starts_with("FSJHIS") ? inspect_small(path, decode_history(bytes), json)
                                       : inspect_small(path, decode_consumers(bytes), json);
   }
-  return permanent(ErrorKind::invalid,
-                   "'{}' is not a file of a journal: it begins with none of the magics; give a "
-                   ".segment file, `history` or `consumers` of a journal's folder, or the folder",
-                   path);
+  return permanent(
+      ErrorKind::invalid,
+      "'{}' is not a file of a journal: it begins with none of the magics; give a "
+      ".segment file, `history` or `consumers` of a journal's folder, the folder, or a "
+      ".records file of a transaction that was skipped",
+      path);
 }
 
 }  // namespace farshore::journal

@@ -15,8 +15,8 @@ struct InspectOptions {
 };
 
 // A segment, or the files `history` and `consumers`, told by their magic; of a journal's folder all
-// of these. Damage is part of the answer, not an error. invalid: not a file of a journal;
-// not_found, io.
+// of these; a skipped transaction, told by its name (.records). Damage is part of the answer, not
+// an error. invalid: not a file of a journal; not_found, io.
 Result<std::string> inspect_file(os::Files& files, const std::string& path,
                                  const InspectOptions& options);
 

@@ -297,35 +297,43 @@ Result<void> ApplyLoop::skip_item(HeldCursor& cursor, SkipRequest& request) {
     if (skip_.get() != &request) return transient(ErrorKind::closed, "the skip was called off");
     request.begun = true;
   }
-  FARSHORE_TRY(save_item(cursor, item));
+  const std::string path =
+      fmt::format("{}/{}-{}.records", options_.skip_folder, item.place.epoch, item.place.sequence);
+  FARSHORE_TRY(save_item(cursor, item, path));
   FARSHORE_TRY(sink_.skip(item));
   counts_.skipped(item.place.sequence);
   board_.report(
       Severity::warning, "stream.skipped",
       fmt::format(
           "transaction {} at {} with {} changes was skipped by an operator; it is kept in {}",
-          item.xid, item.place, item.changes, options_.skip_folder));
+          item.xid, item.place, item.changes, path));
   return {};
 }
 
-// The records as they lie in the journal, each with its length before it (docs/formats/record.md).
-Result<void> ApplyLoop::save_item(TransactionCursor& cursor, const CursorItem& item) {
+// docs/formats/skipped.md
+Result<void> ApplyLoop::save_item(TransactionCursor& cursor, const CursorItem& item,
+                                  const std::string& path) {
   os::Files& files = world_.files();
   FARSHORE_TRY(files.create_folder(options_.skip_folder));
-  const std::string path = fmt::format("{}/{}-{}.records", options_.skip_folder,
-                                       item.place.epoch.value(), item.place.sequence.value());
   FARSHORE_TRY_ASSIGN(auto file, files.open(path, os::OpenMode::create));
   FARSHORE_TRY(file->truncate(0));
   std::uint64_t offset = 0;
+  const auto save = [&](const Record& record) -> Result<void> {
+    Bytes encoded, framed;
+    encode_record(record, encoded);
+    ByteWriter(framed).string32(encoded);
+    FARSHORE_TRY(file->write_at(offset, framed));
+    offset += framed.size();
+    return {};
+  };
   for (;;) {
     FARSHORE_TRY_ASSIGN(auto placed, cursor.next_record());
     if (!placed) break;
-    Bytes record, framed;
-    encode_record(placed->record, record);
-    ByteWriter(framed).string32(record);
-    FARSHORE_TRY(file->write_at(offset, framed));
-    offset += framed.size();
+    FARSHORE_TRY(save(placed->record));
   }
+  for (const std::uint64_t sub_xid : item.aborted_sub_xids)
+    FARSHORE_TRY(save(
+        {.kind = RecordKind::abort, .session = item.session, .xid = item.xid, .sub_xid = sub_xid}));
   FARSHORE_TRY(file->sync());
   return files.sync_folder(options_.skip_folder);
 }

@@ -83,7 +83,8 @@ class ApplyLoop {
   Result<CursorItem> item_to_skip(HeldCursor& cursor, Place place);
   Result<void> skip_item(HeldCursor& cursor, SkipRequest& request);
   Result<void> skippable() const;  // under mutex_
-  Result<void> save_item(TransactionCursor& cursor, const CursorItem& item);
+  Result<void> save_item(TransactionCursor& cursor, const CursorItem& item,
+                         const std::string& path);
   void note(const Applied& applied, Sequence restart);
   bool told() const;        // a verb wants the loop's attention
   Duration show_waiting();  // the state while paused or held; when to look again

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "change/record_codec.h"
 #include "journal/journal_fixture.h"
 
 namespace farshore::pipeline {
@@ -93,6 +94,19 @@ class SkipTest : public journal::JournalFixture {
   Result<void> skip(Place place, Duration wait = 5s) {
     return loop->skip(place, world.after(wait));
   }
+  // What was saved of the transaction that was skipped at this place.
+  std::vector<Record> saved(Place place) {
+    const auto bytes = os::read_file(
+        world.files(), fmt::format("/skipped/{}-{}.records", place.epoch, place.sequence));
+    if (!bytes.ok()) return ADD_FAILURE() << bytes.error().what, std::vector<Record>();
+    std::vector<Record> records;
+    for (ByteReader in(*bytes); in.left() > 0 && !in.failed();) {
+      const auto record = decode_record(in.string32());
+      if (!record.ok()) return ADD_FAILURE() << record.error().what, records;
+      records.push_back(*record);
+    }
+    return records;
+  }
   static Place after(Place place, std::uint64_t count) {
     return {place.epoch, Sequence(place.sequence.value() + count)};
   }
@@ -129,8 +143,45 @@ TEST_F(SkipTest, PassesOverTheTransactionThatTheLegFailedOf) {
   const auto done = skip(bad);
   ASSERT_TRUE(done.ok()) << done.error().what;
   EXPECT_THAT(sink_of_target.skipped(), ::testing::ElementsAre(2));
+  EXPECT_THAT(saved(bad), ::testing::ElementsAre(data_record(2, "row")));
+  EXPECT_THAT(
+      event_text("stream.skipped"),
+      HasSubstr(fmt::format("transaction 2 at {} with 1 changes was skipped by an operator; "
+                            "it is kept in /skipped/{}-{}.records",
+                            bad, bad.epoch, bad.sequence)));
   EXPECT_TRUE(applied(transaction()));
   EXPECT_EQ(board.state(), State::streaming);
+}
+
+// Parts in their order, without those of others; and what of it has no effect.
+TEST_F(SkipTest, SavesAllThatATransactionIsMadeOf) {
+  sink_of_target.refuse(7);
+  std::vector<Record> parts{data_record(7, "one", true, false), data_record(7, "two", false, false),
+                            data_record(7, "three", false, true)};
+  for (Record& part : parts) part.flags.streamed = true;
+  const Record rolled_back{.kind = RecordKind::abort, .session = 1, .xid = 7, .sub_xid = 8};
+  commit(parts[0]);
+  heartbeat();
+  transaction();
+  commit(parts[1]);
+  commit(rolled_back);
+  const Place bad = commit(parts[2]);
+  ASSERT_TRUE(shows(State::failed));
+  const auto done = skip(bad);
+  ASSERT_TRUE(done.ok()) << done.error().what;
+  parts.push_back(rolled_back);
+  EXPECT_EQ(saved(bad), parts);
+}
+
+TEST_F(SkipTest, NothingIsPassedOverThatCannotBeSaved) {
+  sink_of_target.refuse(1);
+  const Place bad = transaction();
+  ASSERT_TRUE(shows(State::failed));
+  world.disk.set({.writes_until_failure = 0, .failing_path = "/skipped"});
+  EXPECT_FALSE(skip(bad).ok());
+  world.disk.set({.syncs_until_failure = 0, .failing_path = "/skipped"});
+  EXPECT_FALSE(skip(bad).ok());
+  EXPECT_THAT(sink_of_target.skipped(), ::testing::IsEmpty());
 }
 
 TEST_F(SkipTest, AnotherThanTheNextOneIsRefusedAndThePauseHolds) {

@@ -2,6 +2,7 @@
 """Tables that are not simple: without a key, made later, changed at the source, fed by others."""
 
 import json
+import pathlib
 import re
 import time
 
@@ -122,8 +123,19 @@ class TablesTest(LabTest):
         self.wait_applied(deployment)
         self.assertEqual(target.sql("SELECT * FROM public.t ORDER BY 1"), [(1, "ours"), (2, "two")])
         events = deployment.farshore("events", region=deployment.regions[1])
-        self.assertIn("skipped", events)
+        self.expect_saved(deployment, re.search(r"it is kept in (\S+)", events))
         self.expect_quiet_logs(deployment)
+
+    def expect_saved(self, deployment, named):
+        """The file that the event names holds the row, for the agent's user only."""
+        self.assertTrue(named, "no event says where the transaction is kept")
+        path = pathlib.Path(named[1])
+        self.assertIn(b"theirs", path.read_bytes())
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        shown = deployment.farshore("journal", "inspect", path, config=False)
+        self.assertIn("1 records, 1 changes", shown)
+        self.assertIn(" 0 damaged places", shown)
+        self.assertNotIn("theirs", shown)
 
     def test_tables_made_later_never_break_the_application(self):
         deployment = self.start("CREATE TABLE public.t (id integer PRIMARY KEY)")
