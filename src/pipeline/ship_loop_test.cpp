@@ -70,8 +70,7 @@ class ShipTest : public journal::JournalFixture {
     os::Lock lock(mutex);
     dialled.emplace_back(name, std::move(theirs));
     changed.notify_all();
-    return std::unique_ptr<link::Channel>(
-        new BrokenChannel(std::move(ours), broken, klass));
+    return std::unique_ptr<link::Channel>(new BrokenChannel(std::move(ours), broken, klass));
   }
   // The next channel of this kind; nothing when none is opened in time.
   std::unique_ptr<link::Channel> accept(const std::string& kind) {

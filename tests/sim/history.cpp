@@ -198,7 +198,9 @@ class History {
   // The target's database comes back from a backup, so long as the journals hold what it lacks.
   void restore_target() {
     const std::uint64_t newest = regions_.target().count();
-    if (restores_ && newest > 0) regions_.target().restore(newest - below(newest));
+    if (!restores_ || newest == 0) return;
+    regions_.target().restore(newest - below(newest));
+    simulation_.report(fmt::format("{} from {}", kTargetRestored, newest));
   }
 
   void heal() {
@@ -294,8 +296,7 @@ class History {
           "commit {} was acknowledged as far durable and is not in the target, which ends at {}",
           *acknowledged_.rbegin(), newest));
     simulation_.report(fmt::format("{} transactions, {} acknowledged far, {}", applied.size(),
-                                   acknowledged_.size(),
-                                   region_lost ? "region lost" : "caught up"));
+                                   acknowledged_.size(), region_lost ? kRegionLost : "caught up"));
   }
 
   // The near machine comes back with its disk as it was before it shipped the newest records: it
@@ -310,6 +311,7 @@ class History {
     }
     simulation_.crash(near, Crash::power);
     near.disk().restore(image);
+    simulation_.report(kNearDiskFromImage);
     heal();
     simulation_.restart(near);
     regions_.start_near();

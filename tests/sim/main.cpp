@@ -82,8 +82,36 @@ bool every_fault_fired(const os::sim::FaultCounts& counts) {
   return all;
 }
 
+// How many histories took each of the turns.
+class TurnCounts {
+ public:
+  void add(const os::sim::SeedOutcome& outcome) {
+    for (std::size_t i = 0; i < kTurns.size(); ++i)
+      if (outcome.text.find(kTurns[i]) != std::string::npos) ++taken_[i];
+  }
+  std::string text() const {
+    std::string text;
+    for (std::size_t i = 0; i < kTurns.size(); ++i)
+      text += fmt::format("{}{} {}", i == 0 ? "" : ", ", kTurns[i], taken_[i]);
+    return text;
+  }
+  bool each_was_taken() const {
+    bool all = true;
+    for (std::size_t i = 0; i < kTurns.size(); ++i) {
+      if (taken_[i] > 0) continue;
+      fmt::print("no history has '{}': it tested nothing\n", kTurns[i]);
+      all = false;
+    }
+    return all;
+  }
+
+ private:
+  std::array<std::uint64_t, kTurns.size()> taken_{};
+};
+
 int run_all(const Arguments& arguments) {
   os::sim::FaultCounts counts;
+  TurnCounts turns;
   std::uint64_t passed = 0, failed = 0, switch_points = 0;
   for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {
     os::sim::SeedOutcome outcome = run(seed, arguments);
@@ -96,6 +124,7 @@ int run_all(const Arguments& arguments) {
       }
     }
     counts.add(outcome.counts);
+    turns.add(outcome);
     switch_points += outcome.switch_points;
     ++(outcome.ok ? passed : failed);
     if (!arguments.quiet || !outcome.ok) fmt::print("{}\n", outcome.line());
@@ -103,8 +132,11 @@ int run_all(const Arguments& arguments) {
     std::fflush(stdout);
     if (!outcome.ok && arguments.until_failure) break;
   }
-  fmt::print("{} switch points; faults: {}\n", switch_points, counts.text());
-  if (arguments.all_faults && arguments.seeds >= 100 && !every_fault_fired(counts)) ++failed;
+  fmt::print("{} switch points; faults: {}; histories: {}\n", switch_points, counts.text(),
+             turns.text());
+  const bool long_run = arguments.all_faults && arguments.seeds >= 100;
+  if (long_run && !every_fault_fired(counts)) ++failed;
+  if (long_run && !turns.each_was_taken()) ++failed;
   fmt::print("{} seeds passed, {} failed\n", passed, failed);
   return failed == 0 ? 0 : 1;
 }

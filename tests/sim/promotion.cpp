@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "history.h"
 #include "journal/recovery.h"
 #include "journal/segment_scan.h"
 
@@ -26,7 +27,7 @@ class Promotion {
     check_near();
     check_salvage(near);
     simulation_.report(
-        fmt::format("promoted at {}, the near journal ended at {}", entry_.first, near));
+        fmt::format("{} {}, the near journal ended at {}", kPromoted, entry_.first, near));
   }
 
  private:
