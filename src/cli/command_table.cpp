@@ -171,7 +171,7 @@ void add_agent(std::vector<Command>& commands, const Hooks& hooks) {
          .options = {{"--log-format", "FORMAT", "Form of the log on stderr",
                       words({"text", "json"}), false, "text"},
                      {"--log-level", "LEVEL", "What the log says",
-                      words({"debug", "info", "warning", "error"}), false, "info"}},
+                      words({"info", "warning", "error"}), false, "info"}},
          .examples = {"farshore run --region us-east-1 --config /etc/farshore/farshore.yaml"},
          .run = run_agent});
 }
@@ -199,7 +199,9 @@ void add_inspect(std::vector<Command>& commands, const Hooks& hooks) {
          .summary = "Check and describe a journal's files, without row data",
          .details = "Segments with their places, preambles and damage, whether or not an agent "
                     "runs over them.",
-         .arguments = {{"FILE", "A segment, `history`, `consumers`, or the journal's folder",
+         .arguments = {{"FILE",
+                        "A segment, `history`, `consumers`, the journal's folder, or a .records "
+                        "file of a skipped transaction",
                         kFile}},
          .options = {{"--records", "", "A line for each record", kNone}},
          .examples = {"farshore journal inspect "

@@ -28,7 +28,7 @@ struct ApiEndpoint {
 struct RunArguments {
   std::string config, region;
   std::string log_format;  // text, json
-  std::string log_level;   // debug, info, warning, error
+  std::string log_level;   // info, warning, error
 };
 
 struct InitArguments {

@@ -3,6 +3,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace farshore::daemon {
@@ -46,9 +47,9 @@ Result<LogOptions> parse_log_options(const std::string& format, const std::strin
     options.at_least = Severity::warning;
   else if (level == "error")
     options.at_least = Severity::error;
-  else if (!level.empty() && level != "info" && level != "debug")
-    return permanent(ErrorKind::invalid,
-                     "log level '{}' is not known: debug, info, warning or error", level);
+  else if (!level.empty() && level != "info")
+    return permanent(ErrorKind::invalid, "log level '{}' is not known: info, warning or error",
+                     level);
   return options;
 }
 
@@ -79,8 +80,10 @@ std::string log_line(const Event& event, LogFormat format) {
   std::string where;
   if (!event.stream.empty())
     where = event.stream + (event.target.empty() ? "" : "/" + event.target) + ": ";
-  return fmt::format("{} {:<5} {} {}{}", format_time(event.at), level_text(event.severity),
-                     event.name, where, event.message);
+  std::string line = fmt::format("{} {:<5} {} {}{}", format_time(event.at),
+                                 level_text(event.severity), event.name, where, event.message);
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
 }
 
 }  // namespace farshore::daemon

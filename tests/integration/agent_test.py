@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The agent as a process: one a region, clean stop, restarts, exit codes."""
 
+import json
 import os
 import pathlib
 import signal
@@ -129,6 +130,30 @@ class AgentTest(LabTest):
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
         self.expect_quiet_logs(deployment, r" link\.", r" stream\.retry ")
+
+    def test_each_line_of_a_log_in_json_is_an_object(self):
+        source, target = self.postgres("source"), self.postgres("target")
+        self.make_marks(source)
+        deployment = self.deploy(source, target, run_words=("--log-format", "json"))
+        deployment.wan.cut()  # something that is worth a warning
+        time.sleep(1)
+        deployment.wan.heal()
+        self.wait_applied(deployment)
+        deployment.near.restart_after_kill()
+        deployment.wait_for_state("streaming", 30)
+        deployment.near.stop()
+        deployment.far.stop()
+        for agent in deployment.agents.values():
+            lines = [json.loads(line) for line in agent.process.output().splitlines()]
+            self.assertGreater(len(lines), 5)
+            for line in lines:
+                self.assertLessEqual({"at", "level", "event", "message"}, set(line))
+                self.assertRegex(line["at"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+                self.assertIn(line["level"], ("INFO", "WARN", "ERROR"))
+            names = {line["event"] for line in lines}
+            self.assertLessEqual({"agent.started", "agent.stopped", "stream.state"}, names)
+            self.assertIn("app", {line.get("stream") for line in lines})
+        self.expect_quiet_logs(deployment, r'"event":"(link|stream\.retry|heartbeat|journal\.tail_cut)')
 
     def test_exit_codes_tell_what_went_wrong(self):
         deployment = self.start()

@@ -11,7 +11,7 @@ import urllib.request
 from lab.process import Failed, Process, wait_until
 from lab.wan import Wan
 
-LOUD = re.compile(r"\s(?:WARN|ERROR)\s")
+LOUD = re.compile(r'\s(?:WARN|ERROR)\s|"level":"(?:WARN|ERROR)"')
 # The last: a value of a row of lab.workload.
 ALWAYS_LOUD = re.compile(
     r"AddressSanitizer|LeakSanitizer|runtime error:|ThreadSanitizer|canary-\d"
@@ -30,11 +30,11 @@ class Region:
 class Agent:
     """`farshore run` for one region. Its log is kept over restarts."""
 
-    def __init__(self, program, region, config, folder, environment=None, before=()):
+    def __init__(self, program, region, config, folder, environment=None, before=(), words=()):
         self.region, self.config = region, config
         self.program = program
         self.data = folder / f"data-{region.name}"
-        words = [*before, program, "run", "--region", region.name, "--config", config]
+        words = [*before, program, "run", "--region", region.name, "--config", config, *words]
         # kill -9 and stop in mid-work are normal
         environment = {"ASAN_OPTIONS": "detect_leaks=0", **(environment or {})}
         self.process = Process(
@@ -109,11 +109,13 @@ class Deployment:
         user="postgres",
         environment=None,
         stream_in=None,
+        run_words=(),
     ):
         self.program = pathlib.Path(program).resolve()
         self.folder = pathlib.Path(folder)
         self.user = user
         self.environment = environment  # of the agents
+        self.run_words = run_words  # more of theirs, after `farshore run`
         self.regions = [Region(name, postgres, ports) for name, postgres in regions]
         self.wans = {}
         self.dial_port = {}  # (from, to) -> the WAN's port
@@ -202,6 +204,7 @@ class Deployment:
                 self.folder,
                 self.environment,
                 self._on_small_disk(region),
+                self.run_words,
             ).start()
         if wait:
             self.wait_for_state("streaming", 60)
