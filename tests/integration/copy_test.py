@@ -93,7 +93,6 @@ class CopyTest(LabTest):
         # It went on with the tables that were not finished.
         self.assertEqual(self.times_copied(deployment, "public.few"), 1)
         self.assertEqual(self.times_copied(deployment, "public.big"), 1)
-        self.expect_quiet_logs(deployment)
 
     def test_the_copy_shows_its_progress(self):
         source, target = self.source_with_rows(), self.postgres("target")
@@ -120,7 +119,6 @@ class CopyTest(LabTest):
         self.assertGreater(copy["tables_total"], copy["tables_done"])
         deployment.wan.tell("rate off")
         deployment.wait_for_state("streaming", 60)
-        self.expect_quiet_logs(deployment)
 
     def test_a_target_table_that_holds_rows_is_untouched(self):
         self.expected_in_log += (r" stream\.state ",)
@@ -141,7 +139,6 @@ class CopyTest(LabTest):
         deployment.wait_for_state("streaming", 60)
         self.wait_applied(deployment)
         self.expect_equal(source, target)
-        self.expect_quiet_logs(deployment)
 
     def test_existing_rows_are_replaced_when_asked_for(self):
         source, target = self.source_with_rows(1000), self.postgres("target")
@@ -152,7 +149,6 @@ class CopyTest(LabTest):
         deployment = self.deploy(source, target, stream={"existing": "replace"})
         self.wait_applied(deployment)
         self.expect_equal(source, target)
-        self.expect_quiet_logs(deployment)
 
     def test_a_third_region_joins_a_stream_whose_journal_was_trimmed(self):
         source, target = self.source_with_rows(2000), self.postgres("target")
@@ -178,7 +174,7 @@ class CopyTest(LabTest):
         self.wait_applied(deployment)
         self.expect_equal(source, third)
         self.expect_equal(source, target)
-        self.expect_quiet_logs(deployment, r" config\.warning .* no stream uses it")
+        self.expected_in_log += (r" config\.warning .* no stream uses it",)
 
     def trimmed(self, deployment):
         journal = deployment.status()["streams"][0]["journal"]
@@ -217,7 +213,6 @@ class CopyTest(LabTest):
         self.wait_applied(deployment)
         self.expect_equal(source, target)
         self.assertEqual(target.value("SELECT body FROM public.big WHERE id = 777777"), "hangs")
-        self.expect_quiet_logs(deployment)
 
     def test_a_commit_that_hangs_while_a_table_is_copied_again_beside_the_slot(self):
         source, target = self.source_with_rows(1000), self.postgres("target")
@@ -247,7 +242,6 @@ class CopyTest(LabTest):
         self.wait_applied(deployment)
         self.expect_equal(source, target)
         self.assertEqual(target.value("SELECT body FROM public.big WHERE id = 777777"), "hangs")
-        self.expect_quiet_logs(deployment)
 
 
 if __name__ == "__main__":

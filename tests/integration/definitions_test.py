@@ -19,7 +19,6 @@ class DefinitionsTest(LabTest):
         self.wait_applied(deployment)
         self.expect_equal(source, target)
         self.assertNotIn("not_compared", deployment.run_farshore("check").stdout)
-        self.expect_quiet_logs(deployment)
 
 
 if __name__ == "__main__":

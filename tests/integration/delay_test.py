@@ -53,7 +53,6 @@ class DelayTest(LabTest):
         self.assertGreater(deployment.leg()["lag"]["apply"]["age_seconds"], DELAY_SECONDS - 1)
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
-        self.expect_quiet_logs(deployment)
 
     def test_the_delay_holds_over_a_kill_and_a_pause_within_it_stops_the_delete(self):
         deployment = self.start(apply_delay=f"{DELAY_SECONDS}s")
@@ -71,7 +70,7 @@ class DelayTest(LabTest):
         self.wait(lambda: self.rows(deployment) == 0, 20, "the delete never arrives")
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
-        self.expect_quiet_logs(deployment, r" link\.", r" stream\.retry ", r" journal\.tail_cut ")
+        self.expected_in_log += (r" link\.", r" stream\.retry ", r" journal\.tail_cut ")
 
     def test_pause_at_a_time_stops_before_it_and_the_delete_is_skipped(self):
         deployment = self.start()
@@ -99,7 +98,6 @@ class DelayTest(LabTest):
         events = deployment.farshore("events", region=far)
         self.assertIn("skipped", events)
         self.wait_applied(deployment)
-        self.expect_quiet_logs(deployment)
 
     def refused(self, deployment, place):
         far = deployment.regions[1]
@@ -128,7 +126,6 @@ class DelayTest(LabTest):
         self.assertEqual(target.value("SELECT count(*) FROM farshore.skipped"), 0)
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, target)
-        self.expect_quiet_logs(deployment)
 
 
 if __name__ == "__main__":

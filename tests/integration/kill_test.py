@@ -26,7 +26,6 @@ class KillTest(LabTest):
             self.assertGreater(writer.stop(expect_errors), 10)
         self.wait_applied(deployment)
         self.assertGreater(self.expect_equal(deployment.source, deployment.target), 100)
-        self.expect_quiet_logs(deployment)
 
     def test_the_receiving_agent_is_killed_three_times(self):
         deployment = self.start()

@@ -112,7 +112,6 @@ class LossTest(LabTest):
         shutil.rmtree(source.data)
         deployment.far.restart_after_kill()
         self.expect_the_rest_is_lost(deployment, kept, rows)
-        self.expect_quiet_logs(deployment)
 
     def expect_the_rest_is_lost(self, deployment, kept, rows):
         """The difference of what was captured and received is the rows that are not there."""

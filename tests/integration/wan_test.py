@@ -38,7 +38,6 @@ class WanTest(LabTest):
         self.assertGreater(writer.stop(), 20)
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
-        self.expect_quiet_logs(deployment)
 
     def test_after_a_cut_of_five_seconds_lag_has_grown_and_drains(self):
         deployment = self.start()

@@ -64,7 +64,8 @@ def wan_program():
 
 class LabTest(unittest.TestCase):
     maxDiff = None
-    # Log lines of level WARN or ERROR that this test expects, as regular expressions.
+    # Log lines of level WARN or ERROR that this test expects, as regular expressions: all others
+    # fail it when it ends.
     expected_in_log = ()
 
     def setUp(self):
@@ -73,7 +74,14 @@ class LabTest(unittest.TestCase):
         name = self.id().split(".")[-1].removeprefix("test_")[:24]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=work_folder()))
         self.folder.chmod(0o755)
+        self.deployments = []
         self.addCleanup(self._end)
+
+    def tearDown(self):
+        if not self._outcome.success:
+            return  # what an agent says of it is shown below
+        for deployment in self.deployments:
+            deployment.expect_quiet_logs(*self.expected_in_log)
 
     def _end(self):
         process.kill_all()
@@ -102,6 +110,7 @@ class LabTest(unittest.TestCase):
         """A deployment of regions r1, r2, … with these servers; r1 holds the source."""
         regions = [(f"r{i}", server) for i, server in enumerate(servers, 1)]
         deployment = Deployment(*self.programs, self.folder, self.ports, regions, **options)
+        self.deployments.append(deployment)
         return deployment.start(wait=wait) if start else deployment
 
     # ------------------------------------------------------------------ what a test asks
@@ -147,6 +156,3 @@ class LabTest(unittest.TestCase):
                 f"{table.rows} rows: {table.shown}",
             )
         return sum(table.rows for table in compared)
-
-    def expect_quiet_logs(self, deployment, *expected):
-        deployment.expect_quiet_logs(*self.expected_in_log, *expected)
