@@ -75,7 +75,7 @@ class SkipTest : public journal::JournalFixture {
                                     .stream = {},
                                     .skip_folder = "/skipped",
                                     .terms = [] { return TargetTerms{}; }},
-                 [](Error) {});
+                 [](const Error&) {});
     thread = os::Thread("apply", [this](std::stop_token stop) { loop->run(stop); });
   }
   void TearDown() override {

@@ -21,8 +21,13 @@ class KillTest(LabTest):
     def write(self, deployment, seed=1, first=1, step=2):
         return workload.MixedWriter(deployment.source, seed, first, step).start()
 
+    def wait_written(self, writer):
+        """On a crowded machine the pauses of a test are not enough."""
+        self.wait(lambda: writer.committed > 10 or writer.failure, 30, "the writer does not write")
+
     def check(self, deployment, writers, expect_errors=False):
         for writer in writers:
+            self.wait_written(writer)
             self.assertGreater(writer.stop(expect_errors), 10)
         self.wait_applied(deployment)
         self.assertGreater(self.expect_equal(deployment.source, deployment.target), 100)
@@ -121,6 +126,7 @@ class KillTest(LabTest):
         deployment = self.start()
         first = self.write(deployment, 1, 1)
         time.sleep(1.5)
+        self.wait_written(first)
         deployment.source.kill()
         deployment.source.start()
         second = self.write(deployment, 2, 2)
