@@ -148,7 +148,6 @@ class NearTest(LabTest):
         self.wait_copied(deployment)
         self.wait_applied(deployment)
         self.expect_equal(source, target)
-        self.expect_quiet_logs(deployment)
 
     def test_the_regions_that_were_behind_get_what_the_lost_disk_held_from_the_others(self):
         deployment = self.start(targets=2)
