@@ -54,8 +54,9 @@ CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> con
       connection_(std::move(connection)),
       assembler_(std::move(options.own_origin_prefix)),
       feedback_(options.retain_max) {
-  feedback_.start(options.after, options.confirmed);
-  received_ = std::max(options.after, options.confirmed);
+  assembler_.resume(options.after, options.again);
+  feedback_.start(options.after.after, options.confirmed);
+  received_ = std::max(options.after.after, options.confirmed);
   sent_at_ = heard_at_ = placed_at_ = world_.now();
   narrow_window(PQsocket(connection_->raw()));
 }
@@ -103,6 +104,10 @@ void CaptureSession::drain() {
   }
   const MonotonicTime now = world_.now();
   tell_emitted();
+  if (held_ && !assembler_.expects_commit()) {
+    take_acknowledgement(*held_);
+    held_.reset();
+  }
   if (const auto place = feedback_.place_due(); place && now - placed_at_ >= kPlaceEvery) {
     assembler_.add_place(*place);
     tell_emitted();
@@ -156,6 +161,8 @@ Result<void> CaptureSession::take_keepalive(ByteView message) {
                      message.size());
   const Lsn end(network_number(message.substr(1, 8)));
   received_ = std::max(received_, end);
+  if (auto sent = assembler_.sent_through(end); !sent.ok())
+    return within(connection_->server(), std::move(sent).error());
   tell_emitted();  // what came before the keepalive is not covered by it
   feedback_.passed(end);
   must_reply_ = true;
@@ -181,18 +188,26 @@ Result<void> CaptureSession::send(bool reply_requested) {
 
 std::optional<bool> CaptureSession::acknowledge(const Acknowledgement& acknowledgement,
                                                 os::Waker& waker) {
-  auto lsn = [](const Position& position) {
-    auto parsed = Lsn::from(position);
-    return parsed.ok() ? *parsed : Lsn();
-  };
   os::Lock lock(mutex_);
-  feedback_.acknowledged(lsn(acknowledgement.near_durable), lsn(acknowledgement.far_durable),
-                         lsn(acknowledgement.released));
+  if (assembler_.expects_commit()) {
+    held_ = acknowledgement;
+    return std::nullopt;
+  }
+  take_acknowledgement(acknowledgement);
   if (!failure_ && !(feedback_.reply() == sent_)) {
     if (auto sent = send(false); !sent.ok()) failure_ = std::move(sent).error();
     if (failure_ || connection_->flush_pending()) waker.wake();
   }
   return feedback_.released_early();
+}
+
+void CaptureSession::take_acknowledgement(const Acknowledgement& acknowledgement) {
+  auto lsn = [](const Position& position) {
+    auto parsed = Lsn::from(position);
+    return parsed.ok() ? *parsed : Lsn();
+  };
+  feedback_.acknowledged(lsn(acknowledgement.near_durable), lsn(acknowledgement.far_durable),
+                         lsn(acknowledgement.released));
 }
 
 void CaptureSession::report(os::Waker& waker) {

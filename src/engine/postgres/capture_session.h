@@ -20,8 +20,9 @@ class CaptureSession {
   struct Options {
     std::string own_origin_prefix;
     std::uint64_t retain_max = 0;
-    Lsn after;      // where the session begins
-    Lsn confirmed;  // what the slot was released up to
+    ResumePlace after;   // where the session goes on
+    bool again = false;  // it begins at the commit of `after`, which must come again
+    Lsn confirmed;       // what the slot was released up to
   };
 
   CaptureSession(os::World& world, std::unique_ptr<Connection> connection, Options options);
@@ -56,12 +57,14 @@ class CaptureSession {
   Result<void> take(ByteView message);
   Result<void> take_keepalive(ByteView message);
   void tell_emitted();
+  void take_acknowledgement(const Acknowledgement& acknowledgement);
   Result<void> send(bool reply_requested);
   Wait next_wait();
 
   os::World& world_;
   const std::unique_ptr<Connection> connection_;
-  RecordAssembler assembler_;     // receive's thread only, as what follows
+  // receive's thread only, as what follows; others ask it with the lock whether it expects a commit
+  RecordAssembler assembler_;
   std::uint64_t read_bytes_ = 0;  // of changes, by the last drain
   bool commits_are_old_ = false;
   std::uint64_t unended_bytes_ = 0;  // received since the last commit
@@ -72,6 +75,8 @@ class CaptureSession {
   Reply sent_;
   MonotonicTime sent_at_{}, heard_at_{}, placed_at_{};
   Lsn received_;
+  // The newest, while the server may yet be another one: what it then confirmed would be believed.
+  std::optional<Acknowledgement> held_;
   bool must_reply_ = false;
   std::optional<Error> failure_;
 };

@@ -30,9 +30,10 @@ Result<Lsn> Lsn::from(const Position& position) {
   if (position.empty()) return Lsn();
   ByteReader reader(position.bytes);
   const Lsn lsn(reader.number<std::uint64_t>());
-  if (!reader.finished())
-    return permanent(ErrorKind::invalid, "a PostgreSQL position has 8 bytes, this one has {}",
-                     position.bytes.size());
+  const std::size_t size = position.bytes.size();
+  if (size != 8 && size != 16)
+    return permanent(ErrorKind::invalid, "a PostgreSQL position has 8 or 16 bytes, this one has {}",
+                     size);
   return lsn;
 }
 

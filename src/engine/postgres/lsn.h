@@ -1,5 +1,5 @@
-// Lsn: a place in PostgreSQL's write-ahead log. Its Position is 8 bytes little-endian; for a
-// committed transaction it is Commit.end_lsn, the end of the commit record.
+// Lsn: a place in PostgreSQL's write-ahead log; for a committed transaction Commit.end_lsn, the end
+// of the commit record. A Position begins with it, 8 bytes little-endian (resume_place.h).
 #pragma once
 
 #include <compare>
@@ -18,9 +18,10 @@ class Lsn {
   constexpr Lsn() = default;
   constexpr explicit Lsn(std::uint64_t value) : value_(value) {}
 
-  static Result<Lsn> parse(std::string_view text);    // "0/16B3748"
-  static Result<Lsn> from(const Position& position);  // empty: Lsn(0); invalid when not 8 bytes
-  std::string text() const;                           // "0/16B3748"
+  static Result<Lsn> parse(std::string_view text);  // "0/16B3748"
+  // Empty: Lsn(0); invalid when it has neither 8 nor 16 bytes.
+  static Result<Lsn> from(const Position& position);
+  std::string text() const;  // "0/16B3748"
   Position position() const;
   constexpr std::uint64_t value() const { return value_; }
 

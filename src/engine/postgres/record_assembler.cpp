@@ -18,6 +18,34 @@ Result<T> decoded(ByteView message, bool in_stream) {
 
 }  // namespace
 
+void RecordAssembler::resume(const ResumePlace& place, bool again) {
+  after_ = place.after;
+  last_commit_ = place.commit;
+  if (again) expected_ = place.commit;
+}
+
+Result<void> RecordAssembler::expect(const CommitId& commit) {
+  if (!expected_ || commit == *expected_) {
+    expected_.reset();
+    return {};
+  }
+  if (commit.record == expected_->record)
+    return permanent(ErrorKind::overtaken,
+                     "{}: the commit at {} is of another time than the one that was captured there",
+                     kSetBack, commit.record.text());
+  return permanent(ErrorKind::overtaken,
+                   "{}: the commit that was captured at {} is not there, the next one is at {}",
+                   kSetBack, expected_->record.text(), commit.record.text());
+}
+
+Result<void> RecordAssembler::sent_through(Lsn end) const {
+  if (!expected_ || end <= expected_->record) return {};
+  return permanent(
+      ErrorKind::overtaken,
+      "{}: the commit that was captured at {} is not there, with the log read up to {}", kSetBack,
+      expected_->record.text(), end.text());
+}
+
 Result<void> RecordAssembler::take(ByteView message) {
   if (message.empty()) return permanent(ErrorKind::corrupt, "an empty pgoutput message");
   switch (static_cast<MessageType>(message.front())) {
@@ -99,9 +127,11 @@ Result<void> RecordAssembler::begin(ByteView message) {
   if (in_transaction_) return misplaced(message);
   in_transaction_ = true;
   xid_ = begin.xid;
+  FARSHORE_TRY(expect(CommitId::of(begin.final_lsn, begin.commit_time)));
   plain_ = {};
   open_ = &plain_;
-  write(message, 0);
+  open_->dropped = begin.final_lsn < after_;
+  if (!open_->dropped) write(message, 0);
   return {};
 }
 
@@ -111,9 +141,12 @@ Result<void> RecordAssembler::commit(ByteView message) {
   if (open_->changed || open_->emitted) {
     write(message, 0);
     const std::uint32_t changes = writer_.take_changes();
+    last_commit_ = CommitId::of(commit.commit_lsn, commit.commit_time);
     emit_end(writer_.take_payload(), changes, commit.end_lsn, commit.commit_time);
   } else {
     writer_.clear();
+    if (open_->heartbeat && !open_->dropped)
+      last_commit_ = CommitId::of(commit.commit_lsn, commit.commit_time);
     emit_nothing(commit.end_lsn, commit.commit_time);
   }
   remember_definitions();
@@ -157,9 +190,15 @@ Result<void> RecordAssembler::stream_commit(ByteView message) {
   FARSHORE_TRY_ASSIGN(const auto commit, decoded<StreamCommit>(message, false));
   const auto found = streamed_.find(commit.xid);
   if (in_transaction_ || found == streamed_.end()) return misplaced(message);
+  const CommitId id = CommitId::of(commit.commit_lsn, commit.commit_time);
+  FARSHORE_TRY(expect(id));
   xid_ = commit.xid;
   open_ = &found->second;
-  if (open_->emitted) {
+  const bool again = commit.commit_lsn < after_;
+  if (again && open_->emitted) push({.kind = RecordKind::abort, .xid = commit.xid});
+  if (again) open_->dropped = true;
+  if (open_->emitted && !again) {
+    if (open_->changed && !open_->cut) last_commit_ = id;
     in_stream_ = true;
     write(message, 0);
     emit_end(writer_.take_payload(), 0, commit.end_lsn, commit.commit_time);
@@ -181,6 +220,7 @@ Result<void> RecordAssembler::stream_abort(ByteView message) {
   const bool whole = abort.sub_xid == abort.xid;
   if (found->second.emitted)
     push({.kind = RecordKind::abort, .xid = abort.xid, .sub_xid = whole ? 0 : abort.sub_xid});
+  found->second.cut = true;
   // The server sends again what an aborted part defined, before it is needed.
   std::erase_if(found->second.definitions,
                 [&](const Definition& definition) { return definition.xid == abort.sub_xid; });
@@ -208,7 +248,7 @@ void RecordAssembler::emit_end(Bytes payload, std::uint32_t changes, Lsn end, Wa
   emit(std::move(payload), changes, {.last = true, .streamed = in_stream_});
   commit_time_ = std::max(commit_time_, time);
   ready_.back().commit_time = time;
-  ready_.back().position = end.position();
+  ready_.back().position = ResumePlace{end, last_commit_}.position();
   emitted_ = end;
 }
 
@@ -224,7 +264,9 @@ void RecordAssembler::emit_nothing(Lsn end, WallTime time) {
   }
   if (open_->heartbeat && !open_->dropped) {
     commit_time_ = std::max(commit_time_, time);
-    push({.kind = RecordKind::heartbeat, .commit_time = time, .position = end.position()});
+    push({.kind = RecordKind::heartbeat,
+          .commit_time = time,
+          .position = ResumePlace{end, last_commit_}.position()});
     emitted_ = end;
   } else {
     passed_ = end;
@@ -232,7 +274,9 @@ void RecordAssembler::emit_nothing(Lsn end, WallTime time) {
 }
 
 void RecordAssembler::add_place(Lsn place) {
-  push({.kind = RecordKind::heartbeat, .commit_time = commit_time_, .position = place.position()});
+  push({.kind = RecordKind::heartbeat,
+        .commit_time = commit_time_,
+        .position = ResumePlace{place, last_commit_}.position()});
   emitted_ = std::max(emitted_, place);
 }
 

@@ -4,12 +4,14 @@
 //
 // Transactions that bear one of our own origins and those that change no row give no record; only
 // their end is told (`passed`). Relation and Type messages of such a transaction come as a
-// `preamble` record of their own, since the server sends them once and later changes need them.
+// `preamble` record of their own, since the server sends them once and later changes need them. The
+// same holds for what a session gives that begins before its place (`resume`).
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -17,10 +19,13 @@
 #include "change/record.h"
 #include "engine/postgres/payload.h"
 #include "engine/postgres/pgoutput.h"
+#include "engine/postgres/resume_place.h"
 
 namespace farshore::postgres {
 
 constexpr std::string_view kHeartbeatPrefix = "farshore.heartbeat";
+// In the text of each error that says so.
+constexpr std::string_view kSetBack = "the server was set back";
 
 class RecordAssembler {
  public:
@@ -28,8 +33,17 @@ class RecordAssembler {
                            std::uint64_t payload_max = kRecordPayloadMax)
       : own_origin_prefix_(std::move(own_origin_prefix)), writer_(payload_max) {}
 
-  // One message. corrupt: it has not its format, or stands where it cannot.
+  // Before the first message: what ended up to place.after is dropped. `again`: the messages begin
+  // at place.commit, which must come before all others.
+  void resume(const ResumePlace& place, bool again);
+  bool expects_commit() const { return expected_.has_value(); }
+
+  // One message. corrupt: it has not its format, or stands where it cannot; overtaken: another
+  // transaction came in the place of the expected one.
   Result<void> take(ByteView message);
+  // The server has read its log up to there and sent what it has found. overtaken: without the
+  // expected transaction.
+  Result<void> sent_through(Lsn end) const;
 
   // What is complete, oldest first.
   std::deque<Record>& ready() { return ready_; }
@@ -60,6 +74,7 @@ class RecordAssembler {
     bool dropped = false;    // bears one of our origins
     bool heartbeat = false;  // holds a heartbeat message
     bool changed = false;    // holds a row change
+    bool cut = false;        // a part of it was aborted: sent anew, it may hold nothing
     std::vector<Definition> definitions;
   };
 
@@ -81,13 +96,16 @@ class RecordAssembler {
   void emit_nothing(Lsn end, WallTime time);
   void push(Record record);
   void remember_definitions();
+  Result<void> expect(const CommitId& commit);
 
   const std::string own_origin_prefix_;
   PayloadWriter writer_;  // of the current transaction or stream block
   std::deque<Record> ready_;
   std::uint64_t ready_bytes_ = 0;
-  Lsn emitted_, passed_;
-  WallTime commit_time_{};  // newest seen
+  Lsn after_, emitted_, passed_;
+  std::optional<CommitId> expected_;
+  std::optional<CommitId> last_commit_;  // of those that the server would send again
+  WallTime commit_time_{};               // newest seen
 
   bool in_transaction_ = false;  // between B and C, or S and E
   bool in_stream_ = false;

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <span>
+
 #include "engine/postgres/recorded_sessions.h"
 
 namespace farshore::postgres {
@@ -71,7 +73,7 @@ TEST(RecordAssembler, PlainTransactionsAreOneRecordEach) {
               ElementsAre("data first last 5 BYRIIUUDC", "data first last 6 BRIIUUDDC",
                           "data first last 1 BRIC", "data first last 1 BUC",
                           "data first last 1 BYRRTC", "heartbeat", "data first last 1 BOYRIC"));
-  EXPECT_EQ(assembler.emitted().position(), records.back().position);
+  EXPECT_EQ(assembler.emitted(), *Lsn::from(records.back().position));
   for (const Record& record : records) EXPECT_NE(record.commit_time, WallTime{});
 }
 
@@ -195,6 +197,84 @@ TEST(RecordAssembler, EverythingTakesAtMostWhatIsAskedFor) {
   }
   EXPECT_EQ(taken, all);
   EXPECT_EQ(assembler.ready_bytes(), 0u);
+}
+
+Result<void> take_all(RecordAssembler& assembler, std::span<const std::string> messages) {
+  for (const std::string& message : messages) FARSHORE_TRY(assembler.take(message));
+  return {};
+}
+
+// From each commit on: it is known again, is not given again, and all after it is.
+TEST(RecordAssembler, ASessionThatBeginsAtItsLastCommitGivesWhatComesAfterIt) {
+  RecordAssembler before("farshore_");
+  const auto records = records_of(before, kPlain);
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const ResumePlace place = *ResumePlace::from(records[i].position);
+    ASSERT_TRUE(place.commit);
+    EXPECT_LT(place.commit->record, place.after);
+    RecordAssembler after("farshore_");
+    after.resume(place, true);
+    EXPECT_TRUE(after.expects_commit());
+    EXPECT_TRUE(after.sent_through(place.commit->record).ok());
+    EXPECT_FALSE(after.sent_through(place.after).ok());
+    EXPECT_TRUE(take_all(after, std::span(kPlain).subspan(from)).ok());
+    EXPECT_FALSE(after.expects_commit());
+    std::vector<Record> rest = after.take_ready(100_MiB);
+    std::erase_if(rest, [](const Record& r) { return r.kind == RecordKind::preamble; });
+    ASSERT_EQ(rest.size(), records.size() - i - 1);
+    for (std::size_t k = 0; k < rest.size(); ++k) EXPECT_EQ(rest[k], records[i + 1 + k]);
+    if (i == 0) {
+      EXPECT_EQ(after.preamble(), before.preamble());
+    }
+    while (kPlain[from][0] != 'C') ++from;
+    ++from;
+    if (i == 3) break;  // what follows has messages between the transactions
+  }
+}
+
+TEST(RecordAssembler, AnotherCommitInThePlaceOfTheExpectedOneIsRefused) {
+  RecordAssembler before("farshore_");
+  const auto records = records_of(before, kPlain);
+  const ResumePlace place = *ResumePlace::from(records[0].position);
+  const auto refused = [](const ResumePlace& expected) {
+    RecordAssembler after("farshore_");
+    after.resume(expected, true);
+    const auto taken = take_all(after, kPlain);
+    return taken.ok() ? Error{} : taken.error();
+  };
+  ResumePlace other_time = place, other_place = place;
+  ++other_time.commit->time;
+  other_place.commit->record = Lsn(place.commit->record.value() - 8);
+  for (const ResumePlace& other : {other_time, other_place}) {
+    EXPECT_EQ(refused(other).kind, ErrorKind::overtaken);
+    EXPECT_THAT(refused(other).what, testing::HasSubstr(kSetBack));
+  }
+  EXPECT_THAT(refused(other_place).what, testing::HasSubstr(other_place.commit->record.text()));
+}
+
+TEST(RecordAssembler, AStreamedTransactionThatIsSentAgainIsAborted) {
+  RecordAssembler before("farshore_");
+  const auto records = records_of(before, kStreamed);
+  RecordAssembler after("farshore_");
+  after.resume(*ResumePlace::from(records[5].position), false);
+  const auto text = lines(records_of(after, kStreamed));
+  EXPECT_THAT(text, testing::Contains("abort"));
+  EXPECT_EQ(std::ranges::count(text, "data last streamed c"), 1);
+  EXPECT_EQ(after.preamble(), before.preamble());
+}
+
+// The first of the session had an aborted part: sent anew it might hold nothing.
+TEST(RecordAssembler, OnlyACommitThatWouldComeAgainIsExpectedLater) {
+  RecordAssembler assembler("farshore_");
+  const auto records = records_of(assembler, kStreamed);
+  EXPECT_FALSE(ResumePlace::from(records[5].position)->commit);
+  const auto last = ResumePlace::from(records[9].position);
+  EXPECT_TRUE(last->commit);
+  const Lsn later(last->after.value() + 1000);
+  assembler.add_place(later);
+  EXPECT_EQ(ResumePlace::from(assembler.ready().back().position)->commit, last->commit);
+  EXPECT_EQ(*Lsn::from(assembler.ready().back().position), later);
 }
 
 TEST(RecordAssembler, MessagesWhereTheyCannotStandAreRefused) {

@@ -21,7 +21,8 @@ std::string state_sql(int server_version, const Uuid& stream) {
       "EXISTS (SELECT FROM pg_stat_replication r WHERE r.application_name = {0} "
       "AND r.sync_state IN ('sync', 'quorum')), "
       "EXISTS (SELECT FROM pg_stat_replication r WHERE r.application_name = {0} "
-      "AND r.sync_state IS NULL), current_setting('synchronous_standby_names') "
+      "AND r.sync_state IS NULL), current_setting('synchronous_standby_names'), "
+      "pg_is_in_recovery() "
       "FROM pg_database d "
       "LEFT JOIN pg_replication_slots s ON s.slot_name = {1} "
       "WHERE d.datname = current_database()",
@@ -42,6 +43,7 @@ Result<ServerState> read_server(Connection& connection, const Uuid& stream, Dead
   state.database_oid = rows.text(0, 0);
   state.database = rows.text(0, 1);
   FARSHORE_TRY_ASSIGN(state.position, lsn_at(rows, 2));
+  state.standby = rows.text(0, 14) == "t";
   const bool hidden = rows.text(0, 12) == "t";
   state.synchronous = rows.text(0, 11) == "t" ||
                       (hidden && names_standby(rows.text(0, 13), application_name(stream)));

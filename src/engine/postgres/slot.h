@@ -26,6 +26,7 @@ struct ServerState {
   std::string database_oid;
   std::string database;
   Lsn position;  // end of its log
+  bool standby = false;
   // Commits wait for our capture session, or, where the role may not see that, can come to.
   bool synchronous = false;
   std::optional<SlotState> slot;

@@ -49,11 +49,11 @@ class PostgresSource final : public Source {
   void stop() override;
 
  private:
-  Result<SourceIdentity> open_session(Lsn after, const AcceptSource& accept);
+  Result<SourceIdentity> open_session(const ResumePlace& after, const AcceptSource& accept);
   Result<SlotState> prepare(Connection& sql, Lsn after);
   Result<void> check_slot(const Connection& sql, const SlotState& slot, Lsn after);
   Result<SourceIdentity> identify(Connection& sql, Connection& replication);
-  std::string start_command(const Connection& replication, Lsn after) const;
+  std::string start_command(const Connection& replication, Lsn from) const;
   Error explained(Error error) const;
   std::string resnapshot(std::string_view before = {}) const {
     return to_do(fmt::format("{}copy all tables anew: {}", before,
@@ -99,13 +99,14 @@ Result<SourceIdentity> PostgresSource::start(const Position& after, const Accept
   end_session();
   waker_.clear();
   if (interrupted_) waker_.wake();
-  FARSHORE_TRY_ASSIGN(const Lsn lsn, Lsn::from(after));
-  auto identity = open_session(lsn, accept);
+  FARSHORE_TRY_ASSIGN(const ResumePlace place, ResumePlace::from(after));
+  auto identity = open_session(place, accept);
   if (!identity.ok()) return explained(std::move(identity).error());
   return identity;
 }
 
-Result<SourceIdentity> PostgresSource::open_session(Lsn after, const AcceptSource& accept) {
+Result<SourceIdentity> PostgresSource::open_session(const ResumePlace& after,
+                                                    const AcceptSource& accept) {
   const Deadline soon = world_.after(options_.connect_wait);
   FARSHORE_TRY_ASSIGN(
       auto sql, Connection::open(world_, connect_options(options_, "control"), soon, &waker_));
@@ -120,14 +121,17 @@ Result<SourceIdentity> PostgresSource::open_session(Lsn after, const AcceptSourc
       Connection::open(world_, connect, world_.after(options_.connect_wait), &waker_));
   FARSHORE_TRY_ASSIGN(SourceIdentity identity, identify(*sql, *replication));
   FARSHORE_TRY(accept(identity));
-  FARSHORE_TRY_ASSIGN(const SlotState slot, prepare(*sql, after));
-  FARSHORE_TRY(replication->begin_copy_both(start_command(*replication, after),
+  FARSHORE_TRY_ASSIGN(const SlotState slot, prepare(*sql, after.after));
+  const bool again = after.comes_again(slot.confirmed);
+  const Lsn from = again ? after.commit->record : after.after;
+  FARSHORE_TRY(replication->begin_copy_both(start_command(*replication, from),
                                             world_.after(options_.connect_wait)));
   auto session = std::make_shared<CaptureSession>(
       world_, std::move(replication),
       CaptureSession::Options{.own_origin_prefix = options_.own_origin_prefix,
                               .retain_max = options_.retain_max,
                               .after = after,
+                              .again = again,
                               .confirmed = slot.confirmed});
   {
     os::Lock lock(mutex_);
@@ -166,6 +170,10 @@ Result<SlotState> PostgresSource::prepare(Connection& sql, Lsn after) {
                        sql.server(), slot_name(options_.stream));
   }
   FARSHORE_TRY(check_slot(sql, *server.slot, after));
+  if (after > server.position && !server.standby)
+    return permanent(ErrorKind::overtaken,
+                     "{}: {}: its log ends at {}, but the journal holds what it committed up to {}",
+                     sql.server(), kSetBack, server.position.text(), after.text());
   if (server.slot->database != server.database)
     return permanent(ErrorKind::conflict, "{}: slot {} belongs to database {}", sql.server(),
                      slot_name(options_.stream), server.slot->database);
@@ -205,12 +213,12 @@ Result<SourceIdentity> PostgresSource::identify(Connection& sql, Connection& rep
                                     slot_name(options_.stream))};
 }
 
-std::string PostgresSource::start_command(const Connection& replication, Lsn after) const {
+std::string PostgresSource::start_command(const Connection& replication, Lsn from) const {
   const std::string name = slot_name(options_.stream);
   std::string command = fmt::format(
       "START_REPLICATION SLOT {} LOGICAL {} (proto_version '{}', publication_names {}, messages "
       "'true', streaming 'on', binary 'false'",
-      '"' + name + '"', after.text(), protocol_version(replication.server_version()),
+      '"' + name + '"', from.text(), protocol_version(replication.server_version()),
       quote_literal('"' + name + '"'));
   // 'none' would also drop what the source itself received from third parties.
   if (replication.server_version() >= 160000) command += ", origin 'any'";
@@ -222,6 +230,11 @@ std::string PostgresSource::start_command(const Connection& replication, Lsn aft
 Error PostgresSource::explained(Error error) const {
   if (error.kind == ErrorKind::closed || error.kind == ErrorKind::io)
     return transient(ErrorKind::unavailable, "{}", error.what);
+  if (says(error, kSetBack))
+    return permanent(ErrorKind::overtaken,
+                     "{}; a storage snapshot or a backup was put back, and the targets hold "
+                     "commits that the source no longer has{}",
+                     error.what, resnapshot());
   const bool log_gone = says(error, "can no longer get changes from replication slot") ||
                         says(error, "can no longer access replication slot") ||
                         (says(error, "WAL segment") && says(error, "has already been removed"));

@@ -156,6 +156,7 @@ TEST(Lsn, TextAndPositionsGoBothWays) {
   for (const char* text : {"", "/", "1", "1/", "/1", "x/1", "1/x", "1/100000000", "-1/0"})
     EXPECT_FALSE(Lsn::parse(text).ok()) << text;
   EXPECT_FALSE(Lsn::from({"1234567"}).ok());
+  EXPECT_FALSE(Lsn::from({"123456789012"}).ok());
   EXPECT_EQ(format_time(from_server_time(0)), "2000-01-01T00:00:00.000Z");
   EXPECT_EQ(to_server_time(from_server_time(-123456)), -123456);
 }

@@ -99,6 +99,9 @@ class TestServer {
     run_checked(bin("pg_ctl") + " -D " + data_ + " -m " + mode + " -w stop >/dev/null 2>&1");
   }
   void restart() { stop(), start(); }
+  // As a storage snapshot, which keep() takes and put_back() restores. Stopped for it.
+  void keep() { copy(data_, folder_ + "/kept"); }
+  void put_back() { copy(folder_ + "/kept", data_); }
 
   std::string conninfo(const std::string& database = "postgres") const {
     return "host=127.0.0.1 port=" + std::to_string(options_.port) +
@@ -111,6 +114,11 @@ class TestServer {
   std::string bin(const std::string& program) const {
     const std::string as_user = geteuid() == 0 ? "cd / && runuser -u postgres -- " : "";
     return as_user + options_.bin + "/" + program;
+  }
+  void copy(const std::string& from, const std::string& to) {
+    stop("immediate");
+    run_checked("rm -rf " + to + " && cp -a " + from + " " + to);
+    start();
   }
   // Two test programs may run at once.
   static bool is_free(int port) {
