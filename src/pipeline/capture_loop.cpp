@@ -2,6 +2,7 @@
 
 #include "base/guarded.h"
 #include "change/remedy.h"
+#include "pipeline/resume_point.h"
 
 namespace farshore::pipeline {
 namespace {
@@ -95,11 +96,10 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
   if (written > Sequence(0))
     FARSHORE_TRY(journal_.wait_durable(written, world_.after(kSettleWait)));
   const journal::Tail tail = journal_.tail();
-  Position after = tail.position;
-  if (gap_accepted()) after = {};
-  FARSHORE_TRY_ASSIGN(
-      const SourceIdentity identity,
-      source_.start(after, [this](const SourceIdentity& found) { return check_identity(found); }));
+  FARSHORE_TRY_ASSIGN(const SourceIdentity identity,
+                      source_.start(tail.position, [this](const SourceIdentity& found) {
+                        return check_identity(found);
+                      }));
   FARSHORE_TRY(keep_identity(identity));
   session_ = tail.session + 1;
   {
@@ -195,7 +195,6 @@ void CaptureLoop::note_written(std::span<const Record> records, Place last_place
   for (const Record& record : records) {
     sequence = sequence.next();
     unsynced_.add(sequence, record);
-    if (!record.position.empty()) gap_accepted_ = false;  // from here on the log is whole
     if (record.commit_time != WallTime{}) {
       lag_.advance(record.commit_time, now);
       // A record that carries a place alone repeats the time of a commit before it.
@@ -246,6 +245,7 @@ void CaptureLoop::follow_durable(std::stop_token stop) {
 
 void CaptureLoop::far_durable(const CommitPosition& commit) {
   os::Lock lock(mutex_);
+  if (commit.sequence <= given_up_) return;
   acknowledged_.far_durable = commit.position;
   acknowledged_.released = commit.position;
   source_.acknowledge(acknowledged_);
@@ -275,15 +275,30 @@ bool CaptureLoop::log_gone() const {
   return log_gone_;
 }
 
-bool CaptureLoop::gap_accepted() const {
+Result<void> CaptureLoop::accept_gap() {
+  FARSHORE_TRY(begin_journal_anew());
   os::Lock lock(mutex_);
-  return gap_accepted_;
+  acknowledged_ = {};
+  started_ = false;
+  return {};
 }
 
-void CaptureLoop::accept_gap() {
-  os::Lock lock(mutex_);
-  gap_accepted_ = true;
-  started_ = false;
+// A source that was set back gives the ids of transactions again: next to the copies of its tables,
+// those that the journal holds would be taken for new ones. One number is left out: a target that
+// holds all before the gap would else go on behind it.
+Result<void> CaptureLoop::begin_journal_anew() {
+  const Sequence last = journal_.status().written.sequence;
+  if (last > Sequence(0)) FARSHORE_TRY(journal_.wait_durable(last, world_.after(kSettleWait)));
+  FARSHORE_TRY_ASSIGN(const std::uint64_t hash, journal_.hash_at(last));
+  const auto history = journal_.history();
+  const std::uint32_t session = journal_.tail().session;
+  {
+    os::Lock lock(mutex_);
+    given_up_ = last;
+  }
+  const Sequence next = last.plus(2);
+  FARSHORE_TRY(journal_.clear());
+  return journal_.start_at({epoch_at(history, next), next}, hash, history, {.session = session});
 }
 
 bool CaptureLoop::wait_started(Deadline deadline) {

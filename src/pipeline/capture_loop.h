@@ -58,9 +58,10 @@ class CaptureLoop {
   void accept_identity();  // an operator's resume: the identity that was refused is the one now
   // The source no longer holds a part of the log that we have not: capture has failed.
   bool log_gone() const;
-  // That part is given up, since all tables are copied anew: the next session begins with what the
-  // source still holds. wait_started() then waits for that session.
-  void accept_gap();
+  // That part is given up, since all tables are copied anew: the journal lets go of all before it,
+  // and the next session begins with what the source still holds. wait_started() then waits for
+  // that session. Only while log_gone().
+  Result<void> accept_gap();
   void poke() { stopper_.poke(); }
   // At the next moment in which no streamed transaction is open.
   void want_preamble() { preamble_wanted_ = true; }
@@ -79,7 +80,7 @@ class CaptureLoop {
   void run_sessions(std::stop_token stop);
   Result<void> session(std::stop_token stop);
   Result<void> open_session(std::stop_token stop);
-  bool gap_accepted() const;
+  Result<void> begin_journal_anew();
   void fail(const Error& error);
   Result<void> check_identity(const SourceIdentity& identity);
   Result<void> keep_identity(const SourceIdentity& identity);
@@ -115,7 +116,7 @@ class CaptureLoop {
   bool started_ = false;
   std::string refused_identity_, accepted_identity_;
   bool log_gone_ = false;
-  bool gap_accepted_ = false;  // until a position of behind the gap is in the journal
+  Sequence given_up_;  // what far journals held up to here is of before a gap
   CommitPositions unsynced_;
   Sequence durable_;                    // as run_acknowledge() last saw it
   std::map<std::uint64_t, bool> open_;  // xids of streamed transactions that have not ended

@@ -467,7 +467,15 @@ Result<void> SourceStream::resnapshot(const std::string& site, const std::string
                      "a part of the source's log is gone, which all tables of all targets need: "
                      "`farshore stream resnapshot {}` without --to and --table",
                      options_.name);
-  for (auto& leg : running->legs) {
+  if (gap) FARSHORE_TRY(running->capture->accept_gap());
+  Result<void> done = copy_anew(*running, site, table, gap);
+  if (gap) running->capture->poke();
+  return done;
+}
+
+Result<void> SourceStream::copy_anew(Running& running, const std::string& site,
+                                     const std::string& table, bool gap) {
+  for (auto& leg : running.legs) {
     if (!site.empty() && leg->target.site != site) continue;
     const bool anew = gap || leg->ship->overtaken();
     if (anew && !table.empty())
@@ -477,10 +485,8 @@ Result<void> SourceStream::resnapshot(const std::string& site, const std::string
                        leg->target.site, options_.name, leg->target.site);
     FARSHORE_TRY(anew ? forward(leg->target.site, kBeginAnew, "")
                       : forward(leg->target.site, "resnapshot", table));
+    if (gap) leg->ship->poke();
   }
-  if (!gap) return {};
-  running->capture->accept_gap();
-  running->capture->poke();
   return {};
 }
 

@@ -111,6 +111,8 @@ class SourceStream {
   void far_durable(Running& running, Leg& leg, const CommitPosition& commit, Sequence durable);
   Result<void> capture_goes_on() const;  // conflict: it has failed
   Result<void> keep_identity(const std::string& identity);
+  Result<void> copy_anew(Running& running, const std::string& site, const std::string& table,
+                         bool gap);
   void fatal(Error error);
   std::shared_ptr<Running> running() const;
 
