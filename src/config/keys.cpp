@@ -145,7 +145,8 @@ constexpr std::array<Key<StreamConfig>, 20> kStreamKeys{{
      .field = [](StreamConfig& s) -> Field { return &s.apply_delay; },
      .bounds = {"0s", "30d"},
      .reach = Reach::inherited,
-     .help = "targets apply a commit so long after it; the far journal stays current"},
+     .help = "targets apply a commit so long after it, by the clock of the source's region; the "
+             "far journal stays current"},
     {.name = "copy.tables",
      .field = [](StreamConfig& s) -> Field { return &s.copy_tables; },
      .bounds = {"1", "32"},
