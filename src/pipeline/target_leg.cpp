@@ -206,6 +206,7 @@ void TargetLeg::serve_ship(link::Channel& channel, std::stop_token stop) {
   os::Lock turn(running->ship_mutex);
   {
     os::Lock lock(running->current_mutex);
+    if (running->emptying > 0) return;
     running->current_ship = &channel;
   }
   if (!stop.stop_requested()) running->receive->serve(channel, stop);
@@ -450,6 +451,8 @@ TargetStatus TargetLeg::status() const {
   status.source_connected = status.received.connected;
   if (offset) status.durability = running->receive->lag(now, *offset);
   status.journal = running->journal->status();
+  status.received.durable = status.journal.durable;  // also while no source is connected
+  status.received.commit_time = running->journal->tail().commit_time;
   if (running->loop != nullptr) status.applied = running->loop.load()->stats();
   if (offset) status.apply = applied_lag_.read(now, *offset);
   status.to_apply = running->receive->backlog(status.applied.applied);

@@ -35,13 +35,18 @@ class ClockTest(case.LabTest):
         return deployment
 
     def expect_true_lags(self, deployment, kinds):
-        """Both regions show them; heartbeats come each second."""
-        for region in deployment.regions:
+        """Both regions show them, once they are known; heartbeats come each second."""
+        names = ("age_seconds", "transit_seconds")
+
+        def lags(region):
             lag = deployment.leg(region=region)["lag"]
+            return all(lag[kind][name] is not None for kind in kinds for name in names) and lag
+
+        for region in deployment.regions:
+            lag = self.wait(lambda region=region: lags(region), 10, f"unknown in {region.name}")
             for kind in kinds:
-                for name in ("age_seconds", "transit_seconds"):
+                for name in names:
                     shown = lag[kind][name]
-                    self.assertIsNotNone(shown, f"{kind} {name} in {region.name}")
                     self.assertGreaterEqual(shown, 0)
                     self.assertLess(shown, MUCH_SECONDS / 2, f"{kind} {name} in {region.name}")
 
