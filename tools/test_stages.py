@@ -65,10 +65,10 @@ def stages(preset):
         Stage("build", 13, ["tools/dev/build", preset]),
         ctest("unit", 2.5, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
-        ctest("tools", 1, preset, "tools", parallel=jobs),
-        ctest("scenario", 1.25, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
+        ctest("tools", 0.75, preset, "tools", parallel=jobs),
+        ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 3, preset, "pgtest", parallel=jobs),
-        ctest("sim", 2.5, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
         ctest("integration", 9.5, preset, "integration", parallel=jobs),
         ctest("crash", 2.5, preset, "crash", needs=tests / "crash"),
     ]

@@ -84,7 +84,7 @@ class LossTest(LabTest):
         source, target = self.postgres("source"), self.postgres("target")
         source.sql("CREATE TABLE public.rows (id integer PRIMARY KEY, body text)")
         self.make_marks(source)
-        deployment = self.deploy(source, target, rtt="10ms", rate="2Mbit")
+        deployment = self.deploy(source, target, rtt="10ms", rate="1Mbit")
         self.wait_applied(deployment)
         self.write_more_than_arrives(source)
 
