@@ -62,14 +62,14 @@ def stages(preset):
     tests = ROOT / "tests"
     return [
         Stage("lint", 1.5, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 13, ["tools/dev/build", preset]),
+        Stage("build", 12.5, ["tools/dev/build", preset]),
         ctest("unit", 2.5, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 0.75, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 3, preset, "pgtest", parallel=jobs),
-        ctest("sim", 3, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 9.5, preset, "integration", parallel=jobs),
+        ctest("sim", 3.75, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("integration", 9.25, preset, "integration", parallel=jobs),
         ctest("crash", 2.5, preset, "crash", needs=tests / "crash"),
     ]
 
