@@ -62,8 +62,8 @@ def stages(preset):
     tests = ROOT / "tests"
     return [
         Stage("lint", 1.5, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 12.5, ["tools/dev/build", preset]),
-        ctest("unit", 2.5, preset, "test", parallel=jobs),
+        Stage("build", 12, ["tools/dev/build", preset]),
+        ctest("unit", 3, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 0.75, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
