@@ -226,6 +226,7 @@ TEST_P(TablesSetAside, ATableThatIsRenamedIsCopiedBesideTheOldOne) {
   pair.on_target("ALTER TABLE public.b RENAME TO a");
   copy_all();
   std::vector<std::string> told;
+  told.reserve(events.size());
   for (const Event& event : events) told.push_back(event.name);
   EXPECT_THAT(told, testing::ElementsAre("copy.table_renamed", "copy.name_taken", "copy.name_taken",
                                          "copy.name_taken"));
