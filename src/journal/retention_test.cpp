@@ -141,6 +141,13 @@ class JournalRetention : public JournalFixture {
     const auto trimmed = journal->trim();
     EXPECT_TRUE(trimmed.ok()) << (trimmed.ok() ? "" : trimmed.error().what);
   }
+  // Records that the consumer "slow" needs, which may be overtaken.
+  void commit_for_slow() {
+    options.when_full = WhenFull::drop;
+    open();
+    ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
+    commit_many(2000);
+  }
   Sequence first() { return journal->status().first.sequence; }
   ConsumerPlaces at(std::uint64_t applied, bool required = false) {
     return {Sequence(applied), Sequence(applied + 1), required};
@@ -349,10 +356,7 @@ TEST_F(JournalRetention, AConsumerAcceptedWhileTrimmingIsNotTrimmedPast) {
 }
 
 TEST_F(JournalRetention, AConsumerThatWasRemovedIsNotBroughtBackAsOvertaken) {
-  options.when_full = WhenFull::drop;
-  open();
-  ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
-  commit_many(2000);
+  commit_for_slow();
   options.bytes_max = 128_KiB;
   reopen();                           // the indexes are read again
   std::atomic<bool> reading = false;  // the trim reads one, and so may the scrub
@@ -431,10 +435,7 @@ TEST_F(JournalRetention, AFullDiskUnderAWriteIsWaitedOutAndNothingIsLost) {
 }
 
 TEST_F(JournalRetention, AFullDiskUnderAWriteWithDropOvertakesAndGoesOn) {
-  options.when_full = WhenFull::drop;
-  open();
-  ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
-  commit_many(2000);
+  commit_for_slow();
   std::uint64_t used = 0;
   for (const std::string& path : world.disk.paths()) used += world.disk.read(path).size();
   world.disk.set({.capacity = used + 700});
@@ -445,10 +446,7 @@ TEST_F(JournalRetention, AFullDiskUnderAWriteWithDropOvertakesAndGoesOn) {
 
 // After a crash a consumer without the mark would go on behind a gap.
 TEST_F(JournalRetention, NothingGoesBeforeTheMarkOfWhoNeedsItIsSaved) {
-  options.when_full = WhenFull::drop;
-  open();
-  ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
-  commit_many(2000);
+  commit_for_slow();
   options.bytes_max = 128_KiB;
   reopen();
   world.disk.set({.capacity = 1});
@@ -466,10 +464,7 @@ TEST_F(JournalRetention, NothingGoesBeforeTheMarkOfWhoNeedsItIsSaved) {
 }
 
 TEST_F(JournalRetention, OnADiskWithoutAnyRoomTheIndexesOfWhatGoesMakeRoomForTheMark) {
-  options.when_full = WhenFull::drop;
-  open();
-  ASSERT_TRUE(journal->set_consumer("slow", {}).ok());
-  commit_many(2000);
+  commit_for_slow();
   options.bytes_max = 128_KiB;
   reopen();
   std::uint64_t used = 0;

@@ -31,6 +31,14 @@ class SetBackSource : public testing::TestWithParam<std::string> {
     for (const Record& record : stream_.read_transactions(transactions))
       if (!record.position.empty()) last_ = record.position;
   }
+  // Of so many rows, behind what is kept to be put back.
+  void capture_what_will_be_lost(int rows) {
+    stream_.source->stop();
+    server_.keep();
+    stream_.start(last_);
+    insert(rows);
+    read(1);
+  }
   void release() {
     stream_.source->acknowledge({last_, last_, last_});
     (void)stream_.read_for(100ms);
@@ -68,11 +76,7 @@ INSTANTIATE_TEST_SUITE_P(Servers, SetBackSource, testing::ValuesIn(server_bin_fo
                          });
 
 TEST_P(SetBackSource, IsRecognisedWhileItsLogEndsBeforeOurPlace) {
-  stream_.source->stop();
-  server_.keep();
-  stream_.start(last_);
-  insert(5000);
-  read(1);
+  capture_what_will_be_lost(5000);
   release();
   server_.put_back();
   insert(1);
@@ -83,11 +87,7 @@ TEST_P(SetBackSource, IsRecognisedWhileItsLogEndsBeforeOurPlace) {
 }
 
 TEST_P(SetBackSource, IsRecognisedOnceItHasGrownBeyondOurPlace) {
-  stream_.source->stop();
-  server_.keep();
-  stream_.start(last_);
-  insert(5);
-  read(1);
+  capture_what_will_be_lost(5);
   release();
   server_.put_back();
   insert(5000);
@@ -99,22 +99,14 @@ TEST_P(SetBackSource, IsRecognisedOnceItHasGrownBeyondOurPlace) {
 
 TEST_P(SetBackSource, IsRecognisedByItsLogAlsoWhenNothingOfOursIsWrittenToIt) {
   sql("CREATE TABLE other (v text)");  // without a key: not published
-  stream_.source->stop();
-  server_.keep();
-  stream_.start(last_);
-  insert(5);
-  read(1);
+  capture_what_will_be_lost(5);
   server_.put_back();
   sql("INSERT INTO other SELECT repeat('x', 1000) FROM generate_series(1, 5000)");
   expect_set_back(error_of_next_session());
 }
 
 TEST_P(SetBackSource, GoesOnFromWhatItHoldsWhenNoPlaceIsGiven) {
-  stream_.source->stop();
-  server_.keep();
-  stream_.start(last_);
-  insert(5);
-  read(1);
+  capture_what_will_be_lost(5);
   release();
   server_.put_back();
   stream_.start({});
