@@ -62,7 +62,7 @@ function(module)
     endif()
     if(files)
       add_executable(${M_NAME}_${kind} ${files})
-      target_compile_options(${M_NAME}_${kind} PRIVATE ${FARSHORE_WARNINGS})
+      target_compile_options(${M_NAME}_${kind} PRIVATE ${FARSHORE_WARNINGS} ${FARSHORE_TEST_OPTIONS})
       target_link_libraries(${M_NAME}_${kind} PRIVATE ${target} ${test_deps} GTest::gmock GTest::gtest_main)
       # Tests with servers mostly wait for them: two halves side by side.
       set(shards 1)
