@@ -23,18 +23,25 @@ enum class RecordKind : std::uint8_t {
   abort = 2,    // transaction xid, or its subtransaction sub_xid, has no effect
   session = 3,  // a capture session starts: payload is the source's identity; open transactions are
                 // abandoned
-  preamble =
-      4,  // what a reader that starts here must know first (Relation and Type messages); opaque
+  // What a reader that starts here must know first (Relation and Type messages); opaque. It stands
+  // between transactions that are written whole; with `streamed` some that are streamed were open,
+  // of which such a reader sees the end only.
+  preamble = 4,
   heartbeat = 5,   // a commit of our own in the source: moves commit_time, changes no table
   definition = 6,  // the stream's definition as the source's region owns it
   table = 7,  // a step of a table's initial copy (see source/snapshot.h); belongs to no transaction
+  // What later records need to know too, as a preamble's payload, but not all of it: nobody starts
+  // here. A streamed transaction that brought definitions is followed by them, for readers that
+  // have not seen its beginning.
+  schema = 8,
 };
 
 struct RecordFlags {
   bool first = false;  // of its transaction
   bool last = false;   // commits its transaction: position and commit_time are set
-  bool streamed =
-      false;  // was written before its transaction ended: messages carry their (sub)transaction
+  // data: was written before its transaction ended: messages carry their (sub)transaction;
+  // preamble: was written while such transactions were open
+  bool streamed = false;
   bool continued =
       false;  // the last message of the payload goes on in the transaction's next record
   friend bool operator==(const RecordFlags&, const RecordFlags&) = default;

@@ -22,7 +22,7 @@ std::optional<RecordFlags> flags_of(std::uint64_t bits) {
 
 std::optional<RecordKind> kind_of(std::uint64_t number) {
   const bool known = number >= static_cast<std::uint64_t>(RecordKind::data) &&
-                     number <= static_cast<std::uint64_t>(RecordKind::table);
+                     number <= static_cast<std::uint64_t>(RecordKind::schema);
   return known ? std::optional(static_cast<RecordKind>(number)) : std::nullopt;
 }
 

@@ -73,15 +73,16 @@ class TestCursor final : public TransactionCursor {
   std::optional<CursorItem> item_of(const PlacedRecord& placed,
                                     const std::set<std::uint64_t>& aborted) {
     part_ = 0;
-    CursorItem item{.kind = placed.record.kind,
-                    .place = placed.place,
-                    .first = log_.records[parts_.front()].place.sequence,
-                    .xid = placed.record.xid,
-                    .records = parts_.size(),
-                    .streamed = placed.record.flags.streamed,
-                    .commit_time = placed.record.commit_time,
-                    .position = placed.record.position,
-                    .aborted_sub_xids = {aborted.begin(), aborted.end()}};
+    CursorItem item{
+        .kind = placed.record.kind,
+        .place = placed.place,
+        .first = log_.records[parts_.front()].place.sequence,
+        .xid = placed.record.xid,
+        .records = parts_.size(),
+        .streamed = placed.record.kind == RecordKind::data && placed.record.flags.streamed,
+        .commit_time = placed.record.commit_time,
+        .position = placed.record.position,
+        .aborted_sub_xids = {aborted.begin(), aborted.end()}};
     for (const std::size_t part : parts_) {
       item.bytes += log_.records[part].record.payload.size();
       item.changes += log_.records[part].record.changes;

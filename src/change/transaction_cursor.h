@@ -14,7 +14,8 @@
 namespace farshore {
 
 // One unit in the order in which it takes effect. kind `data`: a committed transaction of one or
-// more records; `heartbeat`, `preamble`, `session`, `definition`, `table`: that one record.
+// more records; `heartbeat`, `preamble`, `session`, `definition`, `table`, `schema`: that one
+// record.
 struct CursorItem {
   RecordKind kind = RecordKind::data;
   Place place;     // of the record that ends it
@@ -24,7 +25,7 @@ struct CursorItem {
   std::uint64_t records = 1;
   std::uint64_t bytes = 0;  // payload of all its records
   std::uint64_t changes = 0;
-  bool streamed = false;
+  bool streamed = false;  // data only
   WallTime commit_time{};
   Position position;
   std::vector<std::uint64_t> aborted_sub_xids;  // sorted; changes of these have no effect

@@ -7,9 +7,9 @@ class JournalCursor : public JournalFixture {
  protected:
   void SetUp() override { open(); }
 
-  std::unique_ptr<TransactionCursor> cursor(std::uint64_t from = 0,
-                                            std::uint64_t skip_through = 0) {
-    auto cursor = journal->cursor(Sequence(from), Sequence(skip_through));
+  std::unique_ptr<TransactionCursor> cursor(std::uint64_t from = 0, std::uint64_t skip_through = 0,
+                                            std::uint64_t whole_after = 0) {
+    auto cursor = journal->cursor(Sequence(from), Sequence(skip_through), Sequence(whole_after));
     EXPECT_TRUE(cursor.ok()) << (cursor.ok() ? "" : cursor.error().what);
     return cursor.ok() ? *std::move(cursor) : nullptr;
   }
@@ -20,8 +20,8 @@ class JournalCursor : public JournalFixture {
       const auto item = cursor.next(now());
       EXPECT_TRUE(item.ok()) << (item.ok() ? "" : item.error().what);
       if (!item || !*item) return all;
-      const char* kinds[] = {"",         "data",      "abort",      "session",
-                             "preamble", "heartbeat", "definition", "table"};
+      const char* kinds[] = {"",          "data",       "abort", "session", "preamble",
+                             "heartbeat", "definition", "table", "schema"};
       all.push_back(fmt::format("{} {}@{}", kinds[static_cast<int>((*item)->kind)], (*item)->xid,
                                 (*item)->place.sequence));
     }
@@ -167,6 +167,39 @@ TEST_F(JournalCursor, StartedAtARestartPlaceGivesExactlyWhatFollowsAfterPreamble
   EXPECT_EQ(items(*third), (std::vector<std::string>{"preamble 0@1", "data 4@7"}));
 }
 
+// Written while a transaction was open: who has applied that one may begin there, and learns from
+// the schema behind its end what it would have learned from it.
+TEST_F(JournalCursor, APreambleAmongOpenTransactionsIsAPlaceForWhoHasAppliedThem) {
+  const auto among_open = [] {
+    Record record = record_of(RecordKind::preamble);
+    record.flags.streamed = true;
+    return record;
+  };
+  commit(record_of(RecordKind::preamble));  // 1
+  commit(part(1, "1a", true, false));       // 2
+  commit(among_open());                     // 3
+  commit(part(2, "2a", true, false));       // 4
+  commit(part(1, "1b", false, true));       // 5
+  commit(record_of(RecordKind::schema));    // 6
+  commit(among_open());                     // 7
+  commit(part(2, "2b", false, true));       // 8
+  auto first = cursor();
+  std::map<std::uint64_t, Sequence> restarts;
+  for (auto item = first->next(now()); item.ok() && *item; item = first->next(now()))
+    if ((*item)->kind == RecordKind::data) restarts[(*item)->xid] = first->restart();
+  EXPECT_EQ(restarts[1], Sequence(3));
+  EXPECT_EQ(restarts[2], Sequence(7));
+  auto after_one = cursor(3, 0, 5);
+  EXPECT_EQ(items(*after_one),
+            (std::vector<std::string>{"preamble 0@3", "schema 0@6", "preamble 0@7", "data 2@8"}));
+  auto after_two = cursor(3, 8);
+  EXPECT_EQ(items(*after_two),
+            (std::vector<std::string>{"preamble 0@3", "schema 0@6", "preamble 0@7"}));
+  auto lacks_one = cursor(3, 0, 4);
+  (void)lacks_one->next(soon());
+  EXPECT_EQ(lacks_one->next(soon()).error().kind, ErrorKind::overtaken);
+}
+
 TEST_F(JournalCursor, EveryRestartPlaceLeadsToTheSameRest) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     MemoryWorld own;
@@ -295,6 +328,19 @@ TEST_F(JournalCursor, InATrimmedLogTheBeginningIsTheFirstPreamble) {
   Result<std::optional<CursorItem>> item = lacks_five->next(soon());
   while (item.ok() && *item) item = lacks_five->next(now());
   EXPECT_EQ(item.error().kind, ErrorKind::overtaken);
+}
+
+TEST_F(JournalCursor, WhoHasNothingBeginsWhereNothingIsOpen) {
+  Record among_open = record_of(RecordKind::preamble);
+  among_open.flags.streamed = true;
+  commit(part(1, "1a", true, false));
+  commit(among_open);  // 2
+  EXPECT_EQ(*journal->first_preamble(), std::nullopt);
+  commit(part(1, "1b", false, true));
+  commit(record_of(RecordKind::preamble));  // 4
+  EXPECT_EQ(*journal->first_preamble(), Sequence(4));
+  reopen();
+  EXPECT_EQ(*journal->first_preamble(), Sequence(4));
 }
 
 TEST_F(JournalCursor, TheReaderFollowsTheTailWithoutReadingTheDiskWhileNothingComes) {

@@ -22,6 +22,8 @@ const char* name_of(RecordKind kind) {
       return "session";
     case RecordKind::preamble:
       return "preamble";
+    case RecordKind::schema:
+      return "schema";
     case RecordKind::heartbeat:
       return "heartbeat";
     case RecordKind::definition:

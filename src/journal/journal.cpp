@@ -1,6 +1,7 @@
 #include "journal/journal.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "change/remedy.h"
 #include "journal/append_plan.h"
@@ -78,6 +79,8 @@ class FileJournal : public Journal {
                                                    Deadline deadline);
   Result<void> plan_shipped(AppendPlan& plan, std::span<const PlacedRecord> records) const;
   void trim_soon();  // caller holds the log's lock
+  Result<std::optional<Sequence>> first_preamble_where(
+      const std::function<Result<bool>(Sequence)>& wanted);
 
   const LogPtr log_;
   std::unique_ptr<os::FileLock> lock_;  // until close()
@@ -308,13 +311,27 @@ Result<std::unique_ptr<TransactionCursor>> FileJournal::cursor(Sequence from, Se
   if (whole_after.value() != 0) start.whole_after = whole_after;
   if (anywhere) start.from = first;
   if (anywhere && first > Sequence(1)) {
-    FARSHORE_TRY_ASSIGN(const auto preamble, first_preamble());
+    FARSHORE_TRY_ASSIGN(const auto preamble,
+                        first_preamble_where([](Sequence) -> Result<bool> { return true; }));
     start.first_preamble = preamble.value_or(Sequence{});
   }
   return std::unique_ptr<TransactionCursor>(std::make_unique<LogCursor>(log_, start));
 }
 
 Result<std::optional<Sequence>> FileJournal::first_preamble() {
+  return first_preamble_where([this](Sequence preamble) -> Result<bool> {
+    LogFrames frames(log_, preamble);
+    const auto frame = frames.next();
+    if (!frame && frame.error().kind == ErrorKind::overtaken) return false;  // trimmed meanwhile
+    if (!frame) return frame.error();
+    FARSHORE_CHECK(*frame, "preamble {} is in the index but not durable", preamble);
+    FARSHORE_TRY_ASSIGN(const PlacedRecord placed, decode_frame(**frame, frames.epoch()));
+    return !placed.record.flags.streamed;
+  });
+}
+
+Result<std::optional<Sequence>> FileJournal::first_preamble_where(
+    const std::function<Result<bool>(Sequence)>& wanted) {
   std::vector<SegmentPtr> segments;
   {
     const os::Lock lock(log_->mutex);
@@ -322,10 +339,16 @@ Result<std::optional<Sequence>> FileJournal::first_preamble() {
   }
   for (const SegmentPtr& segment : segments) {
     FARSHORE_TRY(log_->load_index(segment));
-    const os::Lock lock(log_->mutex);
-    const auto& preambles = segment->index.preambles();
-    if (!preambles.empty() && preambles.front() <= log_->durable.place.sequence)
-      return std::optional(preambles.front());
+    std::vector<Sequence> preambles;
+    {
+      const os::Lock lock(log_->mutex);
+      for (const Sequence preamble : segment->index.preambles())
+        if (preamble <= log_->durable.place.sequence) preambles.push_back(preamble);
+    }
+    for (const Sequence preamble : preambles) {
+      FARSHORE_TRY_ASSIGN(const bool found, wanted(preamble));
+      if (found) return std::optional(preamble);
+    }
   }
   return std::optional<Sequence>();
 }
@@ -457,9 +480,9 @@ void judge(const Log& log, Status& status) {
         text_of(*first) + "; it is repaired from the other region's journal when the link is up";
     status.damaged_first = first->first;
     status.damaged_last = first->last;
-  } else if (!log.full.empty() || log.write_blocked) {
+  } else if (!log.full_shown.empty() || log.write_blocked) {
     status.health = Health::full;
-    status.reason = log.full.empty() ? "the file system is full" : log.full;
+    status.reason = log.full_shown.empty() ? "the file system is full" : log.full_shown;
   }
 }
 

@@ -111,15 +111,17 @@ class Journal {
 
   // --- reading
   virtual Result<std::unique_ptr<Reader>> reader(Sequence from) = 0;
-  // Items whose last record is <= `skip_through` are not given, except preambles: a sink needs them
-  // again. `from` is a restart place; 0: the first retained record, and in a log that was trimmed
-  // transactions that began before the first retained preamble are passed over. overtaken: `from`,
-  // or with 0 what follows `skip_through`, is no longer retained. When skip_through is given, a
+  // Items whose last record is <= `skip_through` are not given, except preambles and schemas: a
+  // sink needs them again. `from` is a restart place; 0: the first retained record, and in a log
+  // that was trimmed transactions that began before the first retained preamble are passed over;
+  // give `whole_after` then, for that preamble may stand among open ones. overtaken: `from`, or
+  // with 0 what follows `skip_through`, is no longer retained. When skip_through is given, a
   // transaction that ends beyond it and began before `from` is an error of next(): overtaken. So it
   // is beyond `whole_after`, when that is given: of items that are given again to who holds them.
   virtual Result<std::unique_ptr<TransactionCursor>> cursor(Sequence from, Sequence skip_through,
                                                             Sequence whole_after = {}) = 0;
-  // Where a reader can begin that knows nothing: the first retained run of preambles.
+  // Where a reader can begin that knows nothing and has nothing: the first retained run of
+  // preambles that was written while no transaction was open.
   virtual Result<std::optional<Sequence>> first_preamble() = 0;
   // Running hash at `sequence` (0 at sequence 0). overtaken: no longer retained.
   virtual Result<std::uint64_t> hash_at(Sequence sequence) = 0;

@@ -89,8 +89,10 @@ struct Log {
   std::optional<Error> failure;  // of a write or sync: final
   std::vector<Damage> damages;   // found and not yet repaired
   std::string full;              // not empty: appends wait, for this reason
-  bool write_blocked = false;    // the disk was full under a write, which is tried again
-  bool retry_write = false;      // space was freed since
+  std::string full_shown;  // that reason as it is told: it is over once there was room a while
+  MonotonicTime full_seen{}, full_told{};  // when it was full last; when the reason was told
+  bool write_blocked = false;              // the disk was full under a write, which is tried again
+  bool retry_write = false;                // space was freed since
   EpochHistory history;
   ConsumerTable consumers;
   bool consumers_changed = false;   // since they were saved

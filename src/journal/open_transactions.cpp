@@ -8,6 +8,7 @@ Result<std::optional<CompleteItem>> OpenTransactions::take(const PlacedRecord& p
                                                            std::uint64_t offset) {
   const Record& record = placed.record;
   const bool is_preamble = record.kind == RecordKind::preamble;
+  const bool teaches = is_preamble || record.kind == RecordKind::schema;
   if (is_preamble && !in_preamble_) preamble_ = placed.place.sequence;
   in_preamble_ = is_preamble;
   next_ = placed.place.sequence.next();
@@ -24,7 +25,7 @@ Result<std::optional<CompleteItem>> OpenTransactions::take(const PlacedRecord& p
     default:
       break;
   }
-  if (placed.place.sequence <= start_.skip_through && !is_preamble)
+  if (placed.place.sequence <= start_.skip_through && !teaches)
     return std::optional<CompleteItem>();
   Open single;
   single.spots.push_back({placed.place.sequence, offset});
@@ -97,7 +98,7 @@ CompleteItem OpenTransactions::complete(const PlacedRecord& placed, Open open) c
   item.records = open.spots.size();
   item.bytes = open.bytes;
   item.changes = open.changes;
-  item.streamed = record.flags.streamed;
+  item.streamed = record.kind == RecordKind::data && record.flags.streamed;
   item.commit_time = record.commit_time;
   item.position = record.position;
   item.aborted_sub_xids = std::move(open.aborted_sub_xids);

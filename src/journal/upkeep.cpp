@@ -173,21 +173,34 @@ void tell_keep(Log& log, bool shortened, Sequence first_kept) {
              fmt::format("journal {} has room for all of journal.keep again", log.folder));
 }
 
+// A journal that goes on segment by segment, as its consumer does, is full again and again: that is
+// told once.
 void set_full(Log& log, const std::string& full) {
-  bool was = false;
+  const MonotonicTime now = log.world.now();
+  bool begins = false, ends = false;
   {
     const os::Lock lock(log.mutex);
-    was = !log.full.empty();
     log.full = full;
     log.room_changed.notify_all();
+    if (!full.empty()) {
+      begins = log.full_shown.empty();
+      log.full_seen = now;
+      if (begins || now - log.full_told >= kFullSettles) {
+        log.full_shown = full;
+        log.full_told = now;
+      }
+    } else if (!log.full_shown.empty() && now - log.full_seen >= kFullSettles) {
+      ends = true;
+      log.full_shown.clear();
+    }
   }
-  if (!was && !full.empty())
+  if (begins)
     log.emit(Severity::error, "journal.full",
              fmt::format("journal {} is full and appends wait: {}; raise the limit, free space, or "
                          "let or make the "
                          "consumer go on",
                          log.folder, full));
-  if (was && full.empty())
+  if (ends)
     log.emit(Severity::info, "journal.full_over",
              fmt::format("journal {} has room again", log.folder));
 }

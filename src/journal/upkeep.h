@@ -23,5 +23,6 @@ class Upkeep {
 };
 
 constexpr Duration kUpkeepInterval = 1s;
+constexpr Duration kFullSettles = 5s;  // with room: then it is not full any more, as it is told
 
 }  // namespace farshore::journal

@@ -158,8 +158,7 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Sequence from, restart_place(through));
   counts_.held(through);
   // The sink passes over what it holds: it learns from it what relations later changes name.
-  const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
-  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), whole_after));
+  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), through));
   Hold hold{.delay = terms_.apply_delay};
   std::string announced;
   {

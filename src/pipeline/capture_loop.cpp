@@ -171,16 +171,21 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
 }
 
 bool CaptureLoop::preamble_is_due() const {
-  const bool due = preamble_wanted_ || bytes_since_preamble_ >= options_.preamble_every_bytes;
-  return due && stats().open_transactions == 0;
+  if (within_whole_) return false;
+  return bytes_since_preamble_ >= options_.preamble_every_bytes ||
+         (preamble_wanted_ && stats().open_transactions == 0);
 }
 
 Result<void> CaptureLoop::write_preamble(std::stop_token stop) {
-  preamble_wanted_ = false;
+  const bool among_open = stats().open_transactions != 0;
+  if (!among_open) preamble_wanted_ = false;
+  std::vector<Bytes> parts = source_.preamble();
+  if (parts.empty()) parts.emplace_back();
   std::vector<Record> records;
-  for (Bytes& part : source_.preamble())
-    records.push_back({.kind = RecordKind::preamble, .payload = std::move(part)});
-  if (records.empty()) records.push_back({.kind = RecordKind::preamble});
+  for (Bytes& part : parts)
+    records.push_back({.kind = RecordKind::preamble,
+                       .flags = {.streamed = among_open},
+                       .payload = std::move(part)});
   FARSHORE_TRY(write(std::move(records), stop));
   bytes_since_preamble_ = 0;
   return {};
@@ -202,7 +207,11 @@ void CaptureLoop::note_written(std::span<const Record> records, Place last_place
         stats_.heartbeat_time = record.commit_time;
       stats_.commit_time = std::max(stats_.commit_time, record.commit_time);
     }
-    if (record.flags.streamed && record.flags.first) open_[record.xid] = true;
+    if (record.kind == RecordKind::data && record.flags.streamed && record.flags.first)
+      open_[record.xid] = true;
+    if (record.kind == RecordKind::session) within_whole_ = false;
+    if (record.kind == RecordKind::data && !record.flags.streamed)
+      within_whole_ = !record.flags.last;
     if (ends_transaction(record)) {
       open_.erase(record.xid);
       if (record.kind == RecordKind::data) {

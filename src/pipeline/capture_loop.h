@@ -35,8 +35,9 @@ struct CaptureStats {
 class CaptureLoop {
  public:
   struct Options {
-    // At the first moment after so much in which no transaction is open: a reader that begins at a
-    // preamble then sees every later transaction whole, with the relations it brings.
+    // Between two transactions that are written whole; one that streams may be open: a log lets go
+    // of what lies before the preamble before the oldest open one, so that where such overlap
+    // without a pause there are preambles, too.
     std::uint64_t preamble_every_bytes = 64_MiB;
     std::string expected_identity;  // of the session before; empty: the first ever
   };
@@ -63,7 +64,8 @@ class CaptureLoop {
   // that session. Only while log_gone().
   Result<void> accept_gap();
   void poke() { stopper_.poke(); }
-  // At the next moment in which no streamed transaction is open.
+  // One where a reader can begin that has nothing: at the next moment in which no streamed
+  // transaction is open.
   void want_preamble() { preamble_wanted_ = true; }
   // A capture session has been opened since this object lives: slot and publication exist.
   bool wait_started(Deadline deadline);
@@ -108,7 +110,8 @@ class CaptureLoop {
   // owned by run()
   std::uint32_t session_ = 0;
   std::uint64_t bytes_since_preamble_ = 0;
-  std::string no_tables_;  // as it is shown
+  bool within_whole_ = false;  // the records of a transaction that is written whole go on
+  std::string no_tables_;      // as it is shown
   std::atomic<bool> preamble_wanted_ = false;
 
   mutable os::Mutex mutex_;

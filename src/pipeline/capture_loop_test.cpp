@@ -1,5 +1,7 @@
 #include "pipeline/capture_loop.h"
 
+#include <deque>
+
 #include "journal/journal_fixture.h"
 
 namespace farshore::pipeline {
@@ -32,15 +34,23 @@ class ShutSource final : public Source {
   std::atomic<bool> interrupted_ = false;
 };
 
-// Gives what it was made with, once.
+// Gives what it was made with, once, batch by batch.
 class GivenSource final : public Source {
  public:
-  explicit GivenSource(std::vector<Record> records) : records_(std::move(records)) {}
+  explicit GivenSource(std::vector<Record> records) : batches_{std::move(records)} {}
+  explicit GivenSource(std::vector<std::vector<Record>> batches)
+      : batches_(batches.begin(), batches.end()) {}
 
   Result<SourceIdentity> start(const Position&, const AcceptSource&) override {
     return SourceIdentity{};
   }
-  Result<std::vector<Record>> next(Deadline) override { return std::exchange(records_, {}); }
+  Result<std::vector<Record>> next(Deadline) override {
+    std::vector<Record> records;
+    if (batches_.empty()) return records;
+    records = std::move(batches_.front());
+    batches_.pop_front();
+    return records;
+  }
   std::vector<Bytes> preamble() const override { return {}; }
   void acknowledge(const Acknowledgement&) override {}
   SourceProgress progress() override { return {}; }
@@ -49,7 +59,7 @@ class GivenSource final : public Source {
   void stop() override {}
 
  private:
-  std::vector<Record> records_;
+  std::deque<std::vector<Record>> batches_;
 };
 
 class CaptureTest : public journal::JournalFixture {};
@@ -69,6 +79,39 @@ TEST_F(CaptureTest, OnlyAHeartbeatsCommitTimeIsOneOfAHeartbeat) {
   EXPECT_EQ(loop.stats().heartbeat_time, WallTime(6s));
   thread.request_stop();
   thread.join();
+}
+
+// A batch may end within a transaction. One that is written whole ends soon, and a reader that
+// began within it would not learn what it defines; those that are streamed may overlap for ever.
+TEST_F(CaptureTest, APreambleStandsBetweenWholeTransactionsAndSaysWhetherStreamedOnesAreOpen) {
+  open();
+  const std::string large(1000, 'x');
+  const auto part = [&](std::uint64_t of, bool first, bool last) {
+    Record record = journal::data_record(of, large, first, last);
+    record.flags.streamed = true;
+    return record;
+  };
+  GivenSource source(std::vector<std::vector<Record>>{
+      {journal::data_record(1, large, true, false)},
+      {journal::data_record(1, large, false, true)},
+      {part(2, true, false)},
+      {part(3, true, false), part(2, false, true)},
+      {part(3, false, true)},
+  });
+  StateBoard board(sink(), {.stream = "app", .target = "", .region = "us-east-1"});
+  CaptureLoop loop(world, source, *journal, board, {.preamble_every_bytes = 1000}, {});
+  os::Thread thread("capture", [&](std::stop_token stop) { loop.run(stop); });
+  EXPECT_TRUE(eventually([&] { return journal->status().durable.sequence == Sequence(12); }, 300));
+  thread.request_stop();
+  thread.join();
+  std::string text;
+  for (const PlacedRecord& placed : read_all()) {
+    const Record& record = placed.record;
+    if (record.kind == RecordKind::session) text += 's';
+    if (record.kind == RecordKind::preamble) text += record.flags.streamed ? 'o' : 'P';
+    if (record.kind == RecordKind::data) text += static_cast<char>('0' + record.xid);
+  }
+  EXPECT_EQ(text, "sP11P2o32o3P");
 }
 
 class CaptureStopTest : public journal::JournalFixture,

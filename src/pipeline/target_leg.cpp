@@ -270,9 +270,21 @@ Result<void> TargetLeg::adopt(const Hello& hello) {
   return {};
 }
 
+// What applies goes on while the journal is full; what comes does not.
+LegState TargetLeg::shown_state(const Running* running) const {
+  LegState leg = board_.get();
+  if (leg.state != State::streaming || running == nullptr) return leg;
+  const journal::Status journal = running->journal->status();
+  if (journal.health != journal::Health::full) return leg;
+  leg.state = State::degraded;
+  leg.reason = "the far journal takes no more: " + journal.reason;
+  leg.remedy = "raise journal.max in this region or free space; it goes on by itself";
+  return leg;
+}
+
 void TargetLeg::fill(Ack& ack) {
   auto running = this->running();
-  const LegState leg = board_.get();
+  const LegState leg = shown_state(running.get());
   ack.state = static_cast<std::uint8_t>(leg.state);
   ack.reason = leg.reason.empty() ? leg.last_error : leg.reason;
   ack.remedy = leg.remedy;
@@ -435,10 +447,10 @@ KeptCounts TargetLeg::received_ever(const Running& running, const ReceiveStats& 
 }
 
 TargetStatus TargetLeg::status() const {
-  TargetStatus status{.leg = board_.get()};
+  auto running = this->running();
+  TargetStatus status{.leg = shown_state(running.get())};
   const WallTime now = world_.clock().wall();
   const std::optional<Duration> offset = options_.clock_offset();
-  auto running = this->running();
   os::Lock lock(mutex_);
   if (file_) {
     status.stream = file_->stream;

@@ -83,6 +83,7 @@ class TargetLeg {
   Result<CopyReceiver::Leg> leg_for_copy() const;
   Result<Welcome> welcome(const Hello& hello);
   Result<void> adopt(const Hello& hello);
+  LegState shown_state(const Running* running) const;
   void fill(Ack& ack);
   Result<void> edit_file(const std::function<void(StreamFile&)>& edit);
   void fatal(Error error);

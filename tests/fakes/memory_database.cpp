@@ -18,6 +18,12 @@ void write_definition(Bytes& payload, std::uint64_t sub_xid, char table) {
   write_message(payload, sub_xid, {text, sizeof text});
 }
 
+std::set<char> tables_of(const MemoryTransaction& transaction) {
+  std::set<char> tables;
+  for (const std::string& change : transaction.changes) tables.insert(table_of(change));
+  return tables;
+}
+
 }  // namespace
 
 void pause(os::World& world, Duration d) {
@@ -127,35 +133,43 @@ Result<SourceIdentity> MemorySource::start(const Position& after, const AcceptSo
   scanned_ = 0;
   emitted_.clear();
   defined_.clear();
+  given_.clear();
+  coming_.clear();
   return identity;
 }
 
+// What comes at once may end within a transaction.
 Result<std::vector<Record>> MemorySource::next(Deadline deadline) {
-  std::vector<Record> out;
   const std::uint64_t at_once = 1 + world_.random().next() % 16;
-  while (out.size() < at_once) {
+  while (coming_.size() < at_once) {
     if (scanned_ == database_.log_.size()) {
-      if (!out.empty() || interrupted_) break;
+      if (!coming_.empty() || interrupted_) break;
       if (deadline.reached(world_.now())) break;
       pause(world_, kLookAgain);
       continue;
     }
-    emit(database_.log_[scanned_++], out);
+    emit(database_.log_[scanned_++]);
+  }
+  std::vector<Record> out;
+  while (!coming_.empty() && out.size() < at_once) {
+    given_.merge(coming_.front().defines);
+    out.push_back(std::move(coming_.front().record));
+    coming_.pop_front();
   }
   return out;
 }
 
-void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>& out) {
+void MemorySource::emit(const MemoryDatabase::Entry& entry) {
   using Kind = MemoryDatabase::EntryKind;
   const MemoryTransaction& transaction = database_.transactions_[entry.xid];
   const bool delivered = transaction.commit_lsn != 0 && transaction.commit_lsn <= after_;
   const WallTime commit_time = database_.commit_times_[entry.lsn];
   if (entry.kind == Kind::heartbeat && entry.lsn > after_)
-    out.push_back({.kind = RecordKind::heartbeat,
-                   .commit_time = commit_time,
-                   .position = position_of(entry.lsn)});
+    come({.kind = RecordKind::heartbeat,
+          .commit_time = commit_time,
+          .position = position_of(entry.lsn)});
   if (entry.kind == Kind::heartbeat || delivered) return;
-  if (!transaction.streamed) return emit_whole(transaction, commit_time, out);
+  if (!transaction.streamed) return emit_whole(transaction, commit_time);
   const bool first = !emitted_.contains(entry.xid);
   switch (entry.kind) {
     case Kind::change: {
@@ -163,26 +177,27 @@ void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>&
       Bytes payload;
       write_definition(payload, entry.sub_xid, table_of(entry.change));
       write_message(payload, entry.sub_xid, entry.change);
-      out.push_back({.kind = RecordKind::data,
-                     .flags = {.first = first, .streamed = true},
-                     .xid = entry.xid,
-                     .changes = 1,
-                     .payload = std::move(payload)});
+      come({.kind = RecordKind::data,
+            .flags = {.first = first, .streamed = true},
+            .xid = entry.xid,
+            .changes = 1,
+            .payload = std::move(payload)});
       break;
     }
     case Kind::commit:
-      out.push_back({.kind = RecordKind::data,
-                     .flags = {.first = first, .last = true, .streamed = true},
-                     .xid = entry.xid,
-                     .commit_time = commit_time,
-                     .position = position_of(entry.lsn)});
+      come({.kind = RecordKind::data,
+            .flags = {.first = first, .last = true, .streamed = true},
+            .xid = entry.xid,
+            .commit_time = commit_time,
+            .position = position_of(entry.lsn)},
+           tables_of(transaction));
+      emit_schema(tables_of(transaction));
       break;
     case Kind::abort:
-      if (!first) out.push_back({.kind = RecordKind::abort, .xid = entry.xid});
+      if (!first) come({.kind = RecordKind::abort, .xid = entry.xid});
       break;
     case Kind::abort_sub:
-      if (!first)
-        out.push_back({.kind = RecordKind::abort, .xid = entry.xid, .sub_xid = entry.sub_xid});
+      if (!first) come({.kind = RecordKind::abort, .xid = entry.xid, .sub_xid = entry.sub_xid});
       break;
     case Kind::heartbeat:
       break;
@@ -190,8 +205,7 @@ void MemorySource::emit(const MemoryDatabase::Entry& entry, std::vector<Record>&
 }
 
 // Cut by chance into one or more records: a reconnect cuts the same transaction differently.
-void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime commit_time,
-                              std::vector<Record>& out) {
+void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime commit_time) {
   Record record{.kind = RecordKind::data, .flags = {.first = true}, .xid = transaction.xid};
   for (std::size_t i = 0; i < transaction.changes.size(); ++i) {
     const std::string& change = transaction.changes[i];
@@ -200,19 +214,31 @@ void MemorySource::emit_whole(const MemoryTransaction& transaction, WallTime com
     write_message(record.payload, 0, change);
     ++record.changes;
     if (i + 1 < transaction.changes.size() && world_.random().next() % 4 == 0) {
-      out.push_back(std::move(record));
+      come(std::move(record));
       record = {.kind = RecordKind::data, .xid = transaction.xid};
     }
   }
   record.flags.last = true;
   record.commit_time = commit_time;
   record.position = position_of(transaction.commit_lsn);
-  out.push_back(std::move(record));
+  come(std::move(record), tables_of(transaction));
+}
+
+void MemorySource::emit_schema(const std::set<char>& tables) {
+  if (tables.empty()) return;
+  defined_.insert(tables.begin(), tables.end());
+  Bytes payload;
+  for (const char table : tables) write_definition(payload, 0, table);
+  come({.kind = RecordKind::schema, .payload = std::move(payload)});
+}
+
+void MemorySource::come(Record record, std::set<char> defines) {
+  coming_.push_back({std::move(record), std::move(defines)});
 }
 
 std::vector<Bytes> MemorySource::preamble() const {
   Bytes all;
-  for (const char table : defined_) write_definition(all, 0, table);
+  for (const char table : given_) write_definition(all, 0, table);
   return {all};
 }
 

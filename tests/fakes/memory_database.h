@@ -1,12 +1,13 @@
 // MemoryDatabase: a database in memory with a log, transactions in progress, and a slot; and
 // MemorySource, the Source over it. It outlives the agents that crash around it. Content of a
 // transaction is a list of texts, so that a sink can be compared change by change. A text's first
-// letter is its table; as in pgoutput a session defines a table before its first change, once, or,
-// in a streamed transaction, again for each change. For the
+// letter is its table; as in pgoutput a session defines a table before its first change, once; a
+// streamed transaction defines it for itself, and when it commits, for the session. For the
 // simulator: shared between hosts, so without locks (only one thread runs at a time, and a crashed
 // one would hold a lock for ever); who waits looks again after a while.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -93,9 +94,14 @@ class MemorySource final : public Source {
   void stop() override { interrupted_ = false; }
 
  private:
-  void emit(const MemoryDatabase::Entry& entry, std::vector<Record>& out);
-  void emit_whole(const MemoryTransaction& transaction, WallTime commit_time,
-                  std::vector<Record>& out);
+  struct Coming {
+    Record record;
+    std::set<char> defines;  // once it is given: the end of a transaction
+  };
+  void emit(const MemoryDatabase::Entry& entry);
+  void emit_whole(const MemoryTransaction& transaction, WallTime commit_time);
+  void emit_schema(const std::set<char>& tables);
+  void come(Record record, std::set<char> defines = {});
 
   os::World& world_;
   MemoryDatabase& database_;
@@ -103,6 +109,8 @@ class MemorySource final : public Source {
   std::size_t scanned_ = 0;
   std::map<std::uint64_t, bool> emitted_;  // streamed xids of this session that have begun
   std::set<char> defined_;                 // tables of which this session has spoken
+  std::set<char> given_;                   // those in ended transactions that next() has given
+  std::deque<Coming> coming_;              // that next() has not given
   bool interrupted_ = false;
 };
 

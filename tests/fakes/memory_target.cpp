@@ -90,7 +90,7 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
     applied.commit_time = std::max(applied.commit_time, item->commit_time);
     const bool done = item->place.sequence <= target_.through_;
     if (item->kind == RecordKind::session) known_.clear();
-    if (item->kind == RecordKind::preamble ||
+    if (item->kind == RecordKind::preamble || item->kind == RecordKind::schema ||
         (done && item->kind == RecordKind::data && !item->streamed))
       FARSHORE_TRY(learn(cursor));
     if (item->kind != RecordKind::data || done) continue;

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""The near journal is full: capture holds, the server's keepalives are answered, the application
-goes on; with space again all goes on."""
+"""A journal is full. The near one: capture holds, the server's keepalives are answered, the
+application goes on; with space again all goes on. The far one: what fills it, and what does not."""
 
+import re
 import time
 
 import preamble
@@ -34,9 +35,10 @@ class HoldTest(FullTest):
         self.assertEqual(deployment.near.ready(), (200, "ready\n"))
         self.finish(deployment, writer)
         self.assertEqual(self.walsender(deployment), walsender)
-        events = deployment.farshore("events")
-        self.assertIn("journal.full ", events)
-        self.assertIn("journal.full_over", events)
+        self.assertIn("journal.full ", deployment.farshore("events"))
+        self.wait(
+            lambda: "journal.full_over" in deployment.farshore("events"), 15, "it is still full"
+        )
 
     def test_a_real_disk_that_is_full_is_waited_out(self):
         deployment = self.start(
@@ -153,6 +155,73 @@ class HoldTest(FullTest):
             self.expect_equal(source, target)
         self.expect_counted_since_it_joined(deployment)
         self.expected_in_log += (r" config\.warning .* no stream uses it",)
+
+
+SMALL = {"max": "12MiB", "segment": "1MiB", "keep": "0s", "free_min": "0B"}
+
+
+class FarTest(FullTest):
+    def insert_bulk(self, cursor, megabytes=1):
+        for _ in range(megabytes):
+            cursor.execute(
+                "INSERT INTO public.bulk SELECT i, repeat(md5(i::text), 30) "
+                "FROM generate_series(%s, %s) i",
+                (self.written, self.written + 999),
+            )
+            self.written += 1000
+
+    def open_transaction(self, source, megabytes=1):
+        connection = source.connect()
+        connection.autocommit = False
+        self.insert_bulk(connection.cursor(), megabytes)
+        return connection
+
+    def test_streamed_transactions_that_overlap_without_a_pause_do_not_fill_it(self):
+        deployment = self.start(settings={"logical_decoding_work_mem": "64kB"}, journal=SMALL)
+        source, far = deployment.source, deployment.far
+        self.wait_applied(deployment)
+        older = self.open_transaction(source)
+        for number in range(30):
+            newer = self.open_transaction(source)
+            older.commit()
+            older.close()
+            older = newer
+            if number % 10 == 0:
+                self.wait_applied(deployment)
+        self.wait_applied(deployment)
+        # Who begins anew learns what the open one's predecessors defined.
+        far.restart_after_kill()
+        source.sql("UPDATE public.bulk SET body = 'again' WHERE id < 10")
+        self.wait_applied(deployment)
+        older.commit()
+        self.wait_applied(deployment)
+        self.expect_equal(source, deployment.target)
+
+    def test_an_open_transaction_larger_than_it_is_named_until_there_is_room(self):
+        deployment = self.start(
+            settings={"logical_decoding_work_mem": "64kB"},
+            stream_in={"r2": {"journal": dict(SMALL)}},
+            journal={**SMALL, "max": "64MiB"},
+        )
+        source, far = deployment.source, deployment.far
+        self.wait_applied(deployment)
+        large = self.open_transaction(source, 20)
+        leg = deployment.wait_for_state("degraded", 30)
+        self.assertIn("raise journal.max", leg["remedy"])
+        open_one = re.compile(r"transaction \d+ of the source .* is still open")
+        for region in deployment.regions:
+            self.wait(
+                lambda region=region: open_one.search(deployment.leg(region=region)["reason"]),
+                20,
+                f"{region.name} does not name the open transaction",
+            )
+        deployment.stream_in["r2"]["journal"]["max"] = "64MiB"
+        deployment.write_config()
+        far.process.send(1)  # SIGHUP
+        large.commit()
+        deployment.wait_for_state("streaming", 30)
+        self.wait_applied(deployment)
+        self.expect_equal(source, deployment.target)
 
 
 if __name__ == "__main__":

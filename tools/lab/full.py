@@ -14,6 +14,7 @@ class FullTest(LabTest):
         r" link\.",
         r" stream\.retry ",
         r" stream\.state .* capture holds",
+        r" stream\.state .* the far journal takes no more",
         r" journal\.(full|keep_shortened|upkeep_failed) ",
         r" source\.released_",
     )

@@ -1,7 +1,7 @@
-// The payload of a PostgreSQL `data` or `preamble` record: pgoutput messages, each `u32 length` and
-// its bytes. A message that does not fit one record is cut; the record is then flagged `continued`
-// and the transaction's next record begins with the rest. See docs/formats/postgres-payload.md.
-// Twins: PayloadWriter and PayloadReader. Pure; one thread.
+// The payload of a PostgreSQL `data`, `preamble` or `schema` record: pgoutput messages, each `u32
+// length` and its bytes. A message that does not fit one record is cut; the record is then flagged
+// `continued` and the transaction's next record begins with the rest. See
+// docs/formats/postgres-payload.md. Twins: PayloadWriter and PayloadReader. Pure; one thread.
 #pragma once
 
 #include <algorithm>

@@ -203,6 +203,7 @@ Result<void> RecordAssembler::stream_commit(ByteView message) {
     write(message, 0);
     emit_end(writer_.take_payload(), 0, commit.end_lsn, commit.commit_time);
     in_stream_ = false;
+    emit_definitions();
   } else {
     emit_nothing(commit.end_lsn, commit.commit_time);
   }
@@ -252,16 +253,18 @@ void RecordAssembler::emit_end(Bytes payload, std::uint32_t changes, Lsn end, Wa
   emitted_ = end;
 }
 
+void RecordAssembler::emit_definitions() {
+  if (open_->definitions.empty()) return;
+  PayloadWriter payload;
+  auto full = [this](Bytes bytes, std::uint32_t, bool) {
+    push({.kind = RecordKind::schema, .payload = std::move(bytes)});
+  };
+  for (const Definition& definition : open_->definitions) payload.add(definition.message, 0, full);
+  push({.kind = RecordKind::schema, .payload = payload.take_payload()});
+}
+
 void RecordAssembler::emit_nothing(Lsn end, WallTime time) {
-  if (!open_->definitions.empty()) {
-    PayloadWriter payload;
-    auto full = [this](Bytes bytes, std::uint32_t, bool) {
-      push({.kind = RecordKind::preamble, .payload = std::move(bytes)});
-    };
-    for (const Definition& definition : open_->definitions)
-      payload.add(definition.message, 0, full);
-    push({.kind = RecordKind::preamble, .payload = payload.take_payload()});
-  }
+  emit_definitions();
   if (open_->heartbeat && !open_->dropped) {
     commit_time_ = std::max(commit_time_, time);
     push({.kind = RecordKind::heartbeat,

@@ -3,9 +3,10 @@
 // are not looked into.
 //
 // Transactions that bear one of our own origins and those that change no row give no record; only
-// their end is told (`passed`). Relation and Type messages of such a transaction come as a
-// `preamble` record of their own, since the server sends them once and later changes need them. The
-// same holds for what a session gives that begins before its place (`resume`).
+// their end is told (`passed`). Relation and Type messages of such a transaction come as `schema`
+// records, since the server sends them once and later changes need them. The same holds for what a
+// session gives that begins before its place (`resume`), and after each streamed transaction, whose
+// beginning a reader may not have seen.
 #pragma once
 
 #include <cstdint>
@@ -92,6 +93,8 @@ class RecordAssembler {
   void write(ByteView message, std::uint32_t changes);
   void emit(Bytes payload, std::uint32_t changes, RecordFlags flags);
   void emit_end(Bytes payload, std::uint32_t changes, Lsn end, WallTime time);
+  // What the transaction defined, in records of its own.
+  void emit_definitions();
   // The end of a transaction without a row change.
   void emit_nothing(Lsn end, WallTime time);
   void push(Record record);

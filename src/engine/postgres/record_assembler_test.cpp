@@ -45,6 +45,9 @@ std::string line(const Record& record) {
     case RecordKind::preamble:
       out = "preamble";
       break;
+    case RecordKind::schema:
+      out = "schema";
+      break;
     default:
       out = "?";
   }
@@ -87,11 +90,13 @@ TEST(RecordAssembler, StreamedTransactionsComeInPartsWithTheirAborts) {
   EXPECT_EQ(text[3], "data streamed 1 SRIE");  // empty blocks leave nothing
   EXPECT_EQ(text[4], "data streamed 1 SRTE");
   EXPECT_EQ(text[5], "data last streamed c");
-  EXPECT_EQ(text[6], "data first streamed 1 SYRDE");
-  EXPECT_EQ(text[7], "abort");
-  EXPECT_EQ(text[8], "data first streamed 1 SYRIE");
-  EXPECT_EQ(text[9], "data last streamed c");
-  EXPECT_EQ(text.size(), 10u);
+  EXPECT_EQ(text[6], "schema YRRR");  // for who begins behind its beginning
+  EXPECT_EQ(text[7], "data first streamed 1 SYRDE");
+  EXPECT_EQ(text[8], "abort");
+  EXPECT_EQ(text[9], "data first streamed 1 SYRIE");
+  EXPECT_EQ(text[10], "data last streamed c");
+  EXPECT_EQ(text[11], "schema YR");
+  EXPECT_EQ(text.size(), 12u);
   EXPECT_EQ(records[2].xid, records[0].xid);
   EXPECT_NE(records[5].position, Position{});
 }
@@ -142,7 +147,7 @@ TEST(RecordAssembler, ARelationOfAnAbortedSubtransactionDefinesNothing) {
 TEST(RecordAssembler, OwnOriginsLeaveOnlyTheirDefinitions) {
   RecordAssembler assembler("else");
   const auto records = records_of(assembler, kPlain);
-  EXPECT_EQ(line(records.back()), "preamble YR");
+  EXPECT_EQ(line(records.back()), "schema YR");
   EXPECT_GT(assembler.passed(), assembler.emitted());
 }
 
@@ -156,7 +161,7 @@ TEST(RecordAssembler, AStreamedTransactionOfOurOriginLeavesOnlyItsDefinitions) {
   }
   RecordAssembler assembler("farshore_");
   const auto text = lines(records_of(assembler, messages));
-  EXPECT_THAT(text, ElementsAre("preamble YRRR", "preamble YR"));
+  EXPECT_THAT(text, ElementsAre("schema YRRR", "schema YR"));
   EXPECT_EQ(assembler.preamble().size(), 1u);
 }
 
@@ -221,7 +226,7 @@ TEST(RecordAssembler, ASessionThatBeginsAtItsLastCommitGivesWhatComesAfterIt) {
     EXPECT_TRUE(take_all(after, std::span(kPlain).subspan(from)).ok());
     EXPECT_FALSE(after.expects_commit());
     std::vector<Record> rest = after.take_ready(100_MiB);
-    std::erase_if(rest, [](const Record& r) { return r.kind == RecordKind::preamble; });
+    std::erase_if(rest, [](const Record& r) { return r.kind == RecordKind::schema; });
     ASSERT_EQ(rest.size(), records.size() - i - 1);
     for (std::size_t k = 0; k < rest.size(); ++k) EXPECT_EQ(rest[k], records[i + 1 + k]);
     if (i == 0) {
@@ -269,7 +274,7 @@ TEST(RecordAssembler, OnlyACommitThatWouldComeAgainIsExpectedLater) {
   RecordAssembler assembler("farshore_");
   const auto records = records_of(assembler, kStreamed);
   EXPECT_FALSE(ResumePlace::from(records[5].position)->commit);
-  const auto last = ResumePlace::from(records[9].position);
+  const auto last = ResumePlace::from(records[10].position);
   EXPECT_TRUE(last->commit);
   const Lsn later(last->after.value() + 1000);
   assembler.add_place(later);

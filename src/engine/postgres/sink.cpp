@@ -96,11 +96,12 @@ Result<void> PostgresSink::take(TransactionCursor& cursor, const CursorItem& ite
   const bool transaction = item.kind == RecordKind::data;
   // A group that is redone reads its own records only: what else says something of relations stands
   // outside.
-  if (item.kind == RecordKind::session || item.kind == RecordKind::preamble ||
+  const bool teaches = item.kind == RecordKind::preamble || item.kind == RecordKind::schema;
+  if (item.kind == RecordKind::session || teaches ||
       (transaction && item.bytes > options_.group_bytes_max))
     FARSHORE_TRY(finish_group(applied));
   if (item.kind == RecordKind::session) relations_.forget_all();
-  if (item.kind == RecordKind::preamble) FARSHORE_TRY(learn_only(cursor, item));
+  if (teaches) FARSHORE_TRY(learn_only(cursor, item));
   if (item.place.sequence <= through_)
     return transaction ? learn_only(cursor, item) : Result<void>();
   if (transaction)
