@@ -192,7 +192,11 @@ class CopyTest(LabTest):
 
         hanging = threading.Thread(target=hang, daemon=True)
         hanging.start()
-        time.sleep(1)
+        self.wait(
+            lambda: source.value("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"),
+            20,
+            "no commit waits",
+        )
         self.assertIsNone(source.value("SELECT 1 FROM public.big WHERE id = 777777"))
         return hanging
 
@@ -206,7 +210,14 @@ class CopyTest(LabTest):
         source, target = self.source_with_rows(1000), self.postgres("target")
         hanging = self.hang_a_commit(source)
         deployment = self.deploy(source, target, wait=False)
-        time.sleep(3)
+        self.wait(
+            lambda: source.value(
+                "SELECT 1 FROM pg_stat_activity WHERE state = 'active' "
+                "AND query LIKE 'SELECT pg_create_logical_replication_slot%%'"
+            ),
+            20,
+            "no slot is being made",
+        )
         self.let_it_go(source, hanging)
         deployment.wait_for_state("streaming", 60)
         self.wait_applied(deployment)

@@ -72,8 +72,11 @@ class KillTest(LabTest):
         writers = [self.write(deployment)]
         for pause in (2, 7, 1):  # before the counts are written, after, soon again
             time.sleep(pause)
-            before = self.captured(deployment)
-            self.assertGreater(before[0], 10)
+            before = self.wait(
+                lambda: (self.captured(deployment) or (0,))[0] > 10 and self.captured(deployment),
+                20,
+                "nothing is captured",
+            )
             applied = self.applied(deployment)
             deployment.near.restart_after_kill()
             deployment.far.restart_after_kill()

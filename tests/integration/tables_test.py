@@ -4,7 +4,6 @@
 import json
 import pathlib
 import re
-import time
 
 import preamble
 from lab import workload
@@ -139,7 +138,11 @@ class TablesTest(LabTest):
         source = deployment.source
         source.sql("CREATE TABLE public.later (a integer, b text)")
         source.sql("INSERT INTO public.later VALUES (1, 'x')")
-        time.sleep(2)
+        self.wait(
+            lambda: "public.later" in deployment.near.process.output(),
+            20,
+            "the new table is not looked at",
+        )
         source.sql("UPDATE public.later SET b = 'y'")
         source.sql("DELETE FROM public.later")
         source.sql("DROP TABLE public.later")
