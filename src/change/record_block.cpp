@@ -44,8 +44,20 @@ std::uint64_t unfolded(std::uint64_t number) {
   return number >> 1 ^ (0 - (number & 1));
 }
 
-std::uint64_t number_of(const Position& position) {
-  return ByteReader(position.bytes).number<std::uint64_t>();
+// A position of 8 bytes is a number; one of 16 that number, a short one and a time. They are next
+// to those before in the log, and the time is next to the commit's.
+constexpr std::size_t kNumber = sizeof(std::uint64_t), kNumbers = 2 * kNumber;
+constexpr std::size_t kShort = kNumber, kTime = kNumber + sizeof(std::uint32_t);
+
+bool is_number(std::size_t position_bytes) {
+  return position_bytes == kNumber || position_bytes == kNumbers;
+}
+bool is_numbers(std::size_t position_bytes) {
+  return position_bytes == kNumbers;
+}
+template <class T>
+T number_at(const Position& position, std::size_t offset) {
+  return ByteReader(ByteView(position.bytes).substr(offset)).number<T>();
 }
 
 struct Split {
@@ -56,6 +68,7 @@ struct Split {
 
 struct Time {
   std::int64_t microseconds, rest;
+  std::uint32_t low() const { return static_cast<std::uint32_t>(microseconds); }
 };
 Time split(WallTime time) {
   const std::int64_t count = time.time_since_epoch().count();
@@ -88,16 +101,21 @@ class Encoder {
   }
 
   void positions() {
-    std::uint64_t before = 0;
-    for (const PlacedRecord& r : records_) {
-      if (r.record.position.bytes.size() != sizeof before) {
-        out_ += r.record.position.bytes;
-        continue;
-      }
-      const std::uint64_t number = number_of(r.record.position);
-      put(folded(number - before), out_);
-      before = number;
-    }
+    for (const PlacedRecord& r : records_)
+      if (!is_number(r.record.position.bytes.size())) out_ += r.record.position.bytes;
+    const auto number = [](const PlacedRecord& r) {
+      return number_at<std::uint64_t>(r.record.position, 0);
+    };
+    differences(number, is_number);
+    differences(
+        [](const PlacedRecord& r) { return number_at<std::uint32_t>(r.record.position, kShort); },
+        is_numbers);
+    differences(
+        [](const PlacedRecord& r) {
+          return number_at<std::uint32_t>(r.record.position, kTime) -
+                 split(r.record.commit_time).low();
+        },
+        is_numbers);
   }
 
   void payloads() {
@@ -122,8 +140,14 @@ class Encoder {
   }
   template <class Get>
   void differences(Get get) {
+    differences(get, [](std::size_t) { return true; });
+  }
+  // Of the records whose position has so many bytes.
+  template <class Get, class Which>
+  void differences(Get get, Which which) {
     std::uint64_t before = 0;
     for (const PlacedRecord& r : records_) {
+      if (!which(r.record.position.bytes.size())) continue;
       const std::uint64_t number = get(r);
       put(folded(number - before), out_);
       before = number;
@@ -156,20 +180,24 @@ class Decoder {
   }
 
   bool positions() {
-    std::uint64_t before = 0;
-    for (PlacedRecord& r : records_) {
-      Bytes& bytes = r.record.position.bytes;
-      if (bytes.size() != sizeof before) {
+    for (PlacedRecord& r : records_)
+      if (Bytes& bytes = r.record.position.bytes; !is_number(bytes.size()))
         bytes = in_.raw(bytes.size());
-        continue;
-      }
-      const auto number = take(in_);
-      if (!number) return false;
-      before += unfolded(*number);
-      bytes.clear();
-      ByteWriter(bytes).number(before);
-    }
-    return !in_.failed();
+    return differences([](PlacedRecord& r, std::uint64_t n) { return set_number(r, 0, n), true; },
+                       is_number) &&
+           differences(
+               [](PlacedRecord& r, std::uint64_t n) {
+                 return set_number(r, kShort, static_cast<std::uint32_t>(n)), n <= UINT32_MAX;
+               },
+               is_numbers) &&
+           differences(
+               [](PlacedRecord& r, std::uint64_t n) {
+                 const auto time =
+                     static_cast<std::uint32_t>(n) + split(r.record.commit_time).low();
+                 return set_number(r, kTime, time), n <= UINT32_MAX;
+               },
+               is_numbers) &&
+           !in_.failed();
   }
 
   bool payloads() {
@@ -193,6 +221,12 @@ class Decoder {
   }
 
  private:
+  template <class T>
+  static void set_number(PlacedRecord& r, std::size_t offset, T number) {
+    Bytes bytes;
+    ByteWriter(bytes).number(number);
+    r.record.position.bytes.replace(offset, bytes.size(), bytes);
+  }
   static bool set_kind(PlacedRecord& r, std::uint64_t number) {
     const auto kind = kind_of(number & kKindMask);
     const auto flags = flags_of(number >> kFlagsShift);
@@ -221,7 +255,7 @@ class Decoder {
     of_positions.reserve(records_.size());
     const bool positions_fit = numbers([&](PlacedRecord&, std::uint64_t n) {
       of_positions.push_back(static_cast<std::uint32_t>(n));
-      bytes += n == sizeof(std::uint64_t) ? 1 : n;
+      bytes += n == kNumber ? 1 : n == kNumbers ? 3 : n;
       return n <= kPositionMax;
     });
     if (!positions_fit) return false;
@@ -242,18 +276,30 @@ class Decoder {
 
   template <class Set>
   bool numbers(Set set) {
+    return numbers(set, [](std::size_t) { return true; });
+  }
+  template <class Set, class Which>
+  bool numbers(Set set, Which which) {
     return std::all_of(records_.begin(), records_.end(), [&](PlacedRecord& r) {
+      if (!which(r.record.position.bytes.size())) return true;
       const auto number = take(in_);
       return number && set(r, *number);
     });
   }
   template <class Set>
   bool differences(Set set) {
+    return differences(set, [](std::size_t) { return true; });
+  }
+  // Of the records whose position has so many bytes.
+  template <class Set, class Which>
+  bool differences(Set set, Which which) {
     std::uint64_t before = 0;
-    return numbers([&](PlacedRecord& r, std::uint64_t number) {
-      before += unfolded(number);
-      return set(r, before);
-    });
+    return numbers(
+        [&](PlacedRecord& r, std::uint64_t number) {
+          before += unfolded(number);
+          return set(r, before);
+        },
+        which);
   }
 
   ByteReader& in_;

@@ -39,10 +39,13 @@ std::vector<Record> of_every_kind() {
   next.commit_time -= 1h;
   next.position = {Bytes("\x90\x76\x66\x05\x00\x00\x00\x00", 8)};
   next.payload = Bytes(1000, 'n') + "end";
+  Record third = next;
+  third.position = {Bytes("\x20\x79\x66\x05\x00\x00\x00\x00\x30\0\0\0\x01\x02\x03\xff", 16)};
   return {{.kind = RecordKind::session, .session = 2, .payload = "system"},
           {.kind = RecordKind::preamble, .payload = Bytes(40, 'p')},
           last,
           next,
+          third,
           {.flags = {.first = true, .streamed = true, .continued = true},
            .session = UINT32_MAX,
            .xid = UINT64_MAX,
@@ -52,7 +55,8 @@ std::vector<Record> of_every_kind() {
            .commit_time = WallTime(Duration(-1)),
            .position = {Bytes("an offset, of another length")}},
           {.kind = RecordKind::definition, .payload = "{}"},
-          {.kind = RecordKind::table, .payload = Bytes(64, 't')}};
+          {.kind = RecordKind::table, .payload = Bytes(64, 't')},
+          {.kind = RecordKind::schema, .payload = Bytes(50, 's')}};
 }
 
 Bytes encoded(std::span<const PlacedRecord> records) {
@@ -120,7 +124,7 @@ TEST(RecordBlock, AContradictionNamesTheRange) {
   const auto read = decode_block(encoded(records));
   ASSERT_FALSE(read.ok());
   EXPECT_EQ(read.error().kind, ErrorKind::corrupt);
-  EXPECT_THAT(read.error().what, HasSubstr("records 3:100 to 3:108"));
+  EXPECT_THAT(read.error().what, HasSubstr("records 3:100 to 3:110"));
 }
 
 TEST(RecordBlock, WhatIsOverALimitIsRefusedBeforeRoomIsMade) {
@@ -146,6 +150,27 @@ TEST(RecordBlock, TransactionsThatAreAlikeLieByColumns) {
   const Bytes bytes = encoded(placed(records));
   EXPECT_THAT(bytes, HasSubstr("xyaa"));
   EXPECT_THAT(bytes, HasSubstr("aayz"));
+}
+
+// What names a commit is next to the commit before it, and to its time.
+TEST(RecordBlock, APositionThatNamesACommitTakesAFewBytes) {
+  std::vector<Record> records;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    const std::uint64_t microseconds = 1'700'000'000'000'000 + i * i * 1000;
+    Record record{
+        .flags = {.first = true, .last = true},
+        .commit_time = WallTime(Duration(static_cast<std::int64_t>(microseconds * 1000)))};
+    ByteWriter(record.position.bytes)
+        .number(std::uint64_t{1} << 40 | i * 200)
+        .number(std::uint32_t{48})
+        .number(static_cast<std::uint32_t>(microseconds - 946'684'800'000'000));
+    records.push_back(record);
+  }
+  std::vector<Record> without = records;
+  for (Record& record : without) record.position = {};
+  const auto all = placed(records);
+  EXPECT_LE(encoded(all).size(), encoded(placed(without)).size() + 4 * records.size() + 20);
+  expect_same(*decode_block(encoded(all)), all);
 }
 
 // --- golden: what version 1 wrote must be read for ever. FARSHORE_REWRITE_GOLDEN=1 writes it anew:
