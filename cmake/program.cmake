@@ -6,7 +6,7 @@ set(FARSHORE_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers
 
 # What the test programs' own files are compiled with besides; the modules they test are not. With sanitizers (preset
 # asan) it takes from the tests the undefined-behaviour checks that are made at every access to an object: these
-# double the time such a file takes to compile, and a test that reads through a bad pointer is stopped by
+# make such a file take half as long again to compile, and a test that reads through a bad pointer is stopped by
 # AddressSanitizer all the same.
 set(FARSHORE_TEST_OPTIONS "" CACHE STRING "Compiler options of the test programs' own files")
 
