@@ -455,15 +455,6 @@ Result<Rows> Connection::copy_finish(Deadline deadline) {
   return last_result(deadline);
 }
 
-Result<void> Connection::copy_fail(const std::string& reason, Deadline deadline) {
-  if (PQputCopyEnd(conn_.get(), reason.c_str()) < 0) return broken("COPY");
-  FARSHORE_TRY(flush(deadline));
-  auto result = last_result(deadline);
-  if (!result.ok() && server_error_.sqlstate != "57014") return std::move(result).error();
-  server_error_ = {};
-  return {};
-}
-
 Result<void> Connection::begin_copy_both(const std::string& command, Deadline deadline) {
   return expect_copy(command, PGRES_COPY_BOTH, deadline);
 }

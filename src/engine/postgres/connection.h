@@ -115,11 +115,10 @@ class Connection {
   Result<std::optional<CopyMessage>> copy_next(Deadline deadline);
   std::uint64_t copied_rows() const { return copied_rows_; }  // of the COPY out that ended last
 
-  // COPY … FROM STDIN. Dropping the connection, or copy_fail, undoes the statement.
+  // COPY … FROM STDIN. Dropping the connection undoes the statement.
   Result<void> begin_copy_in(const std::string& sql, Deadline deadline);
   Result<void> copy_write(ByteView bytes, Deadline deadline);  // in any pieces
   Result<Rows> copy_finish(Deadline deadline);
-  Result<void> copy_fail(const std::string& reason, Deadline deadline);
 
   // COPY both: START_REPLICATION.
   Result<void> begin_copy_both(const std::string& command, Deadline deadline);
