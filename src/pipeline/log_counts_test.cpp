@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/checksum.h"
+#include "base/test_golden.h"
 #include "os/real/real_world.h"
 
 namespace farshore::pipeline {
@@ -191,19 +192,37 @@ TEST(KeptCountsFile, DamageIsSeen) {
   EXPECT_FALSE(decode_counts("").ok());
 }
 
-TEST(KeptCountsFile, OfVersionOneIsReadWhenItCountedAll) {
-  const auto written = [](std::uint8_t whole) {
-    Bytes out("FSCOUNTS");
-    ByteWriter writer(out);
-    writer.number(std::uint16_t{1});
-    for (const std::uint64_t number : {1, 2, 3, 4, 5}) writer.number(number);
-    writer.number(whole);
-    writer.number(crc32c(out));
-    return out;
-  };
-  ASSERT_TRUE(decode_counts(written(1)).ok());
-  EXPECT_EQ(*decode_counts(written(1)), (KeptCounts{kFirst, {Epoch(1), Sequence(2)}, {3, 4, 5}}));
-  EXPECT_FALSE(decode_counts(written(0)).ok());
+// Golden files: what a version wrote is read for ever; a new one goes into a folder of its own.
+constexpr KeptCounts kCounted{kFirst, {Epoch(1), Sequence(2)}, {3, 4, 5}};
+
+Bytes as_version_1(const KeptCounts& counts, std::uint8_t whole) {
+  Bytes out("FSCOUNTS");
+  ByteWriter writer(out);
+  writer.number(std::uint16_t{1})
+      .number(counts.through.epoch.value())
+      .number(counts.through.sequence.value())
+      .number(counts.amount.transactions)
+      .number(counts.amount.changes)
+      .number(counts.amount.bytes)
+      .number(whole);
+  writer.number(crc32c(out));
+  return out;
+}
+
+TEST(KeptCountsFile, IsReadAndWrittenAsVersion2Was) {
+  const KeptCounts joined{{Epoch(1), Sequence(500)}, {Epoch(2), Sequence(600)}, {3, 4, 5}};
+  const Bytes golden = golden_file("counts/2/counts", encode_counts(joined));
+  EXPECT_EQ(golden, encode_counts(joined));
+  const auto read = decode_counts(golden);
+  ASSERT_TRUE(read.ok()) << read.error().what;
+  EXPECT_EQ(*read, joined);
+}
+
+TEST(KeptCountsFile, OfVersion1IsReadWhenItCountedAll) {
+  const auto read = decode_counts(golden_file("counts/1/counts", as_version_1(kCounted, 1)));
+  ASSERT_TRUE(read.ok()) << read.error().what;
+  EXPECT_EQ(*read, kCounted);
+  EXPECT_FALSE(decode_counts(as_version_1(kCounted, 0)).ok());
 }
 
 }  // namespace
