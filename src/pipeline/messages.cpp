@@ -7,6 +7,35 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 
+// What travels as the number of one of several words.
+template <class T>
+struct Word;
+template <>
+struct Word<ErrorKind> {
+  static constexpr const char* kName = "error kind";
+  static constexpr ErrorKind kLast = ErrorKind::not_found;
+};
+template <>
+struct Word<Retry> {
+  static constexpr const char* kName = "retry";
+  static constexpr Retry kLast = Retry::yes;
+};
+template <>
+struct Word<ExistingRows> {
+  static constexpr const char* kName = "policy for existing rows";
+  static constexpr ExistingRows kLast = ExistingRows::replace;
+};
+template <>
+struct Word<TableState> {
+  static constexpr const char* kName = "state of a table";
+  static constexpr TableState kLast = TableState::streaming;
+};
+template <>
+struct Word<State> {
+  static constexpr const char* kName = "state of a leg";
+  static constexpr State kLast = State::failed;
+};
+
 // Archive is Saver or Loader: each message lists its fields once, in wire order.
 class Saver {
  public:
@@ -47,9 +76,21 @@ class Loader {
  public:
   explicit Loader(ByteView in) : in_(in) {}
   template <class T>
-    requires(std::is_integral_v<T> || std::is_enum_v<T>)
+    requires std::is_integral_v<T>
   void field(T& value) {
     value = in_.number<T>();
+  }
+  template <class T>
+    requires std::is_enum_v<T>
+  void field(T& value) {
+    using Number = std::make_unsigned_t<std::underlying_type_t<T>>;
+    constexpr auto kLast = static_cast<Number>(Word<T>::kLast);
+    const auto number = in_.number<Number>();
+    if (number <= kLast)
+      value = static_cast<T>(number);
+    else
+      refuse(permanent(ErrorKind::corrupt, "its {} is {}, this build knows 0 to {}", Word<T>::kName,
+                       number, kLast));
   }
   void field(bool& value) { value = in_.number<std::uint8_t>() != 0; }
   void field(std::string& text) { text = in_.string32(); }
@@ -68,7 +109,7 @@ class Loader {
     if (decoded.ok())
       records = *std::move(decoded);
     else if (!in_.failed())
-      why_ = std::move(decoded).error();
+      refuse(std::move(decoded).error());
   }
   template <class T>
   void field(std::vector<T>& list);
@@ -77,13 +118,17 @@ class Loader {
   void field(T& value);
 
   Result<void> finished(std::size_t index) const {
-    if (why_) return *why_;
+    if (why_) return within(fmt::format("a message of type {}", index), *why_);
     if (bad_ || in_.failed())  // what is left is of a newer minor version
       return permanent(ErrorKind::corrupt, "a message of type {} that does not parse", index);
     return {};
   }
 
  private:
+  void refuse(Error why) {
+    if (!why_) why_ = std::move(why);
+  }
+
   ByteReader in_;
   bool bad_ = false;
   std::optional<Error> why_;

@@ -18,6 +18,7 @@
 #include "base/uuid.h"
 #include "change/record.h"
 #include "journal/journal.h"
+#include "pipeline/state.h"
 #include "sink/copy_sink.h"
 #include "source/snapshot.h"
 
@@ -67,7 +68,7 @@ struct Ack {
   Sequence applied;
   WallTime durable_commit_time{}, applied_commit_time{};  // the source's clock; zero: none yet
   std::uint64_t applied_transactions = 0, applied_changes = 0;  // as the target counts them
-  std::uint8_t state = 0;  // pipeline::State of the target's leg
+  State state = State::stopped;                                 // of the target's leg
   std::string reason, remedy;
   std::uint32_t resumes = 0;  // how often an operator has said `resume` at the target's side
 };
@@ -131,6 +132,7 @@ using Message = std::variant<Hello, Welcome, Refuse, Begin, Records, Ack, Fetch,
                              TableEnd, TableCopied, CopyAsk, CopyMissing, Overtaken>;
 
 Bytes encode(const Message& message);
-Result<Message> decode(ByteView bytes);  // corrupt: names the message
+// corrupt: names the message, and what in it this build does not know.
+Result<Message> decode(ByteView bytes);
 
 }  // namespace farshore::pipeline

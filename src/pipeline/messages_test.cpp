@@ -25,36 +25,38 @@ std::vector<Message> samples() {
   encode_record(next.record, encoded);
   next.hash = chain_hash(placed.hash, encoded);
   const SourceTable table{"public.t", 10, 1000, "{}"};
-  return {
-      Hello{.stream = Uuid::from_random(1, 2),
-            .name = "orders",
-            .epoch = Epoch(3),
-            .definition = "d"},
-      Welcome{.durable = {Epoch(1), Sequence(9)},
-              .hash = 77,
-              .position = {"pos"},
-              .session = 4,
-              .history = {{Epoch(1), Sequence(1), "id"}},
-              .copied = true},
-      Refuse{ErrorKind::conflict, Retry::yes, "no"},
-      Begin{.next = {Epoch(1), Sequence(10)}, .hash_before = 77, .history = {}},
-      Records{{placed, next}},
-      Ack{.durable = {Epoch(1), Sequence(9)}, .applied = Sequence(8), .state = 2, .reason = "r"},
-      Fetch{Sequence(1), Sequence(2)},
-      Fetched{{placed}},
-      Verb{Uuid::from_random(1, 2), Epoch(3), "pause", "now"},
-      VerbDone{"x"},
-      Prepare{.shared_definitions = "s", .tables = {table}, .existing = ExistingRows::keep},
-      Prepared{{{"public.t", TableState::copied, 10}}},
-      CopyDone{},
-      Completed{},
-      TableBegin{.table = table},
-      Chunk{"bytes"},
-      TableEnd{"mark", 3},
-      TableCopied{},
-      CopyAsk{{table}},
-      CopyMissing{{"public.t"}, true},
-      Overtaken{"trimmed"}};
+  return {Hello{.stream = Uuid::from_random(1, 2),
+                .name = "orders",
+                .epoch = Epoch(3),
+                .definition = "d"},
+          Welcome{.durable = {Epoch(1), Sequence(9)},
+                  .hash = 77,
+                  .position = {"pos"},
+                  .session = 4,
+                  .history = {{Epoch(1), Sequence(1), "id"}},
+                  .copied = true},
+          Refuse{ErrorKind::conflict, Retry::yes, "no"},
+          Begin{.next = {Epoch(1), Sequence(10)}, .hash_before = 77, .history = {}},
+          Records{{placed, next}},
+          Ack{.durable = {Epoch(1), Sequence(9)},
+              .applied = Sequence(8),
+              .state = State::streaming,
+              .reason = "r"},
+          Fetch{Sequence(1), Sequence(2)},
+          Fetched{{placed}},
+          Verb{Uuid::from_random(1, 2), Epoch(3), "pause", "now"},
+          VerbDone{"x"},
+          Prepare{.shared_definitions = "s", .tables = {table}, .existing = ExistingRows::keep},
+          Prepared{{{"public.t", TableState::copied, 10}}},
+          CopyDone{},
+          Completed{},
+          TableBegin{.table = table},
+          Chunk{"bytes"},
+          TableEnd{"mark", 3},
+          TableCopied{},
+          CopyAsk{{table}},
+          CopyMissing{{"public.t"}, true},
+          Overtaken{"trimmed"}};
 }
 
 TEST(Messages, EachIsReadAsItWasWritten) {
@@ -104,6 +106,25 @@ TEST(Messages, AnotherVersionAndAnUnknownTypeAreRefused) {
   bytes[0] = 1;
   bytes[1] = 99;
   EXPECT_FALSE(decode(bytes).ok());
+}
+
+TEST(Messages, AWordThatIsNotKnownIsNamed) {
+  const auto refused = [](const Message& message) {
+    const auto decoded = decode(encode(message));
+    return decoded.ok() ? "taken" : decoded.error().what;
+  };
+  EXPECT_EQ(refused(Refuse{ErrorKind(12), Retry::no, "no"}),
+            "a message of type 2: its error kind is 12, this build knows 0 to 11");
+  EXPECT_EQ(refused(Refuse{ErrorKind(-1), Retry::no, "no"}),
+            "a message of type 2: its error kind is 4294967295, this build knows 0 to 11");
+  EXPECT_EQ(refused(Refuse{ErrorKind::io, Retry(2), "no"}),
+            "a message of type 2: its retry is 2, this build knows 0 to 1");
+  EXPECT_EQ(refused(Prepare{.existing = ExistingRows(3)}),
+            "a message of type 10: its policy for existing rows is 3, this build knows 0 to 2");
+  EXPECT_EQ(refused(Prepared{{{"public.t", TableState(5), 10}}}),
+            "a message of type 11: its state of a table is 5, this build knows 0 to 4");
+  EXPECT_EQ(refused(Ack{.state = State(9)}),
+            "a message of type 5: its state of a leg is 9, this build knows 0 to 8");
 }
 
 TEST(Messages, AListThatClaimsMoreThanThereIsIsRefused) {

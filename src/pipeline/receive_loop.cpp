@@ -201,7 +201,7 @@ bool ReceiveLoop::ended() const {
 
 void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
   Sequence durable_sent, applied_sent;
-  std::uint8_t state_sent = 0xff;
+  std::optional<State> state_sent;
   std::uint32_t resumes_sent = 0;
   MonotonicTime sent_at{};
   while (!stop.stop_requested()) {

@@ -247,8 +247,7 @@ void ShipLoop::take(const Ack& ack) {
   const Sequence kept = ack.durable.sequence;
   (void)journal_.set_consumer(
       options_.site, {.applied = kept, .restart = kept.next(), .required = options_.required});
-  const auto state = static_cast<State>(ack.state);
-  if (state <= State::failed && state != State::stopped) board_.hear(state, ack.reason, ack.remedy);
+  if (ack.state != State::stopped) board_.hear(ack.state, ack.reason, ack.remedy);
 }
 
 Result<void> ShipLoop::answer_fetches(link::Channel& channel) {

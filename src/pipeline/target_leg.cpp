@@ -285,7 +285,7 @@ LegState TargetLeg::shown_state(const Running* running) const {
 void TargetLeg::fill(Ack& ack) {
   auto running = this->running();
   const LegState leg = shown_state(running.get());
-  ack.state = static_cast<std::uint8_t>(leg.state);
+  ack.state = leg.state;
   ack.reason = leg.reason.empty() ? leg.last_error : leg.reason;
   ack.remedy = leg.remedy;
   os::Lock lock(mutex_);
