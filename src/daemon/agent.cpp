@@ -221,11 +221,11 @@ pipeline::Dial Agent::dial(const std::string& region) {
   link::Link* link = nullptr;
   for (auto& peer : peers_)
     if (peer->region == region) link = peer->link;
-  return [link, region](const std::string& name, link::Class klass,
-                        Deadline deadline) -> Result<std::unique_ptr<link::Channel>> {
+  return [link, region](const std::string& name,
+                        link::Class klass) -> Result<std::unique_ptr<link::Channel>> {
     if (link == nullptr)
       return permanent(ErrorKind::invalid, "region {} is this agent's own", region);
-    return link->open(name, klass, deadline);
+    return link->open(name, klass);
   };
 }
 

@@ -116,8 +116,8 @@ Result<SiteAnswer> answer_from_json(std::string_view text) {
 Result<SiteAnswer> ask_site(const pipeline::Dial& dial, const std::string& stream,
                             const std::string& site, const SiteQuestion& question,
                             Deadline deadline, std::stop_token stop) {
-  FARSHORE_TRY_ASSIGN(
-      auto channel, dial(fmt::format("check/{}/{}", stream, site), link::Class::control, deadline));
+  FARSHORE_TRY_ASSIGN(auto channel,
+                      dial(fmt::format("check/{}/{}", stream, site), link::Class::control));
   std::stop_callback close(stop, [&] { channel->close(); });
   FARSHORE_TRY(link::send_long(*channel, to_json(question), deadline));
   FARSHORE_TRY_ASSIGN(const Bytes answer, link::receive_long(*channel, deadline));

@@ -89,8 +89,8 @@ class AskSite : public testing::Test {
       channel.close();
     });
     return ask_site(
-        [&, &ours = ours](const std::string& name, link::Class,
-                          Deadline) -> Result<std::unique_ptr<link::Channel>> {
+        [&, &ours = ours](const std::string& name,
+                          link::Class) -> Result<std::unique_ptr<link::Channel>> {
           name_ = name;
           return std::move(ours);
         },

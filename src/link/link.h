@@ -75,10 +75,9 @@ class Link {
   };
   virtual ~Link() = default;
 
-  // Opens a channel; `name` says what for ("ship <stream uuid>"). unavailable when no session
-  // stands.
-  virtual Result<std::unique_ptr<Channel>> open(const std::string& name, Class klass,
-                                                Deadline deadline) = 0;
+  // Opens a channel, without waiting; `name` says what for ("ship <stream uuid>"). unavailable when
+  // no session stands.
+  virtual Result<std::unique_ptr<Channel>> open(const std::string& name, Class klass) = 0;
   virtual Result<void> wait_connected(Deadline deadline) = 0;
   virtual PeerFacts facts() const = 0;
   virtual void close() = 0;

@@ -46,7 +46,7 @@ TEST_F(LinkFaults, ManyCutsInARowAreAllSurvived) {
   for (int i = 0; i < 20; ++i) {
     wire->cut_all();
     ASSERT_TRUE(eu->wait([&] {
-      auto here = eu->link->open("probe", Class::stream, soon());
+      auto here = eu->link->open("probe", Class::stream);
       if (!here.ok() || !(*here)->send("x", soon()).ok()) return false;
       auto there = us->next_incoming(200ms).channel;
       return there != nullptr && there->receive(soon(200ms)).ok();

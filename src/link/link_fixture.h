@@ -123,7 +123,7 @@ struct FakePair : testing::Test {
   // A channel from eu to us: both its ends.
   std::pair<std::unique_ptr<Channel>, std::unique_ptr<Channel>> channel(
       Class klass = Class::stream) {
-    auto here = eu->link->open("test", klass, soon());
+    auto here = eu->link->open("test", klass);
     EXPECT_TRUE(here.ok()) << here.error().what;
     return {*std::move(here), us->next_incoming().channel};
   }

@@ -99,7 +99,7 @@ class TwoRegions {
 
   void send_for_ever(os::World& world, SimAgent& agent) {
     while (true) {
-      auto channel = agent.link->open("numbers", Class::stream, world.after(1s));
+      auto channel = agent.link->open("numbers", Class::stream);
       if (!channel.ok()) {
         simulation_.sleep(50ms);
         continue;

@@ -21,7 +21,7 @@ std::string error_of(const Result<void>& result) {
 
 TEST_F(LinkTest, MessagesTravelBothWaysAndArriveWhole) {
   start();
-  auto here = *eu->link->open("ship orders", Class::waiting, soon());
+  auto here = *eu->link->open("ship orders", Class::waiting);
   ASSERT_TRUE(here->send("hello", soon()).ok());
   auto there = us->next_incoming();
   EXPECT_EQ(there.name, "ship orders");
@@ -218,7 +218,7 @@ TEST_F(LinkTest, ClosingWakesWhoeverWaits) {
 TEST_F(LinkTest, ManyChannelsComeAndGo) {
   start();
   for (int i = 0; i < 5000; ++i) {  // more than may be open at once
-    auto here = *eu->link->open("short", Class::stream, soon());
+    auto here = *eu->link->open("short", Class::stream);
     ASSERT_TRUE(here->send("x", soon()).ok());
     auto there = us->next_incoming().channel;
     ASSERT_TRUE(there) << i;
@@ -248,7 +248,7 @@ TEST_F(LinkTest, OneDirectionThatCanBeDialledIsEnough) {
 TEST_F(LinkTest, WithoutASessionOpenSaysWhyAtOnce) {
   start_eu();
   ASSERT_TRUE(eu->wait_state("cannot reach us:1"));
-  const auto channel = eu->link->open("x", Class::stream, soon());
+  const auto channel = eu->link->open("x", Class::stream);
   EXPECT_EQ(channel.error().kind, ErrorKind::unavailable);
   EXPECT_THAT(channel.error().what, HasSubstr("cannot reach us:1"));
   EXPECT_EQ(eu->link->wait_connected(soon(50ms)).error().kind, ErrorKind::timeout);
@@ -259,7 +259,7 @@ TEST_F(LinkTest, AClosedLinkAnswersClosed) {
   auto [here, there] = channel();
   eu->link->close();
   EXPECT_EQ(here->receive(soon()).error().kind, ErrorKind::unavailable);
-  EXPECT_EQ(eu->link->open("x", Class::stream, soon()).error().kind, ErrorKind::closed);
+  EXPECT_EQ(eu->link->open("x", Class::stream).error().kind, ErrorKind::closed);
   EXPECT_TRUE(us->wait_state("the agent stops"));
 }
 

@@ -30,7 +30,7 @@ struct RealPair : testing::Test {
   void exchange_much() {
     ASSERT_TRUE(us->link->wait_connected(soon()).ok());
     ASSERT_TRUE(eu->link->wait_connected(soon()).ok());
-    auto here = *us->link->open("much", Class::stream, soon());
+    auto here = *us->link->open("much", Class::stream);
     os::Thread sender("sender", [&](std::stop_token) {
       std::mt19937_64 random(7);
       for (int i = 0; i < 100; ++i) {

@@ -187,7 +187,7 @@ void RegionLink::report(Severity severity, const std::string& name, const std::s
   bell_.ring();
 }
 
-Result<std::unique_ptr<Channel>> RegionLink::open(const std::string& name, Class klass, Deadline) {
+Result<std::unique_ptr<Channel>> RegionLink::open(const std::string& name, Class klass) {
   std::shared_ptr<Session> session;
   {
     os::Lock lock(mutex_);

@@ -15,8 +15,7 @@ class RegionLink : public Link {
   RegionLink(os::World& world, Options options, Callbacks callbacks, EventSink events);
   ~RegionLink() override;
 
-  Result<std::unique_ptr<Channel>> open(const std::string& name, Class klass,
-                                        Deadline deadline) override;
+  Result<std::unique_ptr<Channel>> open(const std::string& name, Class klass) override;
   Result<void> wait_connected(Deadline deadline) override;
   PeerFacts facts() const override;
   void close() override;

@@ -9,7 +9,6 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kOpenWait = 15s;
 constexpr Duration kPrepareWait = 10min;  // the target makes its tables
 constexpr Duration kSnapshotWait = 10s;   // at a time, for transactions that still run
 constexpr Duration kRowsWait = 5min;      // for the next chunk of a table
@@ -34,9 +33,9 @@ Result<void> CopySender::run_once(std::stop_token stop) {
                      "stream {} takes {} tables, and one stream can at most take {}: give some of "
                      "them to another stream, with rules under `tables:` in farshore.yaml",
                      options_.stream_name, tables.size(), kListMax);
-  FARSHORE_TRY_ASSIGN(auto channel,
-                      dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site),
-                            link::Class::copy, world_.after(kOpenWait)));
+  FARSHORE_TRY_ASSIGN(
+      auto channel,
+      dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site), link::Class::copy));
   std::stop_callback close(stop, [&] { channel->close(); });
   FARSHORE_TRY_ASSIGN(const CopyMissing missing, ask_missing(*channel, tables));
   const std::set<std::string> names(missing.tables.begin(), missing.tables.end());
@@ -140,9 +139,9 @@ Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, 
   }
   if (!rows.ok()) return std::move(rows).error();
   if (first) board_.set(State::copying);
-  FARSHORE_TRY_ASSIGN(auto channel,
-                      dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site),
-                            link::Class::copy, world_.after(kOpenWait)));
+  FARSHORE_TRY_ASSIGN(
+      auto channel,
+      dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site), link::Class::copy));
   std::stop_callback close(stop, [&] { channel->close(); });
   FARSHORE_TRY(link::send_long(*channel, encode(TableBegin{options_.stream, table}),
                                world_.after(kPrepareWait)));

@@ -45,7 +45,7 @@ Result<bool> fill(os::World& world, journal::Journal& journal, const std::string
                   const Held& ahead) {
   const Sequence last = ahead.welcome.durable.sequence;
   FARSHORE_TRY_ASSIGN(auto channel, ahead.dial(fmt::format("ship/{}/{}", stream_name, ahead.site),
-                                               link::Class::stream, world.after(kAnswerWait)));
+                                               link::Class::stream));
   FARSHORE_TRY(ask(*channel,
                    Hello{.stream = ahead.welcome.stream,
                          .name = stream_name,

@@ -67,8 +67,7 @@ void ShipLoop::run(std::stop_token stop) {
 
 Result<void> ShipLoop::session(std::stop_token stop) {
   const std::string name = fmt::format("ship/{}/{}", options_.stream_name, options_.site);
-  FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel,
-                      dial_(name, link::Class::stream, world_.after(kAnswerWait)));
+  FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel, dial_(name, link::Class::stream));
   std::stop_callback close(stop, [&] { channel->close(); });
   FARSHORE_TRY_ASSIGN(const Welcome welcome, greet(*channel));
   const Sequence held = journal_.status().durable.sequence;
@@ -331,8 +330,7 @@ Result<void> ShipLoop::verb(const std::string& name, const std::string& argument
 
 Result<Message> ShipLoop::ask_verb(const Verb& verb, Deadline deadline) {
   const std::string name = fmt::format("verb/{}/{}", options_.stream_name, options_.site);
-  FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel,
-                      dial_(name, link::Class::control, deadline));
+  FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel, dial_(name, link::Class::control));
   FARSHORE_TRY(channel->send(encode(verb), deadline));
   for (;;) {
     auto answer = channel->receive(earlier(deadline, world_.after(kFollowWait)));

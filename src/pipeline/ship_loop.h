@@ -20,9 +20,9 @@
 
 namespace farshore::pipeline {
 
-// Opens a channel to the target's region; unavailable while no session stands.
-using Dial = std::function<Result<std::unique_ptr<link::Channel>>(
-    const std::string& name, link::Class klass, Deadline deadline)>;
+// Opens a channel to the target's region, without waiting; unavailable while no session stands.
+using Dial = std::function<Result<std::unique_ptr<link::Channel>>(const std::string& name,
+                                                                  link::Class klass)>;
 
 // Sends one message and receives the answer; a Refuse comes back as its error.
 Result<Message> ask(link::Channel& channel, const Message& question, Deadline deadline);

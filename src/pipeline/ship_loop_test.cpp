@@ -46,8 +46,7 @@ class ShipTest : public journal::JournalFixture {
     open();
     commit(data_record(++xid, "row"));
     loop.emplace(
-        world, [this](const std::string& name, link::Class, Deadline) { return dial(name); },
-        *journal, board,
+        world, [this](const std::string& name, link::Class) { return dial(name); }, *journal, board,
         ShipLoop::Options{.stream = stream,
                           .stream_name = "app",
                           .site = "app-eu",

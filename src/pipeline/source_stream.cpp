@@ -238,9 +238,9 @@ Result<std::vector<Held>> SourceStream::ask_targets(std::stop_token stop) {
 }
 
 Result<Welcome> SourceStream::ask_target(const Target& target) {
-  FARSHORE_TRY_ASSIGN(auto channel,
-                      target.dial(fmt::format("ship/{}/{}", options_.name, target.site),
-                                  link::Class::control, world_.after(kAskWait)));
+  FARSHORE_TRY_ASSIGN(
+      auto channel,
+      target.dial(fmt::format("ship/{}/{}", options_.name, target.site), link::Class::control));
   FARSHORE_TRY_ASSIGN(Message answer,
                       ask(*channel, Hello{.name = options_.name}, world_.after(kAskWait)));
   channel->close();

@@ -66,12 +66,11 @@ void Regions::run_near(os::World& world, std::shared_ptr<NearAgent> self) {
                                           .folder = "/data/source",
                                           .journal = journal_options_,
                                           .definition = "definition"};
-  options.targets.push_back(
-      {.site = kSite,
-       .region = kFar,
-       .dial = [l = *link](const std::string& name, link::Class klass, Deadline deadline) {
-         return l->open(name, klass, deadline);
-       }});
+  options.targets.push_back({.site = kSite,
+                             .region = kFar,
+                             .dial = [l = *link](const std::string& name, link::Class klass) {
+                               return l->open(name, klass);
+                             }});
   pipeline::SourceStream stream(
       world, std::move(options),
       [this, &world](const Uuid&) -> Result<pipeline::SourceParts> {
