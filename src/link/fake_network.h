@@ -22,6 +22,7 @@ class FakeWire {
     bool swallow = false;       // what is written never arrives, and nobody says so
     bool silent_close = false;  // as when a host vanishes: its peers are not told
     bool refuse = false;        // connections are refused
+    bool silent = false;        // who connects gets no answer
     Duration delay{};           // one way
     std::uint64_t bytes_per_second =
         0;  // of all connections together and each direction; 0: no limit
@@ -213,8 +214,17 @@ class FakeNetwork : public os::Network {
   Result<std::unique_ptr<os::Listener>> listen(const std::string& address) override {
     return std::unique_ptr<os::Listener>(std::make_unique<FakeListener>(wire_, address));
   }
-  Result<std::unique_ptr<os::Connection>> connect(const std::string& address, Deadline) override {
+  Result<std::unique_ptr<os::Connection>> connect(const std::string& address, Deadline deadline,
+                                                  std::stop_token stop) override {
+    const std::stop_callback wake(stop, [this] {
+      os::Lock inner(wire_->mutex_);
+      wire_->changed_.notify_all();
+    });
     os::Lock lock(wire_->mutex_);
+    if (wire_->faults_.silent) {
+      wire_->changed_.wait(lock, deadline, [&] { return stop.stop_requested(); });
+      return transient(ErrorKind::timeout, "'{}' does not answer", address);
+    }
     const auto at = wire_->listeners_.find(address);
     const bool forbidden = std::find(wire_->forbidden_.begin(), wire_->forbidden_.end(), address) !=
                            wire_->forbidden_.end();

@@ -263,6 +263,16 @@ TEST_F(LinkTest, AClosedLinkAnswersClosed) {
   EXPECT_TRUE(us->wait_state("the agent stops"));
 }
 
+TEST_F(LinkTest, ClosingDoesNotWaitForAPeerThatDoesNotAnswer) {
+  wire->set({.silent = true});
+  eu_options.connect_timeout = 1min;
+  start_eu();
+  const MonotonicTime before = os::real_monotonic_now();
+  EXPECT_EQ(eu->link->wait_connected(soon(50ms)).error().kind, ErrorKind::timeout);
+  eu->endpoint->close();
+  EXPECT_LT(os::real_monotonic_now() - before, 30s);
+}
+
 TEST_F(LinkTest, AScarceWanRaisesTheLevelOfCompression) {
   start();
   wire->set({.bytes_per_second = 1_MiB});

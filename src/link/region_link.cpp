@@ -35,7 +35,8 @@ RegionLink::RegionLink(os::World& world, Options options, Callbacks callbacks, E
             .connections_max = options_.connections_max},
       dial_at_(world.now() + (self_.owns() ? Duration::zero() : 2 * options_.reconnect_min)),
       backoff_(options_.reconnect_min) {
-  dialler_ = os::Thread("dial-" + options_.peer_region, [this](std::stop_token) { dial_loop(); });
+  dialler_ = os::Thread("dial-" + options_.peer_region,
+                        [this](const std::stop_token& stop) { dial_loop(stop); });
   keeper_ = os::Thread("link-" + options_.peer_region, [this](std::stop_token) { keep(); });
 }
 
@@ -56,6 +57,7 @@ void RegionLink::close() {
   if (session)
     session->end(transient(ErrorKind::unavailable, "the link was closed"), "the agent stops");
   bell_.ring();
+  dialler_.request_stop();
   dialler_.join();
   keeper_.join();
 }

@@ -45,9 +45,9 @@ class RegionLink : public Link {
   void keep();
   void bury();
   void tell_events();
-  void dial_loop();
-  std::optional<Joining> next_dial();  // waits; nullopt: closing
-  Result<void> dial(const Joining& joining);
+  void dial_loop(const std::stop_token& stop);  // it ends the wait for an answer
+  std::optional<Joining> next_dial();           // waits; nullopt: closing
+  Result<void> dial(const Joining& joining, const std::stop_token& stop);
   Result<SingleFrame> say_hello(os::Connection& connection, const Joining& joining);
   Error refused(const Refuse& refuse);
   void dial_failed(const Joining& joining, const Error& error);

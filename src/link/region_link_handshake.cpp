@@ -12,14 +12,14 @@ constexpr int kStaleMax = 8;            // refused numbers in a row before the d
 
 }  // namespace
 
-void RegionLink::dial_loop() {
+void RegionLink::dial_loop(const std::stop_token& stop) {
   if (options_.peer_address.empty()) {
     os::Lock lock(mutex_);
     state_ = "waiting for the peer to dial";
   }
   while (const auto joining = next_dial()) {
     try {
-      const auto dialled = dial(*joining);
+      const auto dialled = dial(*joining, stop);
       if (!dialled.ok()) dial_failed(*joining, dialled.error());
     } catch (const CheckFailed& failed) {
       dial_failed(*joining, permanent(ErrorKind::invalid, "link: {}", failed.what()));
@@ -55,9 +55,9 @@ Result<SingleFrame> RegionLink::say_hello(os::Connection& connection, const Join
   return receive_single(connection, kHelloMax, deadline);
 }
 
-Result<void> RegionLink::dial(const Joining& joining) {
+Result<void> RegionLink::dial(const Joining& joining, const std::stop_token& stop) {
   auto connected =
-      world_.network().connect(options_.peer_address, world_.after(options_.connect_timeout));
+      world_.network().connect(options_.peer_address, world_.after(options_.connect_timeout), stop);
   if (!connected.ok())
     return within("cannot reach " + options_.peer_address, std::move(connected).error());
   const std::shared_ptr<os::Connection> connection = *std::move(connected);

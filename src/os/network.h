@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "base/bytes.h"
@@ -44,9 +45,9 @@ struct Network : Port {
   virtual Result<std::unique_ptr<Listener>> listen(
       const std::string& address) = 0;  // "host:port", port 0: any
   // Handshake included. The peer judges our certificate after it: a refusal comes as `denied` from
-  // the first read.
-  virtual Result<std::unique_ptr<Connection>> connect(const std::string& address,
-                                                      Deadline deadline) = 0;
+  // the first read. `stop` ends the wait with `closed`; resolving a name does not see it.
+  virtual Result<std::unique_ptr<Connection>> connect(const std::string& address, Deadline deadline,
+                                                      std::stop_token stop = {}) = 0;
 };
 
 }  // namespace farshore::os

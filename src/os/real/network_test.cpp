@@ -143,6 +143,19 @@ TEST_F(RealNetworkTest, AClientThatStallsHoldsUpNoOther) {
   EXPECT_EQ(server->peer_name(), "us-east-1");
 }
 
+TEST_F(RealNetworkTest, ConnectingWhereNobodyAnswersIsStoppedAtOnce) {
+  listener = *eu->network().listen("127.0.0.1:0");  // and shakes no hands
+  ErrorKind kind = ErrorKind::io;
+  const MonotonicTime before = real_monotonic_now();
+  Thread dialling("dial", [&](const std::stop_token& stop) {
+    kind = us->network().connect(listener->address(), in(60s), stop).error().kind;
+  });
+  dialling.request_stop();
+  dialling.join();
+  EXPECT_EQ(kind, ErrorKind::closed);
+  EXPECT_LT(real_monotonic_now() - before, 30s);
+}
+
 TEST_F(RealNetworkTest, NobodyListening) {
   listener = *eu->network().listen("127.0.0.1:0");
   const std::string address = listener->address();

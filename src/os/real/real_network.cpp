@@ -112,16 +112,20 @@ class RealNetwork : public Network {
     return std::unique_ptr<Listener>(std::make_unique<RealListener>(std::move(fd), tls_));
   }
 
-  Result<std::unique_ptr<Connection>> connect(const std::string& address,
-                                              Deadline deadline) override {
-    FARSHORE_TRY_ASSIGN(Descriptor fd, connect_socket(address, deadline));
+  Result<std::unique_ptr<Connection>> connect(const std::string& address, Deadline deadline,
+                                              std::stop_token stop) override {
+    Waker waker;
+    const std::stop_callback wake(stop, [&] { waker.wake(); });
+    FARSHORE_TRY_ASSIGN(Descriptor fd, connect_socket(address, deadline, waker));
     FARSHORE_TRY_ASSIGN(std::unique_ptr<StreamConnection> connection,
                         StreamConnection::make(std::move(fd), tls_.get(), false));
     while (true) {
       FARSHORE_TRY_ASSIGN(const short wants, connection->advance_handshake());
       if (wants == 0) return std::unique_ptr<Connection>(std::move(connection));
-      pollfd poll{connection->fd(), wants, 0};
-      if (!poll_many({&poll, 1}, deadline)) {
+      const Readiness ready = poll_fd(connection->fd(), (wants & POLLIN) != 0,
+                                      (wants & POLLOUT) != 0, deadline, &waker);
+      if (ready.woken) return connecting_was_stopped(address);
+      if (!ready.readable && !ready.writable) {
         return transient(ErrorKind::timeout,
                          "'{}' did not shake hands in time: is it a Farshore agent?", address);
       }

@@ -91,13 +91,16 @@ Error connect_error(const std::string& address, int code) {
                    remedy);
 }
 
-Result<Descriptor> connect_one(const addrinfo& to, const std::string& address, Deadline deadline) {
+Result<Descriptor> connect_one(const addrinfo& to, const std::string& address, Deadline deadline,
+                               Waker& waker) {
   Descriptor fd(::socket(to.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return connect_error(address, errno);
   set_stream_options(fd.get());
   if (::connect(fd.get(), to.ai_addr, to.ai_addrlen) == 0) return fd;
   if (errno != EINPROGRESS && errno != EINTR) return connect_error(address, errno);
-  if (!poll_fd(fd.get(), false, true, deadline).writable) {
+  const Readiness ready = poll_fd(fd.get(), false, true, deadline, &waker);
+  if (ready.woken) return connecting_was_stopped(address);
+  if (!ready.writable) {
     return transient(ErrorKind::timeout,
                      "connect to '{}': no answer in time: does a firewall drop it?", address);
   }
@@ -143,14 +146,18 @@ Deadline share_of(Deadline deadline, MonotonicTime now, std::size_t attempts_lef
   return Deadline::after(now, deadline.left(now) / attempts_left);
 }
 
-Result<Descriptor> connect_socket(const std::string& address, Deadline deadline) {
+Error connecting_was_stopped(const std::string& address) {
+  return permanent(ErrorKind::closed, "connect to '{}': connecting was stopped", address);
+}
+
+Result<Descriptor> connect_socket(const std::string& address, Deadline deadline, Waker& waker) {
   FARSHORE_TRY_ASSIGN(const Addresses list, resolve(address, 0));
   std::size_t left = 0;
   for (const addrinfo* to = list.get(); to != nullptr; to = to->ai_next) ++left;
   Result<Descriptor> last = connect_error(address, EADDRNOTAVAIL);
   for (const addrinfo* to = list.get(); to != nullptr; to = to->ai_next, --left) {
-    last = connect_one(*to, address, share_of(deadline, real_monotonic_now(), left));
-    if (last.ok()) return last;
+    last = connect_one(*to, address, share_of(deadline, real_monotonic_now(), left), waker);
+    if (last.ok() || last.error().kind == ErrorKind::closed) return last;
   }
   return last;
 }

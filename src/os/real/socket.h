@@ -7,6 +7,7 @@
 #include "base/deadline.h"
 #include "base/result.h"
 #include "os/network.h"
+#include "os/poll.h"
 #include "os/real/descriptor.h"
 
 namespace farshore::os {
@@ -16,8 +17,9 @@ namespace farshore::os {
 Result<Descriptor> listen_socket(const std::string& address);
 // Tries each address that the name resolves to, each for its share of the time that is left: one
 // that never answers must not keep the others from being tried. Resolving is the C library's and
-// does not see the deadline.
-Result<Descriptor> connect_socket(const std::string& address, Deadline deadline);
+// does not see the deadline. closed: `waker` woke.
+Result<Descriptor> connect_socket(const std::string& address, Deadline deadline, Waker& waker);
+Error connecting_was_stopped(const std::string& address);
 Deadline share_of(Deadline deadline, MonotonicTime now, std::size_t attempts_left);
 // An invalid Descriptor when nobody is waiting any more.
 Result<Descriptor> accept_socket(int listener, const std::string& own_address);

@@ -54,9 +54,9 @@ class SimNetwork : public Network {
     FARSHORE_TRY_ASSIGN(std::shared_ptr<ListeningPort> port, wires_.listen(life_, address));
     return std::unique_ptr<Listener>(std::make_unique<SimListener>(wires_, std::move(port)));
   }
-  Result<std::unique_ptr<Connection>> connect(const std::string& address,
-                                              Deadline deadline) override {
-    FARSHORE_TRY_ASSIGN(LinePointer line, wires_.connect(life_, address, deadline));
+  Result<std::unique_ptr<Connection>> connect(const std::string& address, Deadline deadline,
+                                              std::stop_token stop) override {
+    FARSHORE_TRY_ASSIGN(LinePointer line, wires_.connect(life_, address, deadline, stop));
     return std::unique_ptr<Connection>(std::make_unique<SimConnection>(wires_, std::move(line), 0));
   }
 

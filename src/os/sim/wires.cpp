@@ -76,7 +76,8 @@ std::shared_ptr<ListeningPort> Wires::port_at(const std::string& host, const std
 
 // One round trip to the host, unless there is no way or nobody to answer.
 Result<void> Wires::wait_for_answer(const Life& life, const std::string& host,
-                                    const std::string& address, Deadline deadline) {
+                                    const std::string& address, Deadline deadline,
+                                    const std::stop_token& stop) {
   deadline = earlier(deadline, Deadline::after(core_.now(), kConnectMax));
   const Wire& out = wire(life.host, host);
   const Wire& back = wire(host, life.host);
@@ -89,8 +90,10 @@ Result<void> Wires::wait_for_answer(const Life& life, const std::string& host,
   const bool cut = out.cut || back.cut;
   if (silent || (cut && random_.chance(0.5))) {
     const char nobody = 0;
-    core_.block_on(&nobody, deadline, "connect");
-    return timed_out(address);
+    const std::stop_callback wake(stop, [&] { core_.wake(&nobody, true); });
+    if (!stop.stop_requested()) core_.block_on(&nobody, deadline, "connect");
+    if (!stop.stop_requested()) return timed_out(address);
+    return permanent(ErrorKind::closed, "connect to '{}': connecting was stopped", address);
   }
   if (cut) {
     return transient(ErrorKind::unavailable,
@@ -99,15 +102,15 @@ Result<void> Wires::wait_for_answer(const Life& life, const std::string& host,
   return {};
 }
 
-Result<LinePointer> Wires::connect(const Life& life, const std::string& address,
-                                   Deadline deadline) {
+Result<LinePointer> Wires::connect(const Life& life, const std::string& address, Deadline deadline,
+                                   const std::stop_token& stop) {
   core_.switch_point("connect");
   const auto [host, port] = split(address);
   if (!hosts_.contains(host)) {
     return transient(ErrorKind::unavailable, "name '{}' of address '{}' cannot be resolved", host,
                      address);
   }
-  FARSHORE_TRY(wait_for_answer(life, host, address, deadline));
+  FARSHORE_TRY(wait_for_answer(life, host, address, deadline, stop));
   const std::shared_ptr<ListeningPort> listening = port_at(host, port);
   const bool refused = hosts_[host].refuses;
   if (refused) counts_.count(Fault::refuse);

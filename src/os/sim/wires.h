@@ -62,7 +62,8 @@ class Wires {
 
   // --- for the Network port; all block or switch
   Result<std::shared_ptr<ListeningPort>> listen(const Life& life, const std::string& address);
-  Result<LinePointer> connect(const Life& life, const std::string& address, Deadline deadline);
+  Result<LinePointer> connect(const Life& life, const std::string& address, Deadline deadline,
+                              const std::stop_token& stop);
   Result<LinePointer> accept(ListeningPort& port, Deadline deadline);
   void close(ListeningPort& port);
   Result<std::size_t> read(Line& line, int side, char* into, std::size_t count, Deadline deadline);
@@ -94,7 +95,8 @@ class Wires {
   void send(const LinePointer& line, int side, ByteView bytes, Wire& out);
   void deliver(Line& line, int side, const Bytes& bytes);
   Result<void> wait_for_answer(const Life& life, const std::string& host,
-                               const std::string& address, Deadline deadline);
+                               const std::string& address, Deadline deadline,
+                               const std::stop_token& stop);
   std::shared_ptr<ListeningPort> port_at(const std::string& host, const std::string& port);
   void drop_ended_lines();
 

@@ -139,6 +139,23 @@ TEST(SimulatedNetwork, ACutIsNoticedByBothAndHeals) {
   EXPECT_EQ(counts.of(Fault::cut), 30U);
 }
 
+TEST(SimulatedNetwork, ConnectingWhereNobodyAnswersIsStoppedAtOnce) {
+  run_seeds([](Joined& net) {
+    net.sim.swallow(net.a, net.b);
+    ErrorKind kind = ErrorKind::io;
+    const MonotonicTime before = net.sim.driver().world().now();
+    Thread dialling("dial", [&](const std::stop_token& stop) {
+      const Deadline late = net.sim.driver().world().after(1h);
+      kind = net.a.world().network().connect("b:7400", late, stop).error().kind;
+    });
+    MUST(net.failure(*net.client, 2s) == ErrorKind::timeout);
+    dialling.request_stop();
+    dialling.join();
+    MUST(kind == ErrorKind::closed);
+    MUST(net.sim.driver().world().now() - before < 3s);
+  });
+}
+
 TEST(SimulatedNetwork, AHalfOpenSideHearsNothingAndGetsNoError) {
   const FaultCounts counts = run_seeds([](Joined& net) {
     net.sim.half_open(net.a, net.b);
