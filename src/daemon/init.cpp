@@ -22,6 +22,22 @@ Result<void> check_regions(const std::vector<std::string>& regions) {
   return {};
 }
 
+// Certificates without a farshore.yaml, which comes last: of an `init` that was interrupted, or of
+// an installation whose file was moved. Only the user knows which.
+Result<void> check_leftovers(os::Files& files, const std::string& tls, const std::string& file) {
+  const auto names = files.list(tls);
+  if (!names.ok()) return {};  // not there yet
+  std::string found;
+  for (const std::string& name : *names)
+    if (name.ends_with(".key") || name.ends_with(".crt")) found += fmt::format(" {}/{}", tls, name);
+  if (found.empty()) return {};
+  return permanent(ErrorKind::conflict,
+                   "there is no {}, but there are certificates: nothing was written. If an "
+                   "interrupted `farshore init` left them: rm{}\nand run it again. If regions use "
+                   "them, bring back the farshore.yaml that belongs to them",
+                   file, found);
+}
+
 Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
   const std::string folder = arguments.folder.empty() ? "." : arguments.folder;
@@ -36,8 +52,9 @@ Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
     return permanent(ErrorKind::conflict,
                      "{} is there already: nothing was written; name another folder", file);
   FARSHORE_TRY(check_regions(choices.regions));
-  FARSHORE_TRY(world->files().create_folder(folder));
   const std::string tls = folder + "/tls";
+  FARSHORE_TRY(check_leftovers(world->files(), tls, file));
+  FARSHORE_TRY(world->files().create_folder(folder));
   FARSHORE_TRY(identity::make_authority(*world, tls, choices.name));
   for (const std::string& region : choices.regions)
     FARSHORE_TRY(identity::make_region_certificate(*world, tls, region));
