@@ -271,6 +271,48 @@ TEST_P(SnapshotOnServer, WithoutASessionThatWatchesNoLockIsTaken) {
   EXPECT_THAT(rows.error().what, HasSubstr("table public.t is not copied without a session"));
 }
 
+TEST_P(SnapshotOnServer, AWatchingSessionThatBreaksIsOpenedAgainOrTheCopyEnds) {
+  const std::string role = "watched_" + database_.name();
+  database_.run(
+      "CREATE TABLE t (id int PRIMARY KEY, v text);"
+      "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 50000) i;"
+      "CREATE ROLE " +
+      role + " LOGIN; GRANT SELECT ON t TO " + role);
+  TestStream stream(database_);
+  stream.start();
+  TestStream reader(database_);
+  reader.options.stream = stream.options.stream;
+  reader.options.unwatched_max = 2s;
+  std::string& conninfo = reader.options.conninfo;
+  conninfo.replace(conninfo.find("user=postgres"), 13, "user=" + role);
+  auto& source = snapshot(reader);
+  auto rows = open(source, tables(source)[0]);
+  const auto watchers = [&] {
+    return database_.value(
+        "SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE usename = '" + role +
+        "' AND application_name LIKE '% copy watch'");
+  };
+  const auto end = [&](const std::string& pid) {
+    database_.run("SELECT pg_terminate_backend(" + pid + ", 5000)");
+  };
+  const std::string first = watchers();
+  end(first);
+  ASSERT_TRUE(eventually([&] { return !watchers().empty() && watchers() != first; }));
+  ASSERT_TRUE(rows->next(soon()).ok());
+
+  database_.run("ALTER ROLE " + role + " CONNECTION LIMIT 1");
+  end(watchers());
+  Error error;
+  ASSERT_TRUE(eventually([&] {
+    const auto chunk = rows->next(soon());
+    if (!chunk.ok()) error = chunk.error();
+    return !chunk.ok() || chunk->empty();
+  }));
+  EXPECT_EQ(error.kind, ErrorKind::unavailable);
+  EXPECT_EQ(error.retry, Retry::yes);
+  EXPECT_THAT(error.what, HasSubstr("table public.t: the session that watches for those who wait"));
+}
+
 TEST_P(SnapshotOnServer, PartitionsAreCopiedUnderTheirOwnNamesOrThroughTheirRoot) {
   database_.run(
       "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);"

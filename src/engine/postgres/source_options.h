@@ -42,6 +42,7 @@ struct SourceOptions {
   std::uint64_t wal_max = 0;         // design 4.5: then the slot is dropped; 0: never
   Duration connect_wait = 10s;
   Duration slot_wait = 30s;      // for transactions that run while the slot is made
+  Duration unwatched_max = 10s;  // a copy goes on for without its watching session
   Duration refresh_every = 10s;  // new tables are looked for
   Duration progress_every = 2s;
   EventSink events;

@@ -38,7 +38,7 @@ Result<std::unique_ptr<TableRows>> PostgresTableRows::open(os::World& world,
   std::unique_ptr<PostgresTableRows> rows(
       new PostgresTableRows(world, std::move(connection), table));
   // Before any lock is held: a copy that nobody watches would make the application wait.
-  auto watching = rows->open_watching(options);
+  auto watching = rows->open_watching(options, world.after(kWatchWait));
   if (!watching.ok()) {
     Error error = std::move(watching).error();
     error.retry = Retry::yes;
@@ -79,6 +79,7 @@ Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline dea
 
 Result<Bytes> PostgresTableRows::next(Deadline deadline) {
   while (!ended_ && unread_.empty() && chunk_.size() < kChunkBytes) {
+    FARSHORE_TRY(watched());
     auto message = connection_->copy_next(deadline);
     if (!message.ok() && message.error().kind == ErrorKind::timeout && !chunk_.empty()) break;
     if (!message.ok()) return failed(std::move(message).error());
@@ -114,31 +115,55 @@ Error PostgresTableRows::failed(Error error) {
                    gave_way_to_);
 }
 
-Result<std::unique_ptr<Connection>> PostgresTableRows::open_watching(const SourceOptions& options) {
-  return Connection::open(world_, connect_options(options, "copy watch"), world_.after(kWatchWait),
+Result<std::unique_ptr<Connection>> PostgresTableRows::open_watching(const SourceOptions& options,
+                                                                     Deadline deadline) {
+  return Connection::open(world_, connect_options(options, "copy watch"), deadline,
                           &watcher_waker_);
 }
 
+// A watching session that broke is opened again; where that does not succeed the copy ends, so that
+// the application waits for no copy that nobody watches.
 void PostgresTableRows::watch(const SourceOptions& options, std::stop_token stop) {
+  Deadline again_by = Deadline::never();  // since it broke
   while (!stop.stop_requested()) {
     os::poll_fd(-1, false, false, world_.after(kWatchEvery), &watcher_waker_);
     if (stop.stop_requested()) return;
-    if (!watching_) {
-      auto opened = open_watching(options);
-      if (!opened.ok()) continue;
-      watching_ = *std::move(opened);
-    }
-    auto gave_way = give_way(*watching_);
-    if (!gave_way.ok()) watching_.reset();
+    const auto gave_way = look(options, earlier(again_by, world_.after(kWatchWait)));
     if (gave_way.ok() && *gave_way) return;
+    if (gave_way.ok()) {
+      again_by = Deadline::never();
+      continue;
+    }
+    watching_.reset();
+    if (again_by.reached(world_.now())) {
+      os::Lock lock(mutex_);
+      unwatched_ = gave_way.error().what;
+      return;
+    }
+    again_by = earlier(again_by, world_.after(options.unwatched_max));
   }
+}
+
+Result<bool> PostgresTableRows::look(const SourceOptions& options, Deadline deadline) {
+  if (!watching_) {
+    FARSHORE_TRY_ASSIGN(watching_, open_watching(options, deadline));
+  }
+  return give_way(*watching_, deadline);
+}
+
+Result<void> PostgresTableRows::watched() const {
+  os::Lock lock(mutex_);
+  if (unwatched_.empty()) return {};
+  return transient(ErrorKind::unavailable,
+                   "table {}: the session that watches for those who wait for it broke and cannot "
+                   "be opened again: the copy starts again: {}",
+                   name_, unwatched_);
 }
 
 // Only ACCESS EXCLUSIVE is kept waiting by the lock of a copy; who asks for less waits for others.
 // Our backend may be stuck in writing to us, where only its end is heard, not a cancel.
-Result<bool> PostgresTableRows::give_way(Connection& watcher) {
+Result<bool> PostgresTableRows::give_way(Connection& watcher, Deadline deadline) {
   const std::string pid = std::to_string(connection_->backend_pid());
-  const Deadline soon = world_.after(kWatchWait);
   FARSHORE_TRY_ASSIGN(
       const Rows rows,
       watcher.query("SELECT w.pid, w.mode FROM pg_locks w JOIN pg_locks o ON o.pid = " + pid +
@@ -146,13 +171,13 @@ Result<bool> PostgresTableRows::give_way(Connection& watcher) {
                         "AND o.database = w.database "
                         "WHERE w.locktype = 'relation' AND NOT w.granted "
                         "AND w.mode = 'AccessExclusiveLock' LIMIT 1",
-                    soon));
+                    deadline));
   if (rows.count() == 0) return false;
   {
     os::Lock lock(mutex_);
     gave_way_to_ = fmt::format("pid {} ({})", rows.text(0, 0), rows.text(0, 1));
   }
-  FARSHORE_TRY(watcher.query("SELECT pg_terminate_backend(" + pid + ")", soon));
+  FARSHORE_TRY(watcher.query("SELECT pg_terminate_backend(" + pid + ")", deadline));
   return true;
 }
 

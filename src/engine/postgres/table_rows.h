@@ -38,9 +38,12 @@ class PostgresTableRows final : public TableRows {
   Result<void> begin(const TableDefinition& table, Deadline deadline);
   void take_unread();
   Error failed(Error error);
-  Result<std::unique_ptr<Connection>> open_watching(const SourceOptions& options);
+  Result<std::unique_ptr<Connection>> open_watching(const SourceOptions& options,
+                                                    Deadline deadline);
   void watch(const SourceOptions& options, std::stop_token stop);
-  Result<bool> give_way(Connection& watcher);
+  Result<bool> look(const SourceOptions& options, Deadline deadline);
+  Result<bool> give_way(Connection& watcher, Deadline deadline);
+  Result<void> watched() const;
 
   os::World& world_;
   const std::unique_ptr<Connection> connection_;
@@ -54,8 +57,9 @@ class PostgresTableRows final : public TableRows {
   std::uint64_t rows_ = 0;
   bool ended_ = false;
 
-  os::Mutex mutex_;
+  mutable os::Mutex mutex_;
   std::string gave_way_to_;  // set by the watcher before it ends our session
+  std::string unwatched_;    // why the watcher gave up
   os::Waker watcher_waker_;
   std::unique_ptr<Connection> watching_;  // the watcher's, once it runs
   os::Thread watcher_;
