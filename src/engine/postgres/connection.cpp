@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/postgres/conninfo.h"
 #include "os/secret_file.h"
 
 namespace farshore::postgres {
@@ -37,37 +38,6 @@ std::string option_value(std::string_view value) {  // of the `options` startup 
     out += c;
   }
   return out;
-}
-
-struct Conninfo {
-  std::string server;   // "app on db.internal:5432"
-  std::string options;  // what the user gave
-};
-
-Result<Conninfo> inspect(const std::string& conninfo) {
-  char* text = nullptr;
-  PQconninfoOption* options = PQconninfoParse(conninfo.c_str(), &text);
-  if (options == nullptr) {
-    PQfreemem(text);  // repeats parts of the string, maybe a secret
-    return permanent(ErrorKind::invalid,
-                     "the connection string (dsn) is not a valid libpq one; check its quotes and "
-                     "keywords");
-  }
-  std::string host, port, database, user, extra;
-  for (const PQconninfoOption* option = options; option->keyword != nullptr; ++option) {
-    if (option->val == nullptr) continue;
-    const std::string_view keyword = option->keyword;
-    if (keyword == "host" || (keyword == "hostaddr" && host.empty())) host = option->val;
-    if (keyword == "port") port = option->val;
-    if (keyword == "dbname") database = option->val;
-    if (keyword == "user") user = option->val;
-    if (keyword == "options") extra = option->val;
-  }
-  PQconninfoFree(options);
-  if (host.empty()) host = "local socket";
-  if (port.empty()) port = "5432";
-  if (database.empty()) database = user.empty() ? "default database" : user;
-  return Conninfo{fmt::format("{} on {}:{}", database, host, port), std::move(extra)};
 }
 
 Result<std::optional<std::string>> read_password(const PasswordSource& source) {
@@ -185,63 +155,115 @@ std::uint64_t Rows::affected() const {
   return std::strtoull(PQcmdTuples(result_.get()), nullptr, 10);
 }
 
-Result<std::unique_ptr<Connection>> Connection::open(os::World&, const ConnectOptions& options,
-                                                     Deadline deadline, os::Waker* waker) {
-  FARSHORE_TRY_ASSIGN(const Conninfo info, inspect(options.conninfo));
-  FARSHORE_TRY_ASSIGN(const std::optional<std::string> password, read_password(options.password));
-  std::string session = info.options;
+namespace {
+
+std::string session_options(std::string given, const std::vector<Setting>& settings) {
   auto set = [&](std::string_view name, std::string_view value) {
-    session += fmt::format("{}-c {}={}", session.empty() ? "" : " ", name, option_value(value));
+    given += fmt::format("{}-c {}={}", given.empty() ? "" : " ", name, option_value(value));
   };
   for (auto [name, value] : kSessionSettings)
-    if (std::ranges::find(options.settings, name, &Setting::first) == options.settings.end())
-      set(name, value);
-  for (const auto& [name, value] : options.settings)
+    if (std::ranges::find(settings, name, &Setting::first) == settings.end()) set(name, value);
+  for (const auto& [name, value] : settings)
     if (value) set(name, *value);
+  return given;
+}
 
+PGconn* start_connecting(const Conninfo& info, const std::vector<Host>& hosts,
+                         const ConnectOptions& options, const std::string& session,
+                         const std::optional<std::string>& password) {
+  const std::string names = list_of(hosts, &Host::name), addresses = list_of(hosts, &Host::address),
+                    ports = list_of(hosts, &Host::port);
   std::vector<const char*> keywords, values;
   auto add = [&](const char* keyword, const char* value) {
     keywords.push_back(keyword);
     values.push_back(value);
   };
+  // The last of a keyword counts; libpq passes over what is empty.
   for (auto [keyword, value] : kTransportDefaults) add(keyword, value);
-  add("dbname", options.conninfo.c_str());  // expanded: what follows goes before what it says
-  if (!options.application_name.empty()) add("application_name", options.application_name.c_str());
+  for (const auto& [keyword, value] : info.further) add(keyword.c_str(), value.c_str());
+  add("host", names.c_str());
+  add("hostaddr", addresses.c_str());
+  add("port", ports.c_str());
+  add("application_name", options.application_name.c_str());
   add("client_encoding", "UTF8");
   add("options", session.c_str());
   if (options.replication) add("replication", "database");
   if (password) add("password", password->c_str());
   add(nullptr, nullptr);
-
-  PGconn* raw = PQconnectStartParams(keywords.data(), values.data(), 1);
-  FARSHORE_CHECK(raw != nullptr, "libpq has no memory for a connection");
-  std::unique_ptr<Connection> connection(new Connection(raw, waker));
-  connection->server_ = info.server;
-  PQsetErrorVerbosity(raw, PQERRORS_VERBOSE);
-  if (auto polled = connection->poll_connect(deadline); !polled.ok()) {
-    Error error = std::move(polled).error();
-    if (is_about_password(connection->server_error_))
-      error.what += "; " + origin_of(options.password);
-    return error;
-  }
-  PQsetErrorVerbosity(raw, PQERRORS_DEFAULT);
-  PQsetNoticeProcessor(raw, [](void*, const char*) {}, nullptr);
-  if (PQsetnonblocking(raw, 1) != 0) return connection->broken("set non-blocking");
+  PGconn* connection = PQconnectStartParams(keywords.data(), values.data(), 0);
+  FARSHORE_CHECK(connection != nullptr, "libpq has no memory for a connection");
+  PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
   return connection;
 }
 
-Result<void> Connection::poll_connect(Deadline deadline) {
+std::pair<std::string, std::string> host_of(const PGconn* connection) {
+  const char *name = PQhost(connection), *port = PQport(connection);
+  return {name == nullptr ? "" : name, port == nullptr ? "" : port};
+}
+
+}  // namespace
+
+// Only where libpq may block does it leave a host that does not answer for the next one. So such a
+// host is taken out here, and connecting begins anew with the others.
+Result<std::unique_ptr<Connection>> Connection::open(os::World& world,
+                                                     const ConnectOptions& options,
+                                                     Deadline deadline, os::Waker* waker) {
+  FARSHORE_TRY_ASSIGN(const Conninfo info, read_conninfo(options.conninfo));
+  FARSHORE_TRY_ASSIGN(const std::optional<std::string> password, read_password(options.password));
+  const std::string session = session_options(info.options, options.settings);
+  std::vector<Host> left = info.hosts;
+  std::string silent;
+  for (;;) {
+    std::unique_ptr<Connection> connection(
+        new Connection(start_connecting(info, left, options, session, password), waker));
+    connection->server_ = info.server;
+    const auto answered = connection->poll_connect(world, deadline, left.size());
+    if (answered.ok() && *answered) {
+      FARSHORE_TRY(connection->begin_using());
+      return connection;
+    }
+    const auto host = host_of(connection->raw());
+    if (answered.ok() && take_out(left, host)) {
+      silent += fmt::format("; {}:{}: no answer in time", host.first, host.second);
+      continue;
+    }
+    Error error = answered.ok() ? transient(ErrorKind::unavailable,
+                                            "{}: no answer in time while connecting", info.server)
+                                : answered.error();
+    if (is_about_password(connection->server_error_))
+      error.what += "; " + origin_of(options.password);
+    error.what += silent;
+    return error;
+  }
+}
+
+// False: the host that is tried just now does not answer, though it had its share of the time.
+Result<bool> Connection::poll_connect(os::World& world, Deadline deadline, std::size_t hosts) {
   if (PQstatus(conn_.get()) == CONNECTION_BAD) return connect_error();
   PostgresPollingStatusType want = PGRES_POLLING_WRITING;
+  std::optional<std::pair<std::string, std::string>> tried;
+  Deadline share = deadline;
   while (want != PGRES_POLLING_OK) {
     if (want == PGRES_POLLING_FAILED) return connect_error();
+    if (auto host = host_of(conn_.get()); host != tried) {
+      tried = std::move(host);
+      const MonotonicTime now = world.now();
+      share = hosts > 1 ? Deadline::after(now, deadline.left(now) / hosts) : deadline;
+      hosts -= hosts > 1 ? 1 : 0;
+    }
     const os::Readiness ready = os::poll_fd(PQsocket(conn_.get()), want == PGRES_POLLING_READING,
-                                            want == PGRES_POLLING_WRITING, deadline, waker_);
+                                            want == PGRES_POLLING_WRITING, share, waker_);
     if (ready.woken) return permanent(ErrorKind::closed, "{}: connecting was stopped", server_);
-    if (!ready.readable && !ready.writable)
-      return transient(ErrorKind::unavailable, "{}: no answer in time while connecting", server_);
+    if (!ready.readable && !ready.writable) return false;
     want = PQconnectPoll(conn_.get());
   }
+  return true;
+}
+
+Result<void> Connection::begin_using() {
+  PQsetErrorVerbosity(conn_.get(), PQERRORS_DEFAULT);
+  PQsetNoticeProcessor(conn_.get(), [](void*, const char*) {}, nullptr);
+  if (PQsetnonblocking(conn_.get(), 1) != 0) return broken("set non-blocking");
   return {};
 }
 

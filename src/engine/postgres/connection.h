@@ -100,8 +100,9 @@ bool unread_tls_bytes(PGconn* connection);
 
 class Connection {
  public:
-  // denied: password, certificate, pg_hba; not_found: no such database; unavailable.
-  static Result<std::unique_ptr<Connection>> open(os::World&, const ConnectOptions& options,
+  // denied: password, certificate, pg_hba; not_found: no such database; unavailable. Of several
+  // hosts one that does not answer leaves time for the others.
+  static Result<std::unique_ptr<Connection>> open(os::World& world, const ConnectOptions& options,
                                                   Deadline deadline, os::Waker* waker = nullptr);
 
   // One or several statements of the simple protocol; the rows of the last. An error of any is it.
@@ -156,7 +157,8 @@ class Connection {
 
  private:
   Connection(PGconn* conn, os::Waker* waker) : conn_(conn, &PQfinish), waker_(waker) {}
-  Result<void> poll_connect(Deadline deadline);
+  Result<bool> poll_connect(os::World& world, Deadline deadline, std::size_t hosts);
+  Result<void> begin_using();
   Result<Rows> last_result(Deadline deadline);
   Result<void> expect_copy(const std::string& sql, ExecStatusType status, Deadline deadline);
   Result<void> wait_readable(Deadline deadline);

@@ -54,6 +54,28 @@ TEST_P(ConnectionOnServer, AServerThatDoesNotAnswerTimesOut) {
   EXPECT_LT(test_world().now() - before, 5s);
 }
 
+TEST_P(ConnectionOnServer, OfSeveralHostsOneThatDoesNotAnswerLeavesTimeForTheOthers) {
+  const SilentServer silent, another;
+  const auto with_ports = [&](const std::string& ports) {
+    return "host=127.0.0.1,127.0.0.1 user=postgres dbname=postgres port=" + ports;
+  };
+  const std::string dead = std::to_string(silent.port()), here = std::to_string(server_.port());
+  for (const std::string& ports : {dead + "," + here, here + "," + dead}) {
+    auto connection = Connection::open(test_world(), {.conninfo = with_ports(ports)}, soon(4s));
+    ASSERT_TRUE(connection.ok()) << connection.error().what;
+    EXPECT_EQ((*connection)->query("SHOW port", soon())->text(0, 0), here);
+  }
+  // Both: the time is that of one call, and all are named.
+  const MonotonicTime before = test_world().now();
+  const std::string ports = dead + "," + std::to_string(another.port());
+  auto connection = Connection::open(test_world(), {.conninfo = with_ports(ports)}, soon(400ms));
+  ASSERT_FALSE(connection.ok());
+  EXPECT_EQ(connection.error().kind, ErrorKind::unavailable);
+  EXPECT_THAT(connection.error().what, AllOf(HasSubstr("no answer in time while connecting"),
+                                             HasSubstr("127.0.0.1:" + dead + ": no answer")));
+  EXPECT_LT(test_world().now() - before, 5s);
+}
+
 TEST_P(ConnectionOnServer, ErrorsNameServerAndStateAndNeverThePassword) {
   auto missing = open(server_.conninfo("nowhere"));
   ASSERT_FALSE(missing.ok());

@@ -28,8 +28,9 @@ class TestPort {
   TestPort& operator=(const TestPort&) = delete;
 
   int fd() const { return fd_; }
+  int port() const { return ntohs(address_.sin_port); }
   std::string conninfo() const {
-    return fmt::format("host=127.0.0.1 port={} dbname=x user=x", ntohs(address_.sin_port));
+    return fmt::format("host=127.0.0.1 port={} dbname=x user=x", port());
   }
 
  private:

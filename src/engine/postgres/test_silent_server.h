@@ -9,6 +9,7 @@ namespace farshore::postgres {
 class SilentServer {
  public:
   std::string conninfo() const { return port_.conninfo(); }
+  int port() const { return port_.port(); }
 
  private:
   TestPort port_;  // nobody accepts
