@@ -23,6 +23,7 @@ class PickySink final : public Sink {
     return through_;
   }
   Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override {
+    ++calls;
     FARSHORE_TRY_ASSIGN(const auto item, cursor.next(deadline));
     os::Lock lock(mutex_);
     const bool news = item && item->place.sequence > through_;
@@ -54,6 +55,8 @@ class PickySink final : public Sink {
     return skipped_;
   }
 
+  std::atomic<int> calls = 0;  // of apply()
+
  private:
   os::World& world_;
   mutable os::Mutex mutex_;
@@ -74,7 +77,7 @@ class SkipTest : public journal::JournalFixture {
                                     .site = "app-eu",
                                     .stream = {},
                                     .skip_folder = "/skipped",
-                                    .terms = [] { return TargetTerms{}; }},
+                                    .terms = [this] { return TargetTerms{.apply_delay = delay}; }},
                  [](const Error&) {});
     thread = os::Thread("apply", [this](std::stop_token stop) { loop->run(stop); });
   }
@@ -111,6 +114,7 @@ class SkipTest : public journal::JournalFixture {
     return {place.epoch, Sequence(place.sequence.value() + count)};
   }
 
+  std::atomic<Duration> delay{Duration::zero()};
   PickySink sink_of_target{world};
   StateBoard board{sink(), {.stream = "app", .target = "app-eu", .region = "eu-west-1"}};
   std::optional<ApplyLoop> loop;
@@ -229,6 +233,23 @@ TEST_F(SkipTest, WhatWasNotBegunInTimeIsCalledOffForGood) {
   sink_of_target.shut(false);
   EXPECT_TRUE(applied(transaction()));
   EXPECT_THAT(sink_of_target.skipped(), ::testing::IsEmpty());
+}
+
+// As each time the source connects, when it asks what is missing and nothing is.
+TEST_F(SkipTest, AVerbThatEndsNoSessionLetsAHeldChangeWaitOnWithoutASpin) {
+  loop->pause(std::nullopt);
+  ASSERT_TRUE(shows(State::paused));
+  delay = 1h;
+  Record record = data_record(++xid, "row");
+  record.commit_time = world.wall();
+  const Place held = commit(record);
+  int before = sink_of_target.calls;
+  loop->resume();
+  ASSERT_TRUE(eventually([&] { return sink_of_target.calls > before; }, 300));
+  ASSERT_TRUE(loop->hold_for_copy(false, now()));
+  before = sink_of_target.calls;
+  EXPECT_FALSE(eventually([&] { return sink_of_target.calls > before + 10; }, 100));
+  EXPECT_LT(loop->stats().applied, held.sequence);
 }
 
 }  // namespace

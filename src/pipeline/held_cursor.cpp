@@ -18,6 +18,7 @@ Result<std::optional<CursorItem>> HeldCursor::next(Deadline deadline) {
   const Deadline until = reached_pause_ ? deadline : earlier(deadline, world_.after(wait));
   os::Lock lock(mutex_);
   woken_.wait(lock, until, [&] { return interrupted_; });
+  interrupted_ = false;  // the session may go on after it
   return std::optional<CursorItem>();
 }
 

@@ -44,7 +44,8 @@ class HeldCursor final : public TransactionCursor {
 
   bool reached_pause() const { return reached_pause_; }
   void release() { hold_ = {}; }  // from now on every item is given
-  void interrupt();               // any thread: a waiting next() returns
+  // Any thread: a next() that waits because of the hold returns, or else the next one that would.
+  void interrupt();
 
  private:
   Duration early() const;  // how long the item must wait still; not positive: no longer
