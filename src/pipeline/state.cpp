@@ -31,17 +31,34 @@ const char* name_of(State state) {
 StateBoard::StateBoard(EventSink events, LegName leg)
     : events_(std::move(events)), leg_name_(std::move(leg)) {}
 
-void StateBoard::set(State state, const std::string& reason, const std::string& remedy_given) {
+void StateBoard::set(State state, const std::string& reason, const std::string& remedy) {
+  show(By::us, state, reason, remedy);
+}
+
+void StateBoard::fail(const Error& error, const std::string& usual) {
+  const Told told = split_remedy(error.what);
+  show(By::failure_of_ours, State::failed, told.why, told.remedy.empty() ? usual : told.remedy);
+}
+
+void StateBoard::hear(State state, const std::string& reason, const std::string& remedy) {
+  show(By::other_end, state, reason, remedy);
+}
+
+// The state and whose failure it is change together: what is heard between them would stay for
+// good.
+void StateBoard::show(By by, State state, const std::string& reason,
+                      const std::string& remedy_given) {
   const bool lacks_remedy = state == State::failed && remedy_given.empty();
   const std::string remedy = lacks_remedy ? usual_remedy(reason) : remedy_given;
   bool changed = false;
   {
     os::Lock lock(mutex_);
+    if (by == By::other_end && leg_.failed_here) return;
     changed = leg_.state != state || leg_.reason != reason;
     leg_.state = state;
     leg_.reason = reason;
     leg_.remedy = remedy;
-    failed_here_ = false;
+    leg_.failed_here = by == By::failure_of_ours;
     if (state == State::failed || state == State::paused) leg_.retry_at.reset();
   }
   if (!changed) return;
@@ -54,25 +71,10 @@ void StateBoard::set(State state, const std::string& reason, const std::string& 
   report(severity, "stream.state", message);
 }
 
-void StateBoard::fail(const Error& error, const std::string& usual) {
-  const Told told = split_remedy(error.what);
-  set(State::failed, told.why, told.remedy.empty() ? usual : told.remedy);
-  os::Lock lock(mutex_);
-  failed_here_ = true;
-}
-
 // What the other end or an older release says may name its way on within the reason.
 std::string StateBoard::usual_remedy(const std::string& reason) const {
   if (names_stream_command(reason)) return "as the reason says";
   return "repair the cause, then " + command("resume");
-}
-
-void StateBoard::hear(State state, const std::string& reason, const std::string& remedy) {
-  {
-    os::Lock lock(mutex_);
-    if (failed_here_) return;
-  }
-  set(state, reason, remedy);
 }
 
 void StateBoard::retrying(const Error& error, MonotonicTime at) {
@@ -89,7 +91,7 @@ void StateBoard::retrying(const Error& error, MonotonicTime at) {
 
 void StateBoard::worked() {
   os::Lock lock(mutex_);
-  failed_here_ = false;
+  leg_.failed_here = false;
   leg_.retries = 0;
   leg_.retry_at.reset();
   leg_.last_error.clear();
@@ -110,9 +112,7 @@ std::string shown_reason(const LegState& leg) {
 
 LegState StateBoard::get() const {
   os::Lock lock(mutex_);
-  LegState leg = leg_;
-  leg.failed_here = failed_here_;
-  return leg;
+  return leg_;
 }
 
 }  // namespace farshore::pipeline

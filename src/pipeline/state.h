@@ -71,13 +71,14 @@ class StateBoard {
   State state() const { return get().state; }
 
  private:
+  enum class By : std::uint8_t { us, failure_of_ours, other_end };
+  void show(By by, State state, const std::string& reason, const std::string& remedy_given);
   std::string usual_remedy(const std::string& reason) const;
 
   const EventSink events_;
   const LegName leg_name_;
   mutable os::Mutex mutex_;
   LegState leg_;
-  bool failed_here_ = false;
 };
 
 }  // namespace farshore::pipeline

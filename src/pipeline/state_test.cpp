@@ -43,5 +43,20 @@ TEST_F(StateBoardTest, OtherStatesNeedNone) {
   EXPECT_EQ(board_.get().remedy, "make room");
 }
 
+// As an acknowledgement that comes while the failure is being told.
+TEST(StateBoardHearTest, AFailureOfThisEndHidesWhatIsHeardFromItsFirstMomentOn) {
+  StateBoard* leg = nullptr;
+  StateBoard board([&](const Event&) { leg->hear(State::streaming, "", ""); },
+                   {.stream = "app", .target = "app-eu", .region = "us-east-1"});
+  leg = &board;
+  board.fail(permanent(ErrorKind::rejected, "no such table"));
+  EXPECT_EQ(board.state(), State::failed);
+  EXPECT_TRUE(board.get().failed_here);
+  board.worked();
+  board.hear(State::streaming, "", "");
+  EXPECT_EQ(board.state(), State::streaming);
+  EXPECT_FALSE(board.get().failed_here);
+}
+
 }  // namespace
 }  // namespace farshore::pipeline
