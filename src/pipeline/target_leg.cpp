@@ -74,8 +74,13 @@ void TargetLeg::run(std::stop_token stop) {
 
 Result<void> TargetLeg::run_once(std::stop_token stop) {
   FARSHORE_TRY(world_.files().create_folder(options_.folder));
-  FARSHORE_TRY_ASSIGN(auto file,
-                      load_stream_file(world_.files(), options_.folder + "/stream.file"));
+  bool known = false, required = true;
+  {
+    os::Lock lock(mutex_);
+    FARSHORE_TRY(load_file());
+    known = file_.has_value();
+    required = terms().required;
+  }
   auto running = std::make_shared<Running>();
   EventSink events = [this](const Event& event) {
     board_.report(event.severity, event.name, event.message);
@@ -83,10 +88,8 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(running->journal, journal::Journal::open(world_, options_.folder + "/journal",
                                                                options_.journal, events));
   // Known before the first trim: what is not applied is kept.
-  if (!running->journal->consumer(ApplyLoop::kConsumer)) {
-    const bool required = options_.terms(file ? file->definition : "").required;
+  if (!running->journal->consumer(ApplyLoop::kConsumer))
     FARSHORE_TRY(running->journal->set_consumer(ApplyLoop::kConsumer, {.required = required}));
-  }
   running->counts =
       std::make_unique<LogCounts>(world_, options_.folder + "/counts", *running->journal);
   running->receive = std::make_unique<ReceiveLoop>(
@@ -99,10 +102,9 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   {
     os::Lock lock(mutex_);
     fatal_.reset();
-    file_ = std::move(file);
     running_ = running;
   }
-  if (!file_) board_.set(State::starting, "waits for the source's region");
+  if (!known) board_.set(State::starting, "waits for the source's region");
   std::optional<Error> failed;
   std::stop_callback wake(stop, [this] {
     os::Lock lock(mutex_);
@@ -126,6 +128,13 @@ Result<void> TargetLeg::run_once(std::stop_token stop) {
   }
   running->journal->close();
   if (failed) return *failed;
+  return {};
+}
+
+// Read and written under the lock alone, it is what the disk holds: a verb that comes while the
+// journal is being opened is kept, too.
+Result<void> TargetLeg::load_file() {
+  FARSHORE_TRY_ASSIGN(file_, load_stream_file(world_.files(), options_.folder + "/stream.file"));
   return {};
 }
 
@@ -375,19 +384,24 @@ Result<void> TargetLeg::pause(std::optional<WallTime> at) {
 }
 
 Result<void> TargetLeg::resume() {
+  FARSHORE_TRY(keep_resumed());
   stopper_.poke();
-  {
-    os::Lock lock(mutex_);
-    ++resumes_;  // the source hears it: a copy that was refused is asked for again
-    if (!file_) return {};
-  }
-  FARSHORE_TRY(edit_file([](StreamFile& file) {
-    file.paused = false;
-    file.pause_at.reset();
-  }));
   if (auto running = this->running(); running && running->loop != nullptr)
     running->loop.load()->resume();
   return {};
+}
+
+Result<void> TargetLeg::keep_resumed() {
+  {
+    os::Lock lock(mutex_);
+    ++resumes_;  // the source hears it: a copy that was refused is asked for again
+    if (!file_) FARSHORE_TRY(load_file());
+    if (!file_) return {};
+  }
+  return edit_file([](StreamFile& file) {
+    file.paused = false;
+    file.pause_at.reset();
+  });
 }
 
 Result<void> TargetLeg::resnapshot(const std::string& table) {

@@ -73,12 +73,14 @@ class TargetLeg {
 
   Result<void> run_once(std::stop_token stop);
   void start_apply(Running& running);
+  Result<void> load_file();   // under mutex_
   TargetTerms terms() const;  // under mutex_
   static KeptCounts received_ever(const Running& running, const ReceiveStats& stats);
   void serve_ship(link::Channel& channel, std::stop_token stop);
   void serve_verb(link::Channel& channel);
   Result<void> verb_of_source(const Verb& verb);
   Result<void> begin_anew();
+  Result<void> keep_resumed();
   Result<void> expect_source(const Uuid& stream, Epoch epoch) const;  // under mutex_
   Result<CopyReceiver::Leg> leg_for_copy() const;
   Result<Welcome> welcome(const Hello& hello);
