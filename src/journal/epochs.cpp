@@ -42,9 +42,10 @@ Result<void> replace_history(Log& log, EpochHistory history) {
 
 // Where the log ends is moved back before a file changes, so that readers meet the cut and not a
 // shrunken file.
-void announce_cut(Log& log, const EpochHistory& history, Sequence cut, const Edge& edge) {
+void announce_cut(Log& log, const EpochHistory& history, Sequence cut, bool cleared,
+                  const Edge& edge) {
   const os::Lock lock(log.mutex);
-  log.cuts.push_back(cut);
+  log.cuts.push_back({cut, cleared});
   log.history = history;
   log.written =
       log.durable = {Place{history.epoch_at(cut.previous()), cut.previous()}, edge.hash, edge.tail};
@@ -92,7 +93,7 @@ Result<void> cut_tail(Log& log, EpochHistory history, const EpochEntry& entry, c
   history.cut = entry.first;
   history.set_aside.push_back({end.place.epoch, entry.first, end.place.sequence, entry.epoch});
   FARSHORE_TRY(save_history(log.world.files(), log.folder, history));
-  announce_cut(log, history, entry.first, edge);
+  announce_cut(log, history, entry.first, false, edge);
   auto done = save_consumers_of(log);
   if (done) done = recover(log);  // finishes the cut
   if (!done) {
@@ -225,7 +226,7 @@ Result<void> clear(Log& log) {
   const os::Lock appending(log.appending);
   const os::Lock admin(log.admin);
   FARSHORE_TRY(drain(log));
-  announce_cut(log, history_of(log), Sequence(1), {});
+  announce_cut(log, history_of(log), Sequence(1), true, {});
   if (auto removed = remove_all(log); !removed) {
     log.fail(removed.error());
     return removed;

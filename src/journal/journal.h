@@ -76,7 +76,7 @@ struct Tail {
 // Reads records in order and follows the tail. One thread. Sees only durable records.
 struct Reader : Port {
   // Up to `bytes_max` of payload, at least one record; empty when the deadline passed with nothing
-  // new. overtaken: trimmed past us; corrupt: file, offset, place; closed.
+  // new. overtaken: trimmed past us, or cleared; corrupt: file, offset, place; closed.
   virtual Result<std::vector<PlacedRecord>> next(std::uint64_t bytes_max, Deadline deadline) = 0;
   virtual Result<void> seek(Sequence next_sequence) = 0;
   virtual Sequence position() const = 0;  // sequence of the record that next() gives first

@@ -62,6 +62,12 @@ struct Pending {
 
 enum class Phase : std::uint8_t { open, closing, closed };
 
+// Where the log was made to end anew.
+struct Cut {
+  Sequence first;  // of what went
+  bool cleared;    // all went; else a tail was set aside for a newer epoch
+};
+
 struct Log {
   Log(os::World& w, std::string f, const Options& o, EventSink e)
       : world(w), folder(std::move(f)), options(o), events(std::move(e)) {}
@@ -100,7 +106,7 @@ struct Log {
   LogEnd written, durable;
   PreambleRun preamble;        // at `written`
   StreamedOpen streamed_open;  // at `written`
-  std::vector<Sequence> cuts;  // where tails were set aside since open
+  std::vector<Cut> cuts;       // since open
   std::deque<Pending> pending;
   std::uint64_t pending_bytes = 0;
   std::uint64_t flushing_bytes = 0;

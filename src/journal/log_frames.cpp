@@ -33,7 +33,8 @@ void LogFrames::seek_at(Sequence position, std::uint64_t offset) {
 Result<void> LogFrames::check_state() {
   if (log_->phase != Phase::open) return log_->closed_error();
   for (; cuts_seen_ < log_->cuts.size(); ++cuts_seen_) {
-    const Sequence cut = log_->cuts[cuts_seen_];
+    const auto [cut, cleared] = log_->cuts[cuts_seen_];
+    if (position_ > cut && cleared) return log_->overtaken_error(position_);
     if (position_ > cut)
       return permanent(ErrorKind::conflict,
                        "journal {}: the tail from sequence {} on was set aside for a newer epoch, "

@@ -18,7 +18,8 @@ class LogFrames {
 
   // The frame at the position, then moves on; nullopt: not durable yet. `hash` of the frame is
   // checked against the record before where that was read. overtaken, closed, io; corrupt (reported
-  // to the log as damage); conflict: the position lies behind a tail that was set aside.
+  // to the log as damage); conflict: the position lies behind a tail that was set aside. A log that
+  // was cleared has overtaken us.
   Result<std::optional<Frame>> next();
   // Waits until the position is durable; false when the deadline passed. closed.
   Result<bool> wait(Deadline deadline);

@@ -35,6 +35,9 @@ Result<Begin> resume_point(journal::Journal& near, const Welcome& far) {
     FARSHORE_TRY_ASSIGN(const std::uint64_t hash, near.hash_at(first.previous()));
     return begin(first, hash);
   }
+  // When the agent starts, what is empty here is filled from there before anything is shipped.
+  if (status.durable.sequence == Sequence(0))
+    return transient(ErrorKind::conflict, "the near journal is being begun anew");
   if (far.durable.sequence > status.durable.sequence)
     return permanent(ErrorKind::conflict,
                      "the far journal ends at {}, beyond our own end {}: this region's journal "

@@ -8,7 +8,8 @@
 namespace farshore::pipeline {
 
 // conflict: the journals share no common end (named); overtaken: the near journal no longer holds
-// what the far one lacks; unavailable: a newcomer has to wait for the next preamble.
+// what the far one lacks; unavailable: a newcomer has to wait for the next preamble. A conflict
+// that may be tried again: the near journal is between its clear() and its start_at().
 Result<Begin> resume_point(journal::Journal& near, const Welcome& far);
 
 // The epoch that `sequence` has under this history.

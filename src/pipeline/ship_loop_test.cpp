@@ -158,6 +158,17 @@ TEST_F(ShipTest, AClosedJournalIsReported) {
   EXPECT_TRUE(eventually([&] { return journal_failed.load(); }, 300));
 }
 
+TEST_F(ShipTest, AJournalThatIsBeingBegunAnewIsWaitedFor) {
+  const auto channel = accept("ship");
+  ASSERT_TRUE(channel);
+  receive<Hello>(*channel);
+  ASSERT_TRUE(journal->clear().ok());
+  const Place held{Epoch(1), Sequence(1)};
+  ASSERT_TRUE(channel->send(encode(Welcome{.stream = stream, .durable = held}), soon()).ok());
+  EXPECT_TRUE(accept("ship"));
+  EXPECT_NE(board.state(), State::failed) << board.get().reason;
+}
+
 TEST_F(ShipTest, AVerbGoesAChannelOfItsOwnAheadOfAllRecords) {
   const auto full = begin();
   commit(data_record(++xid, "row"));  // not taken

@@ -475,19 +475,25 @@ Result<void> SourceStream::resnapshot(const std::string& site, const std::string
 
 Result<void> SourceStream::copy_anew(Running& running, const std::string& site,
                                      const std::string& table, bool gap) {
+  Result<void> first_error;  // the others hear it all the same
   for (auto& leg : running.legs) {
     if (!site.empty() && leg->target.site != site) continue;
-    const bool anew = gap || leg->ship->overtaken();
-    if (anew && !table.empty())
-      return permanent(ErrorKind::conflict,
-                       "target {} lacks a part of the log, which all its tables need: `farshore "
-                       "stream resnapshot {} --to {}` without --table",
-                       leg->target.site, options_.name, leg->target.site);
-    FARSHORE_TRY(anew ? forward(leg->target.site, kBeginAnew, "")
-                      : forward(leg->target.site, "resnapshot", table));
-    if (gap) leg->ship->poke();
+    auto done = copy_leg_anew(*leg, table, gap);
+    // One that rests looks again where it stands: also at a target that cannot be reached now.
+    leg->ship->poke();
+    if (!done.ok() && first_error.ok()) first_error = std::move(done);
   }
-  return {};
+  return first_error;
+}
+
+Result<void> SourceStream::copy_leg_anew(Leg& leg, const std::string& table, bool gap) {
+  const bool anew = gap || leg.ship->overtaken();
+  if (anew && !table.empty())
+    return permanent(ErrorKind::conflict,
+                     "target {} lacks a part of the log, which all its tables need: `farshore "
+                     "stream resnapshot {} --to {}` without --table",
+                     leg.target.site, options_.name, leg.target.site);
+  return leg.ship->verb(anew ? kBeginAnew : "resnapshot", table, world_.after(kVerbWait));
 }
 
 // What is copied without it never becomes current.

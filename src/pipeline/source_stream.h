@@ -113,6 +113,7 @@ class SourceStream {
   Result<void> keep_identity(const std::string& identity);
   Result<void> copy_anew(Running& running, const std::string& site, const std::string& table,
                          bool gap);
+  Result<void> copy_leg_anew(Leg& leg, const std::string& table, bool gap);
   void fatal(Error error);
   std::shared_ptr<Running> running() const;
 

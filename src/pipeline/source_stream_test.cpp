@@ -1,0 +1,213 @@
+#include "pipeline/source_stream.h"
+
+#include <gmock/gmock.h>
+
+#include <list>
+
+#include "journal/journal_fixture.h"
+#include "link/paired_channel.h"
+
+namespace farshore::pipeline {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Gives one transaction in each session. While its log is gone no session begins.
+class LosingSource final : public Source {
+ public:
+  explicit LosingSource(os::World& world) : world_(world) {}
+
+  Result<SourceIdentity> start(const Position& after, const AcceptSource&) override {
+    if (log_gone && !after.empty()) return permanent(ErrorKind::overtaken, "the log is gone");
+    given_ = false;
+    return SourceIdentity{"system=1"};
+  }
+  Result<std::vector<Record>> next(Deadline deadline) override {
+    if (log_gone && !std::exchange(told_, true))
+      return transient(ErrorKind::unavailable, "the session ended");
+    std::vector<Record> records;
+    if (!std::exchange(given_, true)) {
+      records.push_back(journal::data_record(++xid_, "row"));
+      return records;
+    }
+    os::Lock lock(mutex_);
+    never_.wait(lock, earlier(deadline, world_.after(20ms)));
+    return records;
+  }
+  std::vector<Bytes> preamble() const override { return {"preamble"}; }
+  void acknowledge(const Acknowledgement&) override {}
+  SourceProgress progress() override { return {}; }
+  Result<void> bound_log() override { return {}; }
+  void interrupt() override {}
+  void stop() override {}
+
+  std::atomic<bool> log_gone = false;
+
+ private:
+  os::World& world_;
+  os::Mutex mutex_;
+  os::CondVar never_;
+  bool given_ = false, told_ = false;
+  std::uint64_t xid_ = 0;
+};
+
+class NoTables final : public SnapshotSource {
+ public:
+  Result<std::vector<SourceTable>> tables() override { return std::vector<SourceTable>(); }
+  Result<Bytes> shared_definitions() override { return Bytes(); }
+  Result<std::unique_ptr<TableRows>> open(const SourceTable&, Deadline) override {
+    return permanent(ErrorKind::invalid, "no such table");
+  }
+  void interrupt() override {}
+};
+
+// A target's region: its journal is where it ends, and all is copied there.
+class FarRegion {
+ public:
+  explicit FarRegion(os::World& world) : world_(world) {}
+  ~FarRegion() {
+    os::Lock lock(mutex_);
+    std::list<os::Thread> threads = std::move(threads_);
+    lock.unlock();
+    for (os::Thread& thread : threads) thread.request_stop();
+    for (os::Thread& thread : threads) thread.join();
+  }
+
+  Result<std::unique_ptr<link::Channel>> dial(const std::string& name) {
+    if (verbs_fail && name.starts_with("verb/"))
+      return transient(ErrorKind::unavailable, "no session stands");
+    auto [theirs, ours] = link::PairedChannel::make();
+    os::Lock lock(mutex_);
+    threads_.emplace_back("far", [this, name, channel = std::shared_ptr(std::move(ours))](
+                                     std::stop_token stop) { serve(name, *channel, stop); });
+    return std::move(theirs);
+  }
+  std::vector<std::string> verbs() {
+    os::Lock lock(mutex_);
+    return verbs_;
+  }
+  std::uint64_t received() {
+    os::Lock lock(mutex_);
+    return welcome_.durable.sequence.value();
+  }
+
+  std::atomic<bool> verbs_fail = false;
+  std::atomic<int> copies = 0;
+  std::atomic<std::uint32_t> overtaken = 0;  // how often it was told so
+
+ private:
+  void serve(const std::string& name, link::Channel& channel, std::stop_token stop) {
+    const int begun = begun_anew_;  // that ends a ship channel
+    while (!stop.stop_requested() && (begun == begun_anew_ || !name.starts_with("ship/"))) {
+      const auto bytes = channel.receive(world_.after(50ms));
+      if (!bytes.ok() && bytes.error().kind == ErrorKind::timeout) continue;
+      if (!bytes.ok()) break;
+      const auto message = decode(*bytes);
+      if (!message.ok()) break;
+      if (auto answer = take(*message))
+        if (!channel.send(encode(*answer), world_.after(5s)).ok()) break;
+    }
+    channel.close();
+  }
+  std::optional<Message> take(const Message& message) {
+    os::Lock lock(mutex_);
+    if (std::holds_alternative<Hello>(message)) return welcome_;
+    if (const auto* records = std::get_if<Records>(&message)) {
+      welcome_.durable = records->records.back().place;
+      welcome_.hash = records->records.back().hash;
+    }
+    // As after a restart of its agent: the source takes it that an operator has said `resume`.
+    if (std::holds_alternative<Overtaken>(message))
+      return Ack{.durable = welcome_.durable,
+                 .state = static_cast<std::uint8_t>(State::streaming),
+                 .resumes = ++overtaken};
+    if (const auto* verb = std::get_if<Verb>(&message)) {
+      verbs_.push_back(verb->name);
+      if (verb->name == kBeginAnew) welcome_.durable = {}, ++begun_anew_;
+      return VerbDone{};
+    }
+    if (std::holds_alternative<CopyAsk>(message)) {
+      ++copies;
+      return CopyMissing{};
+    }
+    if (std::holds_alternative<CopyDone>(message)) return Completed{};
+    return std::nullopt;
+  }
+
+  os::World& world_;
+  std::atomic<int> begun_anew_ = 0;
+  os::Mutex mutex_;
+  Welcome welcome_{.stream = {}, .copied = true};
+  std::vector<std::string> verbs_;
+  std::list<os::Thread> threads_;
+};
+
+class SourceStreamTest : public journal::JournalFixture {
+ protected:
+  void SetUp() override {
+    thread = os::Thread("stream", [this](std::stop_token stop) { stream.run(stop); });
+    ASSERT_TRUE(eventually([&] { return streams(0) && streams(1); }, 500));
+    ASSERT_TRUE(eventually([&] { return ap.received() >= 3 && eu.received() >= 3; }, 500));
+    ASSERT_TRUE(eventually([&] { return ap.copies > 0 && eu.copies > 0; }, 500));
+  }
+  void TearDown() override {
+    thread.request_stop();
+    thread.join();
+  }
+  SourceStream::Target target(const std::string& site, FarRegion& far) {
+    return {
+        .site = site,
+        .region = site,
+        .dial = [&far](const std::string& name, link::Class, Deadline) { return far.dial(name); }};
+  }
+  LegState leg(std::size_t number) {
+    const SourceStatus status = stream.status();
+    return status.targets.at(number).leg;
+  }
+  bool streams(std::size_t number) { return leg(number).state == State::streaming; }
+  bool overtaken(std::size_t number) {
+    const LegState shown = leg(number);
+    return shown.state == State::failed && shown.remedy.find("resnapshot") != std::string::npos;
+  }
+  bool captures() { return stream.status().capture.state == State::streaming; }
+  // Capture has failed since the log is gone, and could go on behind the gap.
+  void lose_log() {
+    source->log_gone = true;
+    ASSERT_TRUE(eventually([&] { return stream.status().capture.state == State::failed; }, 500));
+    source->log_gone = false;
+  }
+
+  const std::shared_ptr<LosingSource> source = std::make_shared<LosingSource>(world);
+  FarRegion ap{world}, eu{world};
+  SourceStream stream{world,
+                      {.name = "app",
+                       .region = "us-east-1",
+                       .folder = "/stream",
+                       .journal = options,
+                       .definition = "",
+                       .targets = {target("ap", ap), target("eu", eu)}},
+                      [this](const Uuid&) -> Result<SourceParts> {
+                        return SourceParts{source, std::make_unique<NoTables>()};
+                      },
+                      sink()};
+  os::Thread thread;
+};
+
+TEST_F(SourceStreamTest, AResnapshotBehindAGapReachesEveryTargetThatCanBeReachedAndLaterTheOthers) {
+  ap.verbs_fail = true;
+  lose_log();
+  const auto first = stream.resnapshot("", "");
+  ASSERT_FALSE(first.ok());
+  EXPECT_THAT(first.error().what, HasSubstr("ap did not take"));
+  EXPECT_THAT(eu.verbs(), ElementsAre(kBeginAnew));
+  EXPECT_TRUE(eventually([&] { return overtaken(0) && streams(1) && captures(); }, 500))
+      << leg(0).reason;
+  ap.verbs_fail = false;
+  const auto second = stream.resnapshot("ap", "");
+  EXPECT_TRUE(second.ok()) << second.error().what;
+  EXPECT_THAT(ap.verbs(), ElementsAre(kBeginAnew));
+}
+
+}  // namespace
+}  // namespace farshore::pipeline
