@@ -149,6 +149,9 @@ Result<void> CopyReceiver::wait_idle() {
                    "tables of this leg are being copied: try again when that is done");
 }
 
+// The journal goes last. A crash before leaves its end, by which the source still finds the target
+// overtaken, and copies nothing until this has been done again. An empty journal beside tables that
+// count as copied would take the stream up behind what they lack.
 Result<void> CopyReceiver::begin_anew() {
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);

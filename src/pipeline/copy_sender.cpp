@@ -40,13 +40,13 @@ Result<void> CopySender::run_once(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const CopyMissing missing, ask_missing(*channel, tables));
   const std::set<std::string> names(missing.tables.begin(), missing.tables.end());
   std::erase_if(tables, [&](const SourceTable& table) { return !names.contains(table.name); });
-  if (missing.first) board_.set(State::copying);
+  if (missing.first) board_.hear(State::copying, "", "");
   if (!tables.empty()) {
     FARSHORE_TRY_ASSIGN(tables, prepare(*channel, std::move(tables)));
     FARSHORE_TRY(copy_tables(tables, missing.first, stop));
   }
   FARSHORE_TRY(ask(*channel, CopyDone{}, world_.after(kCompleteWait)));
-  if (missing.first) board_.set(State::streaming);
+  if (missing.first) board_.hear(State::streaming, "", "");
   return {};
 }
 
@@ -132,13 +132,13 @@ Result<void> CopySender::copy_table(const SourceTable& table, std::size_t slot, 
   Result<std::unique_ptr<TableRows>> rows = source_.open(table, world_.after(kSnapshotWait));
   while (!rows.ok() && rows.error().kind == ErrorKind::timeout && !stop.stop_requested()) {
     if (first)
-      board_.set(State::copying, rows.error().what);
+      board_.hear(State::copying, rows.error().what, "");
     else
       board_.report(Severity::info, "copy.waits", rows.error().what);
     rows = source_.open(table, world_.after(kSnapshotWait));
   }
   if (!rows.ok()) return std::move(rows).error();
-  if (first) board_.set(State::copying);
+  if (first) board_.hear(State::copying, "", "");
   FARSHORE_TRY_ASSIGN(
       auto channel,
       dial_(fmt::format("table/{}/{}", options_.stream_name, options_.site), link::Class::copy));

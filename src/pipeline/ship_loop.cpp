@@ -348,6 +348,11 @@ bool ShipLoop::overtaken() const {
   return overtaken_;
 }
 
+bool ShipLoop::shipping() const {
+  os::Lock lock(mutex_);
+  return far_.connected && !overtaken_;
+}
+
 bool ShipLoop::wait_connected(Deadline deadline) {
   os::Lock lock(mutex_);
   return changed_.wait(lock, deadline, [&] { return far_.connected; });

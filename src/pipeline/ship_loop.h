@@ -66,6 +66,8 @@ class ShipLoop {
 
   // The target lacks what is no longer held here: it must begin anew.
   bool overtaken() const;
+  // Connected, and the target is not overtaken: what is copied to it can become current.
+  bool shipping() const;
   bool wait_connected(Deadline deadline);
   FarStatus status() const;
   Lag durability(WallTime now) const { return durability_.read(now); }

@@ -361,7 +361,9 @@ void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
   while (!stop.stop_requested()) {
     // Slot and publication come first: what commits after the snapshot must be in the stream.
     if (!running.capture->wait_started(world_.after(200ms))) continue;
-    if (!leg.take_wanted()) {
+    // A target that lacks a part of the log must begin anew first, else that part would be missing
+    // between its old changes and the new ones. The ship loop asks again when it ships.
+    if (!leg.ship->shipping() || !leg.take_wanted()) {
       leg.copy_wanted_changed.wait(stop, Duration::max());
       continue;
     }
@@ -369,14 +371,16 @@ void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
     if (stop.stop_requested()) return;
     if (copied.ok()) {
       backoff.reset();
-      leg.board.worked();
+      if (leg.ship->shipping()) leg.board.worked();
       continue;
     }
     leg.still_wanted();
+    if (!leg.ship->shipping()) continue;  // why not is what the leg shows
     const Error& error = copied.error();
     if (error.retry == Retry::no && error.kind != ErrorKind::closed) {
       leg.board.fail(error);
       leg.copy_wanted_changed.wait(stop, Duration::max());
+      if (leg.ship->shipping()) leg.board.worked();  // as far as is known: it is tried again
       continue;
     }
     const Duration pause = backoff.next();

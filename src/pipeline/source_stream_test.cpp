@@ -209,5 +209,17 @@ TEST_F(SourceStreamTest, AResnapshotBehindAGapReachesEveryTargetThatCanBeReached
   EXPECT_THAT(ap.verbs(), ElementsAre(kBeginAnew));
 }
 
+TEST_F(SourceStreamTest, NothingIsCopiedBesideALogThatTheTargetLacksAPartOf) {
+  ap.verbs_fail = true;
+  lose_log();
+  const int before = ap.copies, before_there = eu.copies;
+  ASSERT_FALSE(stream.resnapshot("", "").ok());
+  ASSERT_TRUE(eventually([&] { return ap.overtaken > 0 && eu.copies > before_there; }, 500));
+  EXPECT_FALSE(eventually([&] { return ap.copies > before; }, 50));
+  EXPECT_TRUE(overtaken(0)) << leg(0).reason;
+  ap.verbs_fail = false;
+  ASSERT_TRUE(stream.resnapshot("ap", "").ok());
+}
+
 }  // namespace
 }  // namespace farshore::pipeline
