@@ -120,6 +120,30 @@ TEST_F(CommandLineTest, AVerbReachesTheAgent) {
   EXPECT_EQ(err_.str(), "farshore: stream orders is not paused\n");
 }
 
+// A machine's own agent answers at the same address in every region.
+TEST_F(CommandLineTest, AnAgentOfAnotherRegionIsNotTheOneThatIsMeant) {
+  const std::string refused = fmt::format(
+      "farshore: the agent at http://{} is that of region 'us-east-1', not of 'eu-west-1': run "
+      "this on a machine of 'eu-west-1', or say with --api URL where its agent is\n",
+      server_->address());
+  for (const auto& words :
+       std::vector<std::vector<std::string>>{{"stream", "remove", "orders", "--yes"},
+                                             {"status"},
+                                             {"events"},
+                                             {"check"},
+                                             {"grants", "orders-eu"}}) {
+    auto elsewhere = words;
+    elsewhere.insert(elsewhere.end(), {"--region", "eu-west-1"});
+    EXPECT_EQ(run(elsewhere), kUsage) << words.front();
+    EXPECT_EQ(err_.str(), refused) << words.front();
+  }
+  EXPECT_EQ(run({"status", "--region", "eu-west-1", "--api", "http://" + server_->address()}),
+            kUsage);
+  EXPECT_TRUE(agent_.actions().empty());
+  EXPECT_EQ(run({"stream", "remove", "orders", "--yes", "--region", "us-east-1"}), kDone);
+  EXPECT_EQ(run({"status", "--region", "eu-west-1", "--api", kNobody}), kUnreachable);
+}
+
 TEST_F(CommandLineTest, ARemoveThatFindsNothingLeftSaysSo) {
   EXPECT_EQ(run({"stream", "remove", "orders", "--yes"}), kDone);
   EXPECT_THAT(out_.str(), HasSubstr("orders: removed here; take it out of farshore.yaml"));
@@ -237,6 +261,7 @@ TEST_F(CommandLineTest, CheckAsksEachAgentOfThisMachineAndSaysOnceWhatBothFind) 
   const api::FindingView both{
       .level = error, .code = "c", .object = "site orders-eu", .message = "column x is missing"};
   agent_.set_findings({both});
+  other.set_view({.region = "eu-west-1"});
   other.set_findings(
       {{.level = warning, .code = "d", .object = "site orders-eu", .message = "y"}, both});
   EXPECT_EQ(run({"check"}), kRefused) << err_.str();

@@ -19,6 +19,16 @@ std::string given_or_environment(const std::string& given, const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// An agent that does not answer, or refuses, says so when it is asked for what is wanted.
+Result<void> check_region(ApiClient& client, const std::string& meant) {
+  const std::string own = text_at(client.get("/v1/status").json, "agent/region");
+  if (own.empty() || own == meant) return {};
+  return permanent(ErrorKind::invalid,
+                   "the agent at {} is that of region '{}', not of '{}': run this on a machine of "
+                   "'{}', or say with --api URL where its agent is",
+                   client.url(), own, meant, meant);
+}
+
 }  // namespace
 
 std::string Invocation::value(const std::string& name) const {
@@ -56,17 +66,19 @@ int Invocation::refuse_without_config(const std::string& or_else) const {
 
 Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const MeantAgent& meant) {
   ApiEndpoint endpoint;
+  const std::string region = meant.region.empty() ? call.value("--region") : meant.region;
   const std::string url = given_or_environment(call.value("--api"), "FARSHORE_API");
   if (const std::string config = call.config();
       url.empty() && !config.empty() && call.hooks.api_endpoint) {
-    const std::string region = meant.region.empty() ? call.value("--region") : meant.region;
     FARSHORE_TRY_ASSIGN(endpoint, call.hooks.api_endpoint({config, region, meant.site}));
   }
   if (!url.empty()) endpoint.url = url;
   const std::string token = given_or_environment(call.value("--token-file"), "FARSHORE_TOKEN_FILE");
   if (!token.empty()) endpoint.token_file = token;
   if (const std::string ca = call.value("--ca"); !ca.empty()) endpoint.ca = ca;
-  return ApiClient::make(endpoint);
+  FARSHORE_TRY_ASSIGN(auto client, ApiClient::make(endpoint));
+  if (!region.empty()) FARSHORE_TRY(check_region(*client, region));
+  return client;
 }
 
 bool api_is_given(const Invocation& call) {

@@ -15,7 +15,7 @@ struct MeantAgent {
 };
 
 // --api, FARSHORE_API, the configuration, http://127.0.0.1:7433: the first that is given. invalid:
-// configuration.
+// configuration, or the agent that answers there is that of another region than the one meant.
 Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const MeantAgent& meant = {});
 // Whether --api or FARSHORE_API says where the agent is.
 bool api_is_given(const Invocation& call);
