@@ -154,6 +154,10 @@ Result<std::map<std::string, std::string>> parse_body(const Request& request) {
   for (const auto& [name, value] : json.items()) {
     if (value.is_null()) continue;
     if (!value.is_string()) return permanent(ErrorKind::invalid, "field '{}' is no text", name);
+    // Left out it would mean another thing: all targets, all tables.
+    if (value.get_ref<const std::string&>().empty())
+      return permanent(ErrorKind::invalid, "field '{}' is empty: give a value, or leave it out",
+                       name);
     fields[name] = value;
   }
   return fields;

@@ -67,6 +67,9 @@ TEST_F(RoutesTest, WrongRequestsDoNotReachTheAgent) {
   EXPECT_EQ(post("/v1/streams/orders/pause", "[]").status, 400);
   EXPECT_EQ(post("/v1/streams/orders/pause", "{").status, 400);
   EXPECT_EQ(post("/v1/streams/orders/pause", R"({"to":7})").status, 400);
+  EXPECT_THAT(post("/v1/streams/orders/remove", R"({"to":""})").body,
+              HasSubstr("field 'to' is empty: give a value, or leave it out"));
+  EXPECT_EQ(post("/v1/streams/orders/resnapshot", R"({"table":""})").status, 400);
   for (const char* place : {"", "1", "1:", ":5", "a:b"})
     EXPECT_EQ(post("/v1/streams/orders/skip", fmt::format(R"({{"place":"{}"}})", place)).status,
               400)

@@ -96,16 +96,27 @@ struct Found {
   }
 };
 
+constexpr const char* kGiveOrLeaveOut = "is empty: give a value, or leave it out";
+
+// Left out it would mean another thing: all targets, all tables.
+CLI::Validator not_empty(const char* refusal) {
+  return CLI::Validator(
+      [refusal](const std::string& value) { return std::string(value.empty() ? refusal : ""); },
+      "");
+}
+
 void add_options(CLI::App& app, const std::vector<Option>& options, Found& found) {
+  const CLI::Validator given = not_empty(kGiveOrLeaveOut);
   for (const Option& option : options) {
     if (option.value.empty())
       app.add_flag(option.name, found.flags[option.name]);
     else if (option.repeated)
       app.add_option(option.name, found.repeated[option.name])
           ->type_size(1)
-          ->allow_extra_args(false);
+          ->allow_extra_args(false)
+          ->check(given);
     else
-      app.add_option(option.name, found.single[option.name]);
+      app.add_option(option.name, found.single[option.name])->check(given);
   }
 }
 
@@ -115,6 +126,7 @@ void add_arguments(CLI::App& app, const Command& command, Found& found) {
                              ? app.add_option(argument.name, found.repeated[argument.name])
                              : app.add_option(argument.name, found.single[argument.name]);
     added->required(argument.required);
+    added->check(not_empty(argument.required ? "is empty: give a value" : kGiveOrLeaveOut));
   }
 }
 
@@ -157,8 +169,22 @@ Result<void> check_words(const Command& command, const Values& values) {
   return {};
 }
 
+// "--to=" would take the word behind it.
+Result<void> check_equals(const Command& command, const std::vector<Option>& globals,
+                          const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word == "--") break;
+    const bool known = find_option(command.options, word) || find_option(globals, word);
+    if (known && word.ends_with('='))
+      return permanent(ErrorKind::invalid, "{} {}\nusage: {}", word, kGiveOrLeaveOut,
+                       command.usage());
+  }
+  return {};
+}
+
 Result<Values> parse_words(const CommandTable& table, const Command& command,
                            const std::vector<std::string>& words) {
+  FARSHORE_TRY(check_equals(command, table.globals, words));
   Found found;
   CLI::App app;
   app.set_help_flag();

@@ -92,6 +92,23 @@ TEST(Parse, SaysWhatIsWrongAndWhatIsNear) {
   EXPECT_THAT(refusal({"completion", "tcsh"}), HasSubstr("bash, zsh, fish"));
 }
 
+// A script whose variable is not set must not reach more than it names.
+TEST(Parse, AnEmptyValueIsRefused) {
+  for (const auto& words :
+       std::vector<std::vector<std::string>>{{"stream", "remove", "orders", "--to", ""},
+                                             {"stream", "remove", "orders", "--to", "", "--yes"},
+                                             {"stream", "remove", "orders", "--to=", "--yes"},
+                                             {"stream", "remove", "orders", "--to=", "x"},
+                                             {"stream", "resnapshot", "orders", "--table", ""},
+                                             {"status", "--region", ""},
+                                             {"init", "--regions", "a", "--regions", ""},
+                                             {"status", ""},
+                                             {"stream", "resume", ""},
+                                             {"cert", "show", "a.crt", ""}})
+    EXPECT_THAT(refusal(words), HasSubstr("is empty: give a value"))
+        << testing::PrintToString(words);
+}
+
 TEST(Parse, HelpIsForWhatStandsBeforeIt) {
   EXPECT_TRUE(parse(table(), {"--help"})->help);
   EXPECT_EQ(parse(table(), {"stream", "pause", "--help"})->command->full_name(), "stream pause");
