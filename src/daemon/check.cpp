@@ -53,6 +53,7 @@ class Check {
   void check(const config::StreamConfig& stream);
   // Its certificates and its API's token, where they are here.
   void check(const config::RegionConfig& region);
+  void check_file();
   std::vector<api::FindingView> take() { return std::move(findings_); }
 
  private:
@@ -207,6 +208,16 @@ void Check::check(const config::RegionConfig& region) {
   }
 }
 
+// An error of it keeps every command from running.
+void Check::check_file() {
+  for (const config::Finding& warning : config_.warnings)
+    add("", {{.level = FindingLevel::warning,
+              .code = "configuration",
+              .object = "configuration",
+              .message = config::text_of(warning, config_.file),
+              .remedy = ""}});
+}
+
 // tcp_wmem and tcp_rmem: the third number is what a connection may grow to, of which the kernel
 // needs about half for itself (net.ipv4.tcp_adv_win_scale = 1).
 std::uint64_t kernel_maximum(os::Files& files, const std::string& name) {
@@ -279,6 +290,7 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
                                             const std::string& stream_name,
                                             const AskElsewhere& elsewhere, std::stop_token stop) {
   Check run(world, config, region, elsewhere, std::move(stop));
+  if (stream_name.empty()) run.check_file();
   bool found = false;
   for (const config::StreamConfig& stream : config.streams) {
     if (!stream_name.empty() && stream.name != stream_name) continue;

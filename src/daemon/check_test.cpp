@@ -128,6 +128,28 @@ TEST_F(CheckConfig, APasswordThatIsNotToBeHadIsAnErrorWithTheLineThatHelps) {
   EXPECT_THAT(errors(file, "us-east-1"), ElementsAre(us)) << "the other region's are not here";
 }
 
+TEST_F(CheckConfig, AWarningOfTheFileIsAFindingUnlessOneStreamIsAskedFor) {
+  const std::string file =
+      write(site("orders-us") +
+            "  orders-eu: { region: eu-west-1, engine: postgres, dsn: \"host=db.eu dbname=app\", "
+            "password_env: FARSHORE_TEST_PASSWORD }\n");
+  ASSERT_EQ(::unsetenv("FARSHORE_TEST_PASSWORD"), 0);
+  auto world = os::make_real_world(std::nullopt);
+  const auto config = config::load(world->files(), file);
+  ASSERT_TRUE(config.ok()) << config.error().what;
+  const auto warnings = [&](const std::string& stream) {
+    std::vector<std::string> texts;
+    const auto found = check(*world, *config, "us-east-1", stream);
+    for (const api::FindingView& one : *found)
+      if (one.code == "configuration" && one.level == api::FindingView::Level::warning)
+        texts.push_back(one.message);
+    return texts;
+  };
+  EXPECT_THAT(warnings(""),
+              ElementsAre(HasSubstr(file + ":7:58: sites.orders-eu.dsn: sslmode is not set")));
+  EXPECT_THAT(warnings("orders"), IsEmpty());
+}
+
 TEST_F(CheckConfig, AnEmptyPasswordIsNoPassword) {
   const std::string empty = write_secret("empty", "\n", 0600);
   ASSERT_EQ(::unsetenv("FARSHORE_TEST_PASSWORD"), 0);

@@ -89,7 +89,9 @@ std::optional<config::Config> reload(const config::Config& current, const std::s
 
 // An agent starts without a password, since the other sites' streams need none of it; each stream
 // that needs it says the same.
-void tell_secrets(const config::Config& config, const std::string& region) {
+void tell_findings(const config::Config& config, const std::string& region) {
+  for (const config::Finding& warning : config.warnings)
+    log_plain(Severity::warning, "config.warning", config::text_of(warning, config.file));
   for (const config::Finding& finding : config::check_secrets(config, region))
     log_plain(Severity::error, "config.secret", config::text_of(finding, config.file));
 }
@@ -102,7 +104,7 @@ struct Running {
 
 Result<Running> start(const config::Config& config, const std::string& region,
                       const std::string& version) {
-  tell_secrets(config, region);
+  tell_findings(config, region);
   Running running;
   FARSHORE_TRY_ASSIGN(running.world, world_of(config, region));
   FARSHORE_TRY_ASSIGN(running.agent,
@@ -129,9 +131,6 @@ int run(const cli::RunArguments& arguments, cli::Output output, const std::strin
     return kWrongUsage;
   }
   open_log(*log_options);
-  for (const config::Finding& warning : config->warnings)
-    log_plain(Severity::warning, "config.warning", config::text_of(warning, config->file));
-
   auto running = start(*config, arguments.region, version);
   while (running.ok()) {
     const std::optional<int> signal = signals.wait(Deadline::never());

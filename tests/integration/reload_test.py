@@ -67,12 +67,18 @@ class ReloadTest(LabTest):
         )
         self.assertEqual(len(self.events_named(deployment.near, "agent.started")), began + 1)
         near.api_port = self.ports.take()
-        self.reload(deployment, "agent.listens")
+
+        def with_idle_site(text):
+            site = 'idle: { region: r1, engine: postgres, dsn: "host=/nowhere dbname=app" }'
+            return text.replace("streams:\n", f"  {site}\nstreams:\n")
+
+        line = self.reload(deployment, "config.warning", with_idle_site)
+        self.assertIn("sites.idle: no stream uses it", line)
         deployment.wait_for_capture("streaming", 20)
         self.assertGreater(writer.stop(), 10)
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
-        self.expected_in_log += (r" config\.refused ", r" link\.")
+        self.expected_in_log += (r" config\.refused ", r" config\.warning ", r" link\.")
         self.expected_in_log += (r" stream\.retry ", r" heartbeat\.")
 
 
