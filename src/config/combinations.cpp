@@ -144,14 +144,23 @@ void Combinations::check_site(const SiteConfig& site) {
   warn_of_plain_connection(site);
 }
 
+// Of a connection to one of several hosts, apart by commas, any may be taken.
+bool stays_on_machine(std::string_view hosts) {
+  while (!hosts.empty()) {
+    const std::string host(hosts.substr(0, hosts.find(',')));
+    if (!host.empty() && host.front() != '/' && host.front() != '@' && !is_loopback(host))
+      return false;
+    hosts.remove_prefix(std::min(host.size() + 1, hosts.size()));
+  }
+  return true;
+}
+
 void Combinations::warn_of_plain_connection(const SiteConfig& site) {
   const auto dsn = parse_connection_string(site.dsn);
   if (!dsn) return;
   const std::string host = dsn->get("host", dsn->get("hostaddr"));
-  const bool stays_here =
-      host.empty() || host.starts_with('/') || host.starts_with('@') || is_loopback(host);
   const std::string mode = dsn->get("sslmode");
-  if (stays_here || !dsn->get("service").empty()) return;
+  if (stays_on_machine(host) || !dsn->get("service").empty()) return;
   if (mode.empty() || mode == "disable" || mode == "allow" || mode == "prefer")
     warn("sites." + site.name + ".dsn",
          fmt::format("sslmode{} lets the connection to {} go in plain: write sslmode=verify-full",

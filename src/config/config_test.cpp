@@ -218,6 +218,14 @@ TEST(ConfigWarnings, AConnectionThatMayGoInPlain) {
             "f:5:43: sites.b.dsn: sslmode is not set, which lets the connection to db.example.com "
             "go in plain: write "
             "sslmode=verify-full");
+  const auto warned = [](const std::string& hosts) {
+    std::string with = with_stream("  s: { from: a, to: [b], tables: [{ match: public.* }] }");
+    return !warnings_of(with.replace(with.find("host=127.0.0.1"), 14, "host=" + hosts)).empty();
+  };
+  EXPECT_TRUE(warned("/run/postgresql,db.example.com"));
+  EXPECT_TRUE(warned("localhost,db.example.com"));
+  EXPECT_TRUE(warned("127.0.0.1,,db.example.com"));
+  EXPECT_FALSE(warned("/run/postgresql,localhost,127.0.0.2"));
 }
 
 TEST(ConfigWarnings, ASiteThatNoStreamUses) {
