@@ -369,7 +369,8 @@ TEST_F(CommandLineTest, HooksGetTheirArgumentsAndGiveTheExitCode) {
     init = arguments;
     return 0;
   };
-  EXPECT_EQ(run({"init", "shop", "--regions", "a", "--regions", "b"}), kDone);
+  EXPECT_EQ(run({"init", "shop", "--regions", "a", "--regions", "b", "--json"}), kDone);
+  EXPECT_TRUE(init.json);
   EXPECT_EQ(init.folder, "shop");
   EXPECT_THAT(init.regions, testing::ElementsAre("a", "b"));
   InspectArguments inspect;

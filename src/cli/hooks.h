@@ -35,6 +35,7 @@ struct InitArguments {
   std::string folder;
   std::string name;                  // of the configuration; empty: the folder's name
   std::vector<std::string> regions;  // empty: two example regions
+  bool json = false;
 };
 
 struct CertShowArguments {
@@ -45,6 +46,7 @@ struct CertShowArguments {
 
 struct CertRenewArguments {
   std::string config, region;  // region empty: all whose key is here
+  bool json = false;
 };
 
 struct InspectArguments {

@@ -22,7 +22,8 @@ int run_agent(const Invocation& call) {
 int run_init(const Invocation& call) {
   const std::string folder = call.value("DIR");
   return call.hooks.init(
-      {folder.empty() ? "." : folder, call.value("--name"), call.all("--regions")}, call.output());
+      {folder.empty() ? "." : folder, call.value("--name"), call.all("--regions"), call.json()},
+      call.output());
 }
 
 int run_cert_show(const Invocation& call) {
@@ -36,7 +37,7 @@ int run_cert_show(const Invocation& call) {
 int run_cert_renew(const Invocation& call) {
   const std::string config = call.config();
   if (config.empty()) return call.refuse_without_config();
-  return call.hooks.cert_renew({config, call.value("--region")}, call.output());
+  return call.hooks.cert_renew({config, call.value("--region"), call.json()}, call.output());
 }
 
 int run_journal_inspect(const Invocation& call) {

@@ -40,20 +40,34 @@ Result<std::vector<identity::CertificateFacts>> facts_of(os::World& world,
   return all;
 }
 
-// Of a region that is new, or has lost its key: a key too.
-int renew_one(os::World& world, const cli::CertRenewArguments& arguments, cli::Output output) {
-  const auto config = config::load(world.files(), arguments.config);
-  if (!config.ok()) return refuse(output, config.error());
-  const config::RegionConfig* region = config->region(arguments.region);
-  if (region == nullptr) return refuse(output, config::unknown_region(*config, arguments.region));
-  const auto made = identity::renew_region_certificate(world, region->tls, region->name);
-  if (!made.ok()) return refuse(output, made.error());
-  const std::string path = fmt::format("{}/{}", region->tls, region->name);
-  output.out << (*made ? fmt::format("{0}.crt and {0}.key were made: that region's machine needs "
-                                     "both, and ca.crt\n",
-                                     path)
-                       : path + ".crt was renewed\n");
-  return cli::kDone;
+struct Renewed {
+  std::string certificate;  // its file
+  bool made_key = false;    // of a region that is new, or had lost its key
+};
+
+Result<Renewed> renew_one(os::World& world, const cli::CertRenewArguments& arguments) {
+  FARSHORE_TRY_ASSIGN(const config::Config config, config::load(world.files(), arguments.config));
+  const config::RegionConfig* region = config.region(arguments.region);
+  if (region == nullptr) return config::unknown_region(config, arguments.region);
+  FARSHORE_TRY_ASSIGN(const bool made,
+                      identity::renew_region_certificate(world, region->tls, region->name));
+  return Renewed{fmt::format("{}/{}.crt", region->tls, region->name), made};
+}
+
+// What was renewed before an error is in `all` too.
+Result<void> renew(os::World& world, const cli::CertRenewArguments& arguments,
+                   std::vector<Renewed>& all) {
+  if (!arguments.region.empty()) {
+    FARSHORE_TRY_ASSIGN(Renewed one, renew_one(world, arguments));
+    all.push_back(std::move(one));
+    return {};
+  }
+  FARSHORE_TRY_ASSIGN(const auto folders, folders_of(world, arguments.config));
+  for (const std::string& folder : folders) {
+    FARSHORE_TRY_ASSIGN(const auto names, identity::renew_all(world, folder));
+    for (const std::string& name : names) all.push_back({fmt::format("{}/{}.crt", folder, name)});
+  }
+  return {};
 }
 
 }  // namespace
@@ -89,16 +103,22 @@ int show_certificates(const cli::CertShowArguments& arguments, cli::Output outpu
 
 int renew_certificates(const cli::CertRenewArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
-  if (!arguments.region.empty()) return renew_one(*world, arguments, output);
-  auto folders = folders_of(*world, arguments.config);
-  if (!folders.ok()) return refuse(output, folders.error());
-  for (const std::string& folder : *folders) {
-    auto renewed = identity::renew_all(*world, folder);
-    if (!renewed.ok()) return refuse(output, renewed.error());
-    for (const std::string& name : *renewed)
-      output.out << fmt::format("{}/{}.crt was renewed\n", folder, name);
+  std::vector<Renewed> all;
+  const auto renewed = renew(*world, arguments, all);
+  auto json = nlohmann::ordered_json::array();
+  for (const Renewed& one : all) {
+    json.push_back({{"certificate", one.certificate}, {"made_key", one.made_key}});
+    if (arguments.json) continue;
+    const std::string key = one.certificate.substr(0, one.certificate.size() - 3) + "key";
+    output.out << one.certificate
+               << (one.made_key
+                       ? fmt::format(" and {} were made: that region's machine needs both, "
+                                     "and ca.crt\n",
+                                     key)
+                       : " was renewed\n");
   }
-  return cli::kDone;
+  if (arguments.json) output.out << json.dump(2) << "\n";
+  return renewed.ok() ? cli::kDone : refuse(output, renewed.error());
 }
 
 }  // namespace farshore::daemon

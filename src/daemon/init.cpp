@@ -1,6 +1,7 @@
 #include "daemon/init.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "cli/command_line.h"
@@ -59,6 +60,13 @@ Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
   for (const std::string& region : choices.regions)
     FARSHORE_TRY(identity::make_region_certificate(*world, tls, region));
   FARSHORE_TRY(os::replace_file(world->files(), file, config::starter_yaml(choices)));
+  if (arguments.json) {
+    auto files = nlohmann::ordered_json::array({file, tls + "/ca.crt", tls + "/ca.key"});
+    for (const std::string& region : choices.regions)
+      for (const char* kind : {".crt", ".key"}) files.push_back(tls + "/" + region + kind);
+    output.out << nlohmann::ordered_json{{"name", choices.name}, {"files", files}}.dump(2) << "\n";
+    return {};
+  }
   output.out << fmt::format("{}\n{}/ca.crt, {}/ca.key\n", file, tls, tls);
   for (const std::string& region : choices.regions)
     output.out << fmt::format("{0}/{1}.crt, {0}/{1}.key\n", tls, region);
