@@ -156,8 +156,8 @@ void add_agent(std::vector<Command>& commands, const Hooks& hooks) {
              "Write a commented starter farshore.yaml, and keys and certificates for its regions",
          .arguments = {{"DIR", "Folder; else this one", kFolder, false}},
          .options = {{"--name", "NAME", "Name of the configuration; else the folder's", kNone},
-                     {"--regions", "REGION", "A region, once for each; else two examples", kNone,
-                      true}},
+                     {"--regions", "REGION",
+                      "A region, once for each of two or more; else two examples", kNone, true}},
          .examples = {"farshore init shop --regions us-east-1 --regions eu-west-1"},
          .run = run_init});
   if (hooks.run)

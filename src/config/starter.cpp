@@ -56,7 +56,8 @@ streams:
                            # keep it below the free space of the primary's WAL disk
 )";
 
-// A folder's name, say, that the reader would refuse.
+}  // namespace
+
 std::string legal_name(std::string_view text) {
   const auto is_alnum = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
   std::string name;
@@ -67,8 +68,6 @@ std::string legal_name(std::string_view text) {
   while (!name.empty() && !is_alnum(name.back())) name.pop_back();
   return name.empty() ? "shop" : name;
 }
-
-}  // namespace
 
 std::string starter_yaml(const StarterChoices& choices) {
   std::string text = fmt::format(fmt::runtime(kRegions), legal_name(choices.name));

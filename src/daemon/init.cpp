@@ -14,6 +14,10 @@ namespace {
 
 // Before anything is written.
 Result<void> check_regions(const std::vector<std::string>& regions) {
+  if (regions.size() == 1)
+    return permanent(ErrorKind::invalid,
+                     "--regions names '{}' alone: name two at least, the source's first",
+                     regions.front());
   std::set<std::string> seen;
   for (const std::string& region : regions) {
     FARSHORE_TRY(identity::check_region_name(region));
@@ -39,14 +43,19 @@ Result<void> check_leftovers(os::Files& files, const std::string& tls, const std
                    file, found);
 }
 
+// "." and "prod/" too.
+std::string name_of_folder(const std::string& folder) {
+  auto path = std::filesystem::absolute(folder).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  return path.filename().string();
+}
+
 Result<void> make_all(const cli::InitArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
   const std::string folder = arguments.folder.empty() ? "." : arguments.folder;
   config::StarterChoices choices;
-  choices.name = arguments.name.empty()
-                     ? std::filesystem::absolute(folder).lexically_normal().filename().string()
-                     : arguments.name;
-  if (choices.name.empty()) choices.name = "shop";
+  choices.name =
+      config::legal_name(arguments.name.empty() ? name_of_folder(folder) : arguments.name);
   if (!arguments.regions.empty()) choices.regions = arguments.regions;
   const std::string file = folder + "/farshore.yaml";
   if (std::filesystem::exists(file))
