@@ -17,9 +17,8 @@ namespace {
 
 constexpr Duration kCertificateLook = 1min;
 constexpr Duration kKeepCounts = 5s;
-// Of which one keepalive tells, of some 270 bytes each; then the next streams.
-constexpr std::size_t kToldAtOnce = 120, kFailedLegsMax = 100;
-constexpr Duration kAskWait = 45s;  // of a site of another region
+constexpr std::size_t kFailedLegsMax = 100;  // of which one keepalive tells
+constexpr Duration kAskWait = 45s;           // of a site of another region
 
 std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
                       const std::string& site) {
@@ -185,7 +184,12 @@ Result<void> Agent::look_at_certificates() {
 Result<void> Agent::add_peers() {
   for (const config::RegionConfig& other : config_.regions) {
     if (other.name == region_.name) continue;
-    peers_.push_back(std::make_unique<Peer>());
+    const auto begin_there = std::count_if(config_.streams.begin(), config_.streams.end(),
+                                           [&](const config::StreamConfig& stream) {
+                                             return config_.site(stream.from)->region == other.name;
+                                           });
+    peers_.push_back(std::make_unique<Peer>(pipeline::told_holds_for(
+        static_cast<std::size_t>(begin_there), config_.link.keepalive_every)));
     Peer& peer = *peers_.back();
     peer.region = other.name;
     peer.totals = std::make_unique<pipeline::TotalsKeeper>(
@@ -367,7 +371,7 @@ Bytes Agent::keepalive(std::size_t turn) const {
     os::Lock lock(routes_mutex_);
     if (!routes_ready_) return pipeline::encode_totals(totals);
   }
-  const std::size_t count = std::min(kToldAtOnce, sources_.size());
+  const std::size_t count = std::min(pipeline::kStreamsToldAtOnce, sources_.size());
   for (std::size_t i = 0; i < count; ++i) {
     const auto& source = sources_[(turn / 2 * count + i) % sources_.size()];
     const pipeline::SourceStatus status = source->stream->status();

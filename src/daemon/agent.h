@@ -49,6 +49,7 @@ class Agent final : public api::Agent {
 
  private:
   struct Peer {
+    explicit Peer(Duration told_holds_for) : captures(told_holds_for) {}
     std::string region;
     link::Link* link = nullptr;
     std::unique_ptr<pipeline::TotalsKeeper> totals;

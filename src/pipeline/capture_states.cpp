@@ -1,5 +1,7 @@
 #include "pipeline/capture_states.h"
 
+#include <algorithm>
+
 #include "pipeline/keepalive_list.h"
 
 namespace farshore::pipeline {
@@ -34,11 +36,16 @@ Result<std::vector<CaptureState>> decode_capture_states(ByteView bytes) {
   });
 }
 
+Duration told_holds_for(std::size_t streams, Duration keepalive_every) {
+  const std::size_t turns = (streams + kStreamsToldAtOnce - 1) / kStreamsToldAtOnce;
+  return std::max<Duration>(20s, 3 * 2 * static_cast<int>(turns) * keepalive_every);
+}
+
 void CaptureStatesHeard::received(ByteView payload, MonotonicTime now) {
   auto states = decode_capture_states(payload);
   if (!states.ok()) return;
   os::Lock lock(mutex_);
-  std::erase_if(by_name_, [&](const auto& entry) { return now - entry.second.at > kFresh; });
+  std::erase_if(by_name_, [&](const auto& entry) { return now - entry.second.at > holds_for_; });
   for (const CaptureState& s : *states)  // its legs, if they have failed still, come with it
     std::erase_if(by_name_, [prefix = s.stream + "/"](const auto& entry) {
       return entry.first.starts_with(prefix);
@@ -53,7 +60,7 @@ std::optional<CaptureState> CaptureStatesHeard::of(const std::string& stream,
                                                    MonotonicTime now) const {
   os::Lock lock(mutex_);
   const auto found = by_name_.find(stream);
-  if (found == by_name_.end() || now - found->second.at > kFresh) return std::nullopt;
+  if (found == by_name_.end() || now - found->second.at > holds_for_) return std::nullopt;
   return found->second.state;
 }
 

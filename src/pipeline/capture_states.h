@@ -22,6 +22,12 @@ struct CaptureState {
   std::string reason;  // at most kCaptureReasonMax bytes are told
 };
 constexpr std::size_t kCaptureReasonMax = 200;
+// Of which one keepalive tells, of some 270 bytes each; then the next streams.
+constexpr std::size_t kStreamsToldAtOnce = 120;
+
+// For how long what a region with that many streams told of one is taken as true: three of its
+// turns, each of every other keepalive, but not less than 20 s.
+Duration told_holds_for(std::size_t streams, Duration keepalive_every);
 
 Bytes encode_capture_states(const std::vector<CaptureState>& states);
 Result<std::vector<CaptureState>> decode_capture_states(ByteView bytes);
@@ -29,7 +35,7 @@ Result<std::vector<CaptureState>> decode_capture_states(ByteView bytes);
 // What one peer region has said of its capture legs. Any thread.
 class CaptureStatesHeard {
  public:
-  static constexpr Duration kFresh = 20s;  // a peer of 1000 streams names each every 10 s
+  explicit CaptureStatesHeard(Duration holds_for) : holds_for_(holds_for) {}
 
   void received(ByteView payload, MonotonicTime now);  // passes over any other payload
   std::optional<CaptureState> of(const std::string& stream, MonotonicTime now) const;
@@ -44,6 +50,7 @@ class CaptureStatesHeard {
     CaptureState state;
     MonotonicTime at;
   };
+  const Duration holds_for_;
   mutable os::Mutex mutex_;
   std::map<std::string, Heard> by_name_;
 };

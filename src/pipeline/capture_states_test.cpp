@@ -54,7 +54,7 @@ TEST(CaptureStates, AReasonIsCutBetweenCharacters) {
 }
 
 TEST(CaptureStates, WhatIsNotHeardAnyMoreIsUnknown) {
-  CaptureStatesHeard heard;
+  CaptureStatesHeard heard(20s);
   const MonotonicTime now{100s};
   EXPECT_FALSE(heard.of("bills", now));
   heard.received(encode_capture_states(kStates), now);
@@ -62,7 +62,15 @@ TEST(CaptureStates, WhatIsNotHeardAnyMoreIsUnknown) {
   ASSERT_TRUE(heard.of("bills", now + 5s));
   EXPECT_EQ(heard.of("bills", now + 5s)->state, State::failed);
   EXPECT_EQ(heard.of("bills", now + 5s)->reason, "why");
-  EXPECT_FALSE(heard.of("bills", now + CaptureStatesHeard::kFresh + 1s));
+  EXPECT_FALSE(heard.of("bills", now + 21s));
+}
+
+TEST(CaptureStates, WhatWasToldHoldsForThreeTurnsOfWhoTellsIt) {
+  EXPECT_EQ(told_holds_for(1, 1s), 20s);
+  EXPECT_EQ(told_holds_for(0, 10s), 20s);
+  EXPECT_EQ(told_holds_for(1, 10s), 60s) << "the longest keepalive: a turn takes 20 s";
+  EXPECT_EQ(told_holds_for(120, 10s), 60s);
+  EXPECT_EQ(told_holds_for(1000, 1s), 54s);
 }
 
 TEST(CaptureStates, AFailedLegIsHeardWithItsStreamUntilThatComesWithoutIt) {
@@ -70,7 +78,7 @@ TEST(CaptureStates, AFailedLegIsHeardWithItsStreamUntilThatComesWithoutIt) {
   const CaptureState stream{.stream = "orders", .state = State::streaming};
   const CaptureState other{.stream = "orders2", .state = State::streaming};
   const CaptureState leg{.stream = "orders/eu", .state = State::failed, .reason = "no copy"};
-  CaptureStatesHeard heard;
+  CaptureStatesHeard heard(20s);
   heard.received(encode_capture_states({stream, leg}), now);
   heard.received(encode_capture_states({other}), now);
   ASSERT_TRUE(heard.of_leg("orders", "eu", now));
