@@ -69,6 +69,14 @@ Checked look_from_here(const Invocation& call, const std::string& region) {
   return answer;
 }
 
+// Where the file may be looked at instead of asking an agent that does not answer.
+bool looks_from_here(const Invocation& call, const Reply& reply, const std::string& url) {
+  if (reply.outcome != Reply::Outcome::unreachable || api_is_given(call)) return false;
+  if (!call.config().empty())
+    call.terminal.err << "farshore: no agent answers at " << url << ": looking from here\n";
+  return true;
+}
+
 Checked ask_agent(const Invocation& call, const std::string& region) {
   const auto client = connect(call, {.region = region});
   if (!client.ok()) return call.refuse(kUsage, client.error().what);
@@ -77,11 +85,8 @@ Checked ask_agent(const Invocation& call, const std::string& region) {
     query.emplace("stream", stream);
   const Reply reply = (*client)->get("/v1/check", query);
   if (reply.answered()) return reply.json;
-  if (reply.outcome != Reply::Outcome::unreachable || !call.hooks.check || api_is_given(call))
+  if (!call.hooks.check || !looks_from_here(call, reply, (*client)->url()))
     return refuse(call, reply);
-  if (!call.config().empty())
-    call.terminal.err << "farshore: no agent answers at " << (*client)->url()
-                      << ": looking from here\n";
   return look_from_here(call, region);
 }
 
@@ -106,19 +111,20 @@ void add_findings(Json& all, const Json& more) {
   }
 }
 
+// Once no agent answered, `from_here` is set: it is not asked again.
 Result<std::string> grants_of(const Invocation& call, ApiClient& client, const std::string& role,
-                              int& code) {
-  const std::string site = call.value("SITE");
-  const Reply reply = client.get("/v1/grants/" + escaped(site), {{"role", role}});
-  if (reply.answered()) return text_at(reply.json, "sql");
-  const std::string config = call.config();
-  if (reply.outcome == Reply::Outcome::unreachable && call.hooks.grants && !config.empty()) {
-    auto sql = call.hooks.grants({config, site, role});
-    code = sql.ok() ? kDone : sql.error().kind == ErrorKind::invalid ? kUsage : kRefused;
-    return sql;
+                              bool& from_here, int& code) {
+  const std::string site = call.value("SITE"), config = call.config();
+  if (!from_here) {
+    const Reply reply = client.get("/v1/grants/" + escaped(site), {{"role", role}});
+    if (reply.answered()) return text_at(reply.json, "sql");
+    from_here = call.hooks.grants && !config.empty() && looks_from_here(call, reply, client.url());
+    code = reply.exit_code();
+    if (!from_here) return reply.error;
   }
-  code = reply.exit_code();
-  return reply.error;
+  auto sql = call.hooks.grants({config, site, role});
+  code = sql.ok() ? kDone : sql.error().kind == ErrorKind::invalid ? kUsage : kRefused;
+  return sql;
 }
 
 }  // namespace
@@ -142,9 +148,10 @@ int run_grants(const Invocation& call) {
   std::vector<std::string> roles{"source", "target"};
   if (const std::string role = call.value("--role"); !role.empty()) roles = {role};
   Json answers = Json::array();
+  bool from_here = false;
   for (const std::string& role : roles) {
     int code = kDone;
-    const auto sql = grants_of(call, **client, role, code);
+    const auto sql = grants_of(call, **client, role, from_here, code);
     if (!sql.ok()) return call.refuse(code, sql.error().what);
     answers.push_back({{"site", call.value("SITE")}, {"role", role}, {"sql", *sql}});
   }

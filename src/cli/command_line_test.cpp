@@ -238,6 +238,12 @@ TEST_F(CommandLineTest, CheckAndGrantsLookFromHereWhenNoAgentAnswers) {
             "farshore: no agent answers at http://127.0.0.1:21499: looking from here\n");
   EXPECT_EQ(run({"grants", "orders-us", "--role", "target"}), kDone);
   EXPECT_EQ(out_.str(), "-- orders-us as target\nGRANT for orders-us;\n");
+  EXPECT_EQ(run({"grants", "orders-us"}), kDone);
+  EXPECT_EQ(err_.str(),
+            "farshore: no agent answers at http://127.0.0.1:21499: looking from here\n");
+  EXPECT_EQ(run({"grants", "orders-us", "--api", kNobody}), kUnreachable) << "that one is meant";
+  EXPECT_EQ(run({"check", "--api", kNobody}), kUnreachable);
+  EXPECT_THAT(err_.str(), HasSubstr("no agent answers at"));
   hooks_.check = [](const CheckArguments&) -> Result<std::string> {
     return permanent(ErrorKind::invalid, "line 3");
   };
