@@ -111,7 +111,7 @@ inline CaptureView sample_capture() {
       .hours_to_wal_max = 7.5,
       .open_transactions = 3,
       .heartbeat_at = parse_time("2026-11-24T16:17:11.900Z").value(),
-      .rates = {.records = 1040, .transactions = 1020, .changes = 4080, .bytes = 812000},
+      .rates = {.transactions = 1020, .changes = 4080, .bytes = 812000},
       .totals = {.transactions = 120000, .changes = 480000, .bytes = 99000000, .from_place = "1:1"},
       .near_waits =
           HistogramView{.buckets = {{2ms, 90000}, {100ms, 120000}}, .count = 120000, .sum = 180s},
@@ -132,7 +132,7 @@ inline LegView sample_target() {
           .applied_place = "1:991200",
           .durable_commit_time = parse_time("2026-11-24T16:17:12.215Z").value(),
           .applied_commit_time = parse_time("2026-11-24T16:17:12.185Z").value(),
-          .rates = {.records = 1010, .transactions = 990, .changes = 3960, .bytes = 790000},
+          .rates = {.transactions = 990, .changes = 3960, .bytes = 790000},
           .shipped = {.transactions = 119970, .changes = 479880, .bytes = 98900000},
           .applied = {.transactions = 119970, .changes = 479880, .bytes = 98900000}};
 }

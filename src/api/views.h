@@ -52,7 +52,6 @@ struct BacklogView {
 };
 
 struct RatesView {  // a second, over the last few seconds
-  std::optional<double> records;
   std::optional<double> transactions;
   std::optional<double> changes;
   std::optional<double> bytes;
@@ -123,7 +122,7 @@ struct LegView {
       durable_commit_time;  // commit time of the newest durable commit in the target's region
   std::optional<WallTime> applied_commit_time;
   std::optional<WallTime> paused_until;  // `pause --at`: applies up to commits of this time
-  RatesView rates;                       // applied
+  RatesView rates;  // applied; bytes: received here, or sent as the source's region shows it
   TotalsView shipped, applied;
   std::optional<CopyView> copy;  // while tables are copied
 };

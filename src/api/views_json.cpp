@@ -39,8 +39,7 @@ Json json_of(const BacklogView& backlog) {
 }
 
 Json json_of(const RatesView& rates) {
-  return {{"records", number(rates.records)},
-          {"transactions", number(rates.transactions)},
+  return {{"transactions", number(rates.transactions)},
           {"changes", number(rates.changes)},
           {"bytes", number(rates.bytes)}};
 }

@@ -44,7 +44,6 @@ constexpr const char* kHealthyStream = R"({
     "open_transactions": 3,
     "heartbeat_at": "2026-11-24T16:17:11.900Z",
     "per_second": {
-      "records": 1040.0,
       "transactions": 1020.0,
       "changes": 4080.0,
       "bytes": 812000.0
@@ -96,7 +95,6 @@ constexpr const char* kHealthyStream = R"({
       "applied_commit_time": "2026-11-24T16:17:12.185Z",
       "paused_until": null,
       "per_second": {
-        "records": 1010.0,
         "transactions": 990.0,
         "changes": 3960.0,
         "bytes": 790000.0
