@@ -130,6 +130,7 @@ Result<void> Agent::open() {
   sink_({.severity = Severity::info,
          .name = "agent.started",
          .message = fmt::format("farshore {} of region {}", version_, region_.name)});
+  opened_ = true;
   return {};
 }
 
@@ -156,7 +157,7 @@ Agent::~Agent() {
   for (auto& source : sources_) source->thread.join();
   for (auto& target : targets_) target->thread.join();
   for (auto& peer : peers_) peer->totals_thread.request_stop();
-  if (sink_)
+  if (opened_)
     sink_(
         {.severity = Severity::info, .name = "agent.stopped", .message = "region " + region_.name});
   endpoint_.reset();
@@ -413,18 +414,17 @@ Result<api::Outcome> Agent::act(const api::StreamAction& action) {
     if (entry->config->name != action.stream ||
         (!action.to.empty() && entry->target->site != action.to))
       continue;
+    FARSHORE_TRY(expect_not_removed(*entry));
     FARSHORE_TRY(act_on_target(*entry, action));
     found = true;
   }
   for (auto& entry : sources_) {
     if (entry->config->name != action.stream) continue;
+    FARSHORE_TRY(expect_not_removed(*entry));
     FARSHORE_TRY(act_on_source(*entry, action));
     found = true;
   }
-  if (!found)
-    return permanent(ErrorKind::not_found,
-                     "stream '{}' has no target '{}' that this region can reach", action.stream,
-                     action.to);
+  if (!found) return no_end_here(action);
   sink_({.severity = Severity::info,
          .name = fmt::format("stream.{}", api::name_of(action.verb)),
          .stream = action.stream,
@@ -433,6 +433,26 @@ Result<api::Outcome> Agent::act(const api::StreamAction& action) {
                                 action.place.empty() ? "" : ", place " + action.place,
                                 action.table.empty() ? "" : ", table " + action.table)});
   return api::Outcome::done;
+}
+
+template <class Entry>
+Result<void> Agent::expect_not_removed(const Entry& entry) {
+  os::Lock lock(removals_mutex_);
+  if (!entry.removed) return {};
+  return permanent(ErrorKind::conflict,
+                   "stream '{}' was removed here: take it out of {}, or start this agent anew to "
+                   "begin anew with it",
+                   entry.config->name, config_.file);
+}
+
+Error Agent::no_end_here(const api::StreamAction& action) const {
+  const std::string& source_region = config_.site(config_.stream(action.stream)->from)->region;
+  const config::SiteConfig* target = config_.site(action.to);
+  const bool there = target != nullptr && target->region != region_.name;
+  return permanent(ErrorKind::not_found,
+                   "this region holds no end of stream '{}'{}: ask the agent of region {}",
+                   action.stream, action.to.empty() ? "" : " for target '" + action.to + "'",
+                   there ? target->region : source_region);
 }
 
 Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& action) {
@@ -559,9 +579,7 @@ Result<api::Outcome> Agent::remove(const api::StreamAction& action) {
     FARSHORE_TRY(remove_once(*entry));
   }
   if (!found && !action.to.empty()) FARSHORE_TRY(explain_at_source(action));
-  if (!found)
-    return permanent(ErrorKind::not_found, "this region holds no end of stream '{}'{}",
-                     action.stream, action.to.empty() ? "" : " for target '" + action.to + "'");
+  if (!found) return no_end_here(action);
   if (!done) return api::Outcome::already;
   sink_({.severity = Severity::warning,
          .name = "stream.removed",

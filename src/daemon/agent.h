@@ -101,6 +101,9 @@ class Agent final : public api::Agent {
   Result<void> capture_goes_on(const config::StreamConfig& stream);  // conflict: it has failed
   void answer_check(const std::string& stream, const std::string& site,
                     std::unique_ptr<link::Channel> channel);
+  template <class Entry>
+  Result<void> expect_not_removed(const Entry& entry);       // conflict: it was
+  Error no_end_here(const api::StreamAction& action) const;  // and which region is to be asked
   Result<void> explain_at_source(const api::StreamAction& action) const;
   Result<api::Outcome> remove(const api::StreamAction& action);
   Result<void> remove(TargetEntry& entry);
@@ -125,6 +128,7 @@ class Agent final : public api::Agent {
   const WallTime started_at_;
   const MonotonicTime started_;
   EventSink sink_;
+  bool opened_ = false;  // agent.started was told
 
   std::unique_ptr<os::FileLock> lock_;
   std::unique_ptr<events::EventLog> event_log_;

@@ -137,6 +137,15 @@ CertificateFacts facts_of(X509* certificate, const std::string& path) {
           .not_after = time_of(X509_get0_notAfter(certificate))};
 }
 
+Result<void> renew_authority(os::World& world, const std::string& folder, const Pair& authority) {
+  const std::string name = common_name_of(X509_get_subject_name(authority.certificate.get()));
+  FARSHORE_TRY_ASSIGN(
+      const Certificate certificate,
+      issue_authority(authority.key.get(), name, validity_of(world, kAuthorityLifetime)));
+  return os::replace_file(world.files(), certificate_path(folder, kAuthority),
+                          pem_of(certificate.get()));
+}
+
 }  // namespace
 
 Result<void> check_region_name(const std::string& region) {
@@ -184,22 +193,13 @@ Result<void> make_region_certificate(os::World& world, const std::string& folder
 }
 
 Result<bool> renew_region_certificate(os::World& world, const std::string& folder,
-                                      const std::string& region, KeyChoice choice) {
+                                      const std::string& region) {
   os::Files& files = world.files();
   FARSHORE_TRY(check_region_name(region));
   FARSHORE_TRY_ASSIGN(const Pair authority, load_authority(files, folder));
-  Key key;
-  bool made = choice == KeyChoice::fresh;
-  if (!made) {
-    auto kept = load_key(key_path(folder, region));
-    made = !kept.ok() && kept.error().kind == ErrorKind::not_found;  // a new region, or a lost key
-    if (!made) {
-      FARSHORE_TRY_ASSIGN(key, std::move(kept));
-    }
-  }
-  if (made) {
-    FARSHORE_TRY_ASSIGN(key, make_key());
-  }
+  auto kept = load_key(key_path(folder, region));
+  const bool made = !kept.ok() && kept.error().kind == ErrorKind::not_found;
+  FARSHORE_TRY_ASSIGN(const Key key, made ? make_key() : std::move(kept));
   FARSHORE_TRY_ASSIGN(const Certificate certificate,
                       issue_for(world, authority, folder, region, key.get()));
   // Two files cannot be replaced as one. After a crash between them check_region_files says so, and
@@ -210,25 +210,15 @@ Result<bool> renew_region_certificate(os::World& world, const std::string& folde
   return made;
 }
 
-Result<void> renew_authority(os::World& world, const std::string& folder) {
-  FARSHORE_TRY_ASSIGN(const Pair authority, load_authority(world.files(), folder));
-  const std::string name = common_name_of(X509_get_subject_name(authority.certificate.get()));
-  FARSHORE_TRY_ASSIGN(
-      const Certificate certificate,
-      issue_authority(authority.key.get(), name, validity_of(world, kAuthorityLifetime)));
-  return os::replace_file(world.files(), certificate_path(folder, kAuthority),
-                          pem_of(certificate.get()));
-}
-
 Result<std::vector<std::string>> renew_all(os::World& world, const std::string& folder) {
-  FARSHORE_TRY_ASSIGN(const CertificateFacts authority,
-                      read_certificate(world.files(), certificate_path(folder, kAuthority)));
+  FARSHORE_TRY_ASSIGN(Pair issuer, load_authority(world.files(), folder));
   std::vector<std::string> renewed;
-  if (authority.not_after < world.clock().wall() + kRegionLifetime) {
-    FARSHORE_TRY(renew_authority(world, folder));
+  if (time_of(X509_get0_notAfter(issuer.certificate.get())) <
+      world.clock().wall() + kRegionLifetime) {
+    FARSHORE_TRY(renew_authority(world, folder, issuer));
+    FARSHORE_TRY_ASSIGN(issuer, load_authority(world.files(), folder));
     renewed.emplace_back(kAuthority);
   }
-  FARSHORE_TRY_ASSIGN(const Pair issuer, load_authority(world.files(), folder));
   FARSHORE_TRY_ASSIGN(const std::vector<std::string> names, world.files().list(folder));
   for (const std::string& name : names) {
     if (!name.ends_with(".key")) continue;
@@ -240,6 +230,11 @@ Result<std::vector<std::string>> renew_all(os::World& world, const std::string& 
     FARSHORE_TRY(renew_region_certificate(world, folder, region));
     renewed.push_back(region);
   }
+  if (renewed.empty())
+    return permanent(ErrorKind::not_found,
+                     "no region's key lies in '{}', so nothing was renewed: `farshore cert renew "
+                     "--region REGION` makes one",
+                     folder);
   return renewed;
 }
 

@@ -25,8 +25,6 @@ constexpr Duration kRegionLifetime = 365 * 24h;
 constexpr Duration kClockTolerance = 1h;  // certificates are valid so long before they are made
 constexpr int kWarnDays = 30;
 
-enum class KeyChoice : std::uint8_t { keep, fresh };
-
 // Makes ca.key and ca.crt; `installation` is the configuration's name. Creates the folder.
 Result<void> make_authority(os::World& world, const std::string& folder,
                             const std::string& installation);
@@ -39,18 +37,15 @@ Result<void> check_region_name(const std::string& region);
 Result<void> make_region_certificate(os::World& world, const std::string& folder,
                                      const std::string& region);
 
-// A new certificate for another year; agents take it up at their next connection. fresh: with a new
-// key; a region that is new here, or has lost its key, has one made too. True: a key was made.
+// A new certificate for another year; agents take it up at their next connection. The key stays; a
+// region that is new here, or has lost its key, has one made. True: a key was made.
 Result<bool> renew_region_certificate(os::World& world, const std::string& folder,
-                                      const std::string& region, KeyChoice key = KeyChoice::keep);
+                                      const std::string& region);
 
-// Another ten years for the CA with its old key: the regions' certificates stay valid. ca.crt must
-// then be copied to all.
-Result<void> renew_authority(os::World& world, const std::string& folder);
-
-// All of the folder: the CA when it would not outlive a region's new certificate, and every region
-// whose key is here. A certificate of another CA stays. The names of what was renewed, the CA's is
-// "ca".
+// All of the folder: the CA when it would not outlive a region's new certificate (with its old key,
+// so that the regions' certificates stay valid; ca.crt must then be copied to all), and every
+// region whose key is here. A certificate of another CA stays. The names of what was renewed, the
+// CA's is "ca"; never empty. not_found: no region's key is here, or the CA is not.
 Result<std::vector<std::string>> renew_all(os::World& world, const std::string& folder);
 
 struct CertificateFacts {

@@ -88,16 +88,23 @@ TEST_F(CertificateTest, ARegionOfAnotherAuthorityIsRefused) {
   EXPECT_NE(shake_hands(*stranger, *agent_of("eu-west-1")).server_saw, "us-east-1");
 }
 
+// The CA's too, when both were made long ago and one region's key lies elsewhere.
 TEST_F(CertificateTest, ARenewedOneWorksWithTheOldOnes) {
-  world.shift = 300 * 24h;
-  ASSERT_TRUE(renew_region_certificate(world, tls, "us-east-1").ok());
+  tls = folder.file("old");
+  world.shift = -3400 * 24h;
+  ASSERT_TRUE(make_authority(world, tls, "shop").ok());
+  world.shift = -200 * 24h;
+  ASSERT_TRUE(make_region_certificate(world, tls, "us-east-1").ok());
+  ASSERT_TRUE(make_region_certificate(world, tls, "eu-west-1").ok());
   world.shift = {};
-  ASSERT_TRUE(renew_region_certificate(world, tls, "eu-west-1", KeyChoice::fresh).ok());
-  ASSERT_TRUE(renew_authority(world, tls).ok());
-  ASSERT_TRUE(make_region_certificate(world, tls, "ap-south-1").ok());
-  const Handshake hands = shake_hands(*agent_of("ap-south-1"), *agent_of("eu-west-1"));
+  const std::string key = tls + "/eu-west-1.key", elsewhere = folder.file("eu-west-1.key");
+  ASSERT_TRUE(world.files().rename(key, elsewhere).ok());
+  EXPECT_THAT(*renew_all(world, tls), ElementsAre("ca", "us-east-1"));
+  ASSERT_TRUE(world.files().rename(elsewhere, key).ok());
+  EXPECT_EQ(days_left(facts("eu-west-1.crt"), world.wall()), 164);
+  const Handshake hands = shake_hands(*agent_of("us-east-1"), *agent_of("eu-west-1"));
   EXPECT_EQ(hands.client_saw, "eu-west-1");
-  EXPECT_EQ(hands.server_saw, "ap-south-1");
+  EXPECT_EQ(hands.server_saw, "us-east-1");
 }
 
 TEST_F(CertificateTest, SaysWhoseItIsAndHowLong) {
@@ -153,7 +160,7 @@ TEST_F(CertificateTest, NothingIsOverwritten) {
   EXPECT_EQ(contents("us-east-1.key"), key);
 }
 
-TEST_F(CertificateTest, RenewingKeepsTheKeyUnlessAskedForAFreshOne) {
+TEST_F(CertificateTest, RenewingKeepsTheKey) {
   const Bytes key = contents("us-east-1.key");
   const CertificateFacts before = facts("us-east-1.crt");
   world.shift = 200 * 24h;
@@ -161,8 +168,6 @@ TEST_F(CertificateTest, RenewingKeepsTheKeyUnlessAskedForAFreshOne) {
   EXPECT_EQ(contents("us-east-1.key"), key);
   EXPECT_EQ(days_left(facts("us-east-1.crt"), world.wall()), 364);
   EXPECT_NE(facts("us-east-1.crt").serial, before.serial);
-  ASSERT_TRUE(renew_region_certificate(world, tls, "us-east-1", KeyChoice::fresh).ok());
-  EXPECT_NE(contents("us-east-1.key"), key);
   EXPECT_TRUE(check_region_files(world, tls, "us-east-1").ok());
 }
 
@@ -215,6 +220,19 @@ TEST_F(CertificateTest, RenewingNeedsTheAuthoritysKey) {
   EXPECT_THAT(
       renew_region_certificate(world, tls, "us-east-1").error().what,
       HasSubstr("made and renewed where ca.crt and ca.key of `farshore init` lie: run it there"));
+}
+
+TEST_F(CertificateTest, RenewingAllSaysWhatIsMissing) {
+  for (const char* region : {"us-east-1", "eu-west-1"})
+    ASSERT_TRUE(world.files().remove(tls + "/" + region + ".key").ok());
+  const auto none = renew_all(world, tls);
+  ASSERT_FALSE(none.ok());
+  EXPECT_EQ(none.error().what, "no region's key lies in '" + tls +
+                                   "', so nothing was renewed: `farshore cert renew --region "
+                                   "REGION` makes one");
+  ASSERT_TRUE(world.files().remove(tls + "/ca.crt").ok());
+  EXPECT_THAT(renew_all(world, tls).error().what,
+              HasSubstr("where ca.crt and ca.key of `farshore init` lie: run it there"));
 }
 
 TEST_F(CertificateTest, AKeyThatOthersCanReadIsNotUsed) {
