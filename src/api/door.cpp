@@ -23,8 +23,7 @@ std::string host_of(const std::string& header) {
 Result<Door> Door::make(const Options& options) {
   Door door;
   if (options.token_file.empty()) return door;
-  FARSHORE_TRY_ASSIGN(const Bytes text, os::read_secret_file(options.token_file));
-  door.token_ = text.substr(0, text.find_first_of("\r\n"));
+  FARSHORE_TRY_ASSIGN(door.token_, os::read_secret_line(options.token_file));
   if (door.token_.size() < kTokenMin)
     return permanent(ErrorKind::invalid,
                      "token file {}: its first line has {} characters, {} are needed: `openssl "

@@ -163,8 +163,11 @@ Result<std::unique_ptr<ApiClient>> ApiClient::make(const ApiEndpoint& endpoint) 
         endpoint.url);
   std::string token;
   if (!endpoint.token_file.empty()) {
-    FARSHORE_TRY_ASSIGN(const Bytes text, os::read_secret_file(endpoint.token_file));
-    token = text.substr(0, text.find_first_of("\r\n"));
+    auto line = os::read_secret_line(endpoint.token_file);
+    if (!line.ok() && line.error().kind == ErrorKind::invalid)
+      return permanent(ErrorKind::invalid, "{}: it holds the token of the agent's api_token_file",
+                       line.error().what);
+    FARSHORE_TRY_ASSIGN(token, std::move(line));
   }
   if (https && !endpoint.ca.empty()) {
     const auto world = os::make_real_world(std::nullopt);

@@ -418,6 +418,12 @@ TEST_F(CommandLineTest, TokenAndCertificateAuthorityOfARemoteAgent) {
       << err_.str();
   EXPECT_EQ(run({"status", "--api", url, "--ca", files.ca}), kRefused);
   EXPECT_THAT(err_.str(), HasSubstr("a token is needed"));
+  const std::string empty = folder_.file("empty");
+  ASSERT_TRUE(os::replace_file(world_->files(), empty, "\n").ok());
+  EXPECT_EQ(run({"status", "--api", url, "--ca", files.ca, "--token-file", empty}), kUsage);
+  EXPECT_EQ(err_.str(), "farshore: secret file '" + empty +
+                            "': its first line is empty: it holds the token of the agent's "
+                            "api_token_file\n");
   EXPECT_EQ(run({"status", "--api", url, "--token-file", token}), kUnreachable)
       << "another authority";
   EXPECT_EQ(run({"status", "--api", url, "--ca", folder_.file("none")}), kUsage);

@@ -6,7 +6,7 @@
 #include "cli/connect.h"
 #include "cli/figures.h"
 #include "cli/json_read.h"
-#include "os/mutex.h"
+#include "cli/wait.h"
 #include "os/real/real_world.h"
 
 namespace farshore::cli {
@@ -36,14 +36,6 @@ void print(const Invocation& call, const Json& event) {
     call.terminal.out << event_text(event, call.terminal);
 }
 
-void wait_for(Duration d) {
-  os::Mutex mutex;
-  os::CondVar never_told;
-  os::Lock lock(mutex);
-  const MonotonicTime end = os::real_monotonic_now() + d;
-  never_told.wait(lock, Deadline::at(end), [&] { return os::real_monotonic_now() >= end; });
-}
-
 // Until interrupted. When the connection ends (the agent restarted) it goes on after the last event
 // seen.
 int follow(const Invocation& call, ApiClient& client, ApiClient::Query query) {
@@ -70,7 +62,7 @@ int follow(const Invocation& call, ApiClient& client, ApiClient::Query query) {
     if (!told && !reply.answered())
       call.terminal.err << "farshore: the agent is gone; waiting for it\n";
     told = told || !reply.answered();
-    wait_for(kReconnectEvery);
+    wait_until(os::real_monotonic_now() + kReconnectEvery);
   }
 }
 

@@ -5,20 +5,13 @@
 #include "cli/connect.h"
 #include "cli/json_read.h"
 #include "cli/status_text.h"
-#include "os/mutex.h"
+#include "cli/wait.h"
 #include "os/real/real_world.h"
 
 namespace farshore::cli {
 namespace {
 
 constexpr Duration kWatchEvery = 1s;
-
-void wait_until(MonotonicTime time) {
-  os::Mutex mutex;
-  os::CondVar never_told;
-  os::Lock lock(mutex);
-  never_told.wait(lock, Deadline::at(time), [&] { return os::real_monotonic_now() >= time; });
-}
 
 Reply ask(const Invocation& call, ApiClient& client) {
   const std::string stream = call.value("STREAM");

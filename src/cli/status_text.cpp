@@ -34,9 +34,9 @@ std::string title(const Json& status, const Terminal& terminal) {
              expires = time_at(status, "agent/certificate_expires_at");
   if (now && expires && *expires - *now < kCertificateWarning)
     text += painted(terminal, Colour::yellow, "certificate ") +
-            fmt::format("of this region {} {}: renew it with `farshore cert renew`\n",
-                        *expires > *now ? "expires in" : "has expired since",
-                        format_duration(*expires > *now ? *expires - *now : *now - *expires));
+            fmt::format("of this region {}: renew it with `farshore cert renew`\n",
+                        *expires > *now ? "expires in " + format_duration(*expires - *now)
+                                        : "expired " + format_duration(*now - *expires) + " ago");
   return text;
 }
 

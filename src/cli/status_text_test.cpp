@@ -184,6 +184,8 @@ TEST_F(StatusTextTest, WarnsThirtyDaysBeforeTheCertificateExpires) {
       status(view),
       HasSubstr(
           "certificate of this region expires in 29d0h: renew it with `farshore cert renew`"));
+  view.certificate_expires_at = view.now - 3h;
+  EXPECT_THAT(status(view), HasSubstr("certificate of this region expired 3h00m ago: renew it"));
 }
 
 TEST_F(StatusTextTest, ColoursAndArrowsOnlyWhereTheyShow) {
@@ -228,6 +230,14 @@ TEST(Figures, AreShort) {
   EXPECT_EQ(bytes_text(0), "0B");
   EXPECT_EQ(offset_text(-2ms, 40ms, true), "-2ms ±40ms");
   EXPECT_EQ(offset_text(std::nullopt, std::nullopt, true), "unknown");
+}
+
+TEST(Figures, TheWorseOfTwoStatesIsTheLaterOneOfTheApi) {
+  for (const api::State a : api::kStates)
+    for (const api::State b : api::kStates)
+      EXPECT_EQ(worse_state(name_of(a), name_of(b)), name_of(std::max(a, b)));
+  EXPECT_EQ(worse_state("streaming", "of a newer agent"), "streaming");
+  EXPECT_EQ(worse_state("", "stopped"), "stopped");
 }
 
 TEST(Wrapped, KeepsWordsWholeAndCountsWhatIsShown) {
