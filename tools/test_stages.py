@@ -20,7 +20,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".test"
 TOTAL_BUDGET_MINUTES = 40
 SETUP_BUDGET_MINUTES = 3  # as in tools/dev/test, which runs it
-LOG_TAIL_LINES = 60
 
 
 @dataclasses.dataclass

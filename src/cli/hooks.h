@@ -24,7 +24,8 @@ struct ApiEndpoint {
   std::string ca;          // PEM file, for https
 };
 
-// `config` is always the path of a file that exists, but where a comment says otherwise.
+// `config` is never empty, but where a comment says otherwise. A file that was named by --config or
+// FARSHORE_CONFIG may not exist: the hook says so.
 struct RunArguments {
   std::string config, region;
   std::string log_format;  // text, json
@@ -60,8 +61,8 @@ struct CheckArguments {
 };
 
 struct GrantsArguments {
-  std::string config, site,
-      role;  // role: source, target; empty: every part the site has in the configuration
+  std::string config, site;
+  std::string role;  // source, target
 };
 
 // Which agent a command means.

@@ -45,7 +45,6 @@ class Agent final : public api::Agent {
 
   std::string api_address() const { return server_->address(); }
   std::string link_address() const { return endpoint_->address(); }
-  EventSink sink() { return sink_; }
 
  private:
   struct Peer {

@@ -329,24 +329,8 @@ Result<std::string> check_text(const cli::CheckArguments& arguments) {
 Result<std::string> grants_text(const cli::GrantsArguments& arguments) {
   auto world = os::make_real_world(std::nullopt);
   FARSHORE_TRY_ASSIGN(const config::Config config, load(*world, arguments.config));
-  if (!arguments.role.empty())
-    return grants(*world, config, arguments.site,
-                  arguments.role == "target" ? api::GrantRole::target : api::GrantRole::source);
-  bool source = false, target = false;
-  for (const config::StreamConfig& stream : config.streams) {
-    source |= stream.from == arguments.site;
-    for (const config::TargetConfig& to : stream.to) target |= to.site == arguments.site;
-  }
-  std::string text;
-  if (source || !target) {
-    FARSHORE_TRY_ASSIGN(text, grants(*world, config, arguments.site, api::GrantRole::source));
-  }
-  if (target) {
-    FARSHORE_TRY_ASSIGN(std::string more,
-                        grants(*world, config, arguments.site, api::GrantRole::target));
-    text += (text.empty() ? "" : "\n") + more;
-  }
-  return text;
+  return grants(*world, config, arguments.site,
+                arguments.role == "target" ? api::GrantRole::target : api::GrantRole::source);
 }
 
 Result<std::vector<std::string>> regions_here(const std::string& config_file) {

@@ -58,9 +58,6 @@ class EventLog {
   virtual ~EventLog() = default;
 
   virtual void append(Event event) = 0;  // sets `at`; never blocks on the disk
-  EventSink sink() {
-    return [this](Event event) { append(std::move(event)); };
-  }
   // Waits until one matches or the deadline passes (then empty). io: an older file could not be
   // read.
   virtual Result<std::vector<StoredEvent>> read(const EventQuery& query, Deadline deadline) = 0;

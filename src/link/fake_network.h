@@ -45,10 +45,6 @@ class FakeWire {
     os::Lock lock(mutex_);
     forbidden_.push_back(address);
   }
-  int connections_made() {
-    os::Lock lock(mutex_);
-    return connections_made_;
-  }
 
  private:
   friend class FakeConnection;
@@ -83,7 +79,6 @@ class FakeWire {
   std::vector<std::weak_ptr<Pipe>> pipes_;
   std::vector<std::string> forbidden_;
   MonotonicTime free_at_[2] = {MonotonicTime::min(), MonotonicTime::min()};
-  int connections_made_ = 0;
 };
 
 class FakeConnection : public os::Connection {
@@ -234,7 +229,6 @@ class FakeNetwork : public os::Network {
          to_client = std::make_shared<FakeWire::Pipe>();
     wire_->pipes_.push_back(to_server);
     wire_->pipes_.push_back(to_client);
-    ++wire_->connections_made_;
     at->second->pending.push_back({to_server, to_client, name_});
     wire_->changed_.notify_all();
     return std::unique_ptr<os::Connection>(

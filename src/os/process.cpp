@@ -68,10 +68,4 @@ Result<void> notify_service(const std::string& state) {
   return {};
 }
 
-std::string own_process_text() {
-  char host[256] = "unknown host";
-  gethostname(host, sizeof host - 1);
-  return fmt::format("pid {} on {}", getpid(), host);
-}
-
 }  // namespace farshore::os

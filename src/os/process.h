@@ -32,7 +32,4 @@ class Signals {
 // "STOPPING=1". Does nothing without a service manager.
 Result<void> notify_service(const std::string& state);
 
-// "pid 4711 on host-a": the holder's text of a file lock.
-std::string own_process_text();
-
 }  // namespace farshore::os

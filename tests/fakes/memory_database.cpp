@@ -117,10 +117,6 @@ std::uint64_t MemoryDatabase::released() const {
   return lsn_of(acknowledged_.released);
 }
 
-void MemoryDatabase::set_identity(std::string identity) {
-  identity_ = std::move(identity);
-}
-
 Result<SourceIdentity> MemorySource::start(const Position& after, const AcceptSource& accept) {
   SourceIdentity identity{database_.identity_};
   if (interrupted_) return transient(ErrorKind::unavailable, "starting was stopped");

@@ -45,7 +45,6 @@ class MemoryDatabase {
 
   std::vector<MemoryTransaction> committed() const;  // in commit order
   std::uint64_t released() const;
-  void set_identity(std::string identity);
 
  private:
   friend class MemorySource;

@@ -11,7 +11,6 @@ import psycopg2
 from lab.process import Failed, Process, as_user, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VERSIONS = (15, 18)
 DATABASE = "app"
 SUPERUSER = "postgres"
 

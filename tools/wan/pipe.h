@@ -31,7 +31,6 @@ class Pipe {
   MonotonicTime next_out() const;
 
   std::uint64_t capacity() const;
-  std::uint64_t on_the_way() const { return on_the_way_; }
   std::uint64_t total() const { return total_; }
 
  private:
