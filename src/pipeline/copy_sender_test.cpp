@@ -30,7 +30,7 @@ class CopySenderTest : public journal::JournalFixture {
     });
     NoTables source;
     CopySender sender(world,
-                      [&](const std::string&, link::Class, Deadline) {
+                      [&](const std::string&, link::Class) {
                         return Result<std::unique_ptr<link::Channel>>(std::move(channel));
                       },
                       source, board,

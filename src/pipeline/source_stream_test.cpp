@@ -119,9 +119,7 @@ class FarRegion {
     }
     // As after a restart of its agent: the source takes it that an operator has said `resume`.
     if (std::holds_alternative<Overtaken>(message))
-      return Ack{.durable = welcome_.durable,
-                 .state = static_cast<std::uint8_t>(State::streaming),
-                 .resumes = ++overtaken};
+      return Ack{.durable = welcome_.durable, .state = State::streaming, .resumes = ++overtaken};
     if (const auto* verb = std::get_if<Verb>(&message)) {
       verbs_.push_back(verb->name);
       if (verb->name == kBeginAnew) welcome_.durable = {}, ++begun_anew_;
@@ -156,10 +154,9 @@ class SourceStreamTest : public journal::JournalFixture {
     thread.join();
   }
   SourceStream::Target target(const std::string& site, FarRegion& far) {
-    return {
-        .site = site,
-        .region = site,
-        .dial = [&far](const std::string& name, link::Class, Deadline) { return far.dial(name); }};
+    return {.site = site, .region = site, .dial = [&far](const std::string& name, link::Class) {
+              return far.dial(name);
+            }};
   }
   LegState leg(std::size_t number) {
     const SourceStatus status = stream.status();
