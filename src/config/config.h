@@ -89,8 +89,8 @@ struct Protection {
 };
 
 struct SourceLimits {
-  std::uint64_t retain_max = 1_GiB;  // design 4.4: log held for us beyond near-durable
-  std::uint64_t wal_max = 16_GiB;    // design 4.5: then our slot is dropped
+  std::uint64_t retain_max = 1_GiB;  // log held for us beyond near-durable
+  std::uint64_t wal_max = 16_GiB;    // then our slot is dropped
 };
 
 struct ServiceLevel {

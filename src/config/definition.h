@@ -1,4 +1,4 @@
-// Definition: what a stream is, as its source's region owns it (design 4.11). It travels as a
+// Definition: what a stream is, as its source's region owns it. It travels as a
 // journal record of kind `definition`; a target's region compares it with its own file and takes
 // everything from it but addresses, credentials and limits. Format: docs/formats/definition.md.
 // Pure.

@@ -13,7 +13,7 @@
 namespace farshore::config {
 
 // Where it matters. definition: it says what the stream is: the source's region owns it, and both
-// must agree (design 4.11); local: addresses, credentials and limits, of each region's own;
+// must agree; local: addresses, credentials and limits, of each region's own;
 // inherited: only what the stream's targets take when they say nothing, so it is part of them.
 enum class Reach : std::uint8_t { local, definition, inherited };
 

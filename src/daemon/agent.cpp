@@ -26,7 +26,7 @@ std::string folder_of(const config::RegionConfig& region, const config::StreamCo
                      site.empty() ? "source" : "to-" + site);
 }
 
-// The source's region owns them; our own file speaks until it has (design 4.11), and for a target
+// The source's region owns them; our own file speaks until it has, and for a target
 // that it does not name.
 pipeline::TargetTerms terms_of(const config::StreamConfig& stream,
                                const config::TargetConfig& target, const std::string& definition) {

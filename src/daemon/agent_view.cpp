@@ -220,7 +220,7 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
 }
 
 // What the near journal has and the far ones lack counts towards retain_max, all of it towards
-// wal_max (design 4.4, 4.5).
+// wal_max.
 void Agent::forecast_source(const std::string& stream, const config::SourceLimits& limits,
                             api::CaptureView& capture) {
   if (!capture.retained_bytes || !capture.behind_bytes) return;

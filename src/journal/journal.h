@@ -126,7 +126,7 @@ class Journal {
   // Running hash at `sequence` (0 at sequence 0). overtaken: no longer retained.
   virtual Result<std::uint64_t> hash_at(Sequence sequence) = 0;
 
-  // --- epochs (design 4.1)
+  // --- epochs
   virtual std::vector<EpochEntry> history() const = 0;
   virtual Epoch promised() const = 0;
   // Durable before it returns, as is all that was taken until then; nothing is taken after it until

@@ -66,7 +66,7 @@ using ChannelOpened =
 class Link {
  public:
   // `opened` is called from a link thread for each channel that the peer opens; it must not block.
-  // `keepalive_payload` is asked before each keepalive (<= 64 KiB, totals of design 4.12);
+  // `keepalive_payload` is asked before each keepalive (<= 64 KiB, totals say);
   // `keepalive_received` gets the peer's. Starts its threads at once.
   struct Callbacks {
     ChannelOpened opened;

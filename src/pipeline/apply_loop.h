@@ -18,7 +18,7 @@
 
 namespace farshore::pipeline {
 
-// What the source's region decides of a target (design 4.11).
+// What the source's region decides of a target.
 struct TargetTerms {
   Duration apply_delay{};
   bool required = true;    // for retention

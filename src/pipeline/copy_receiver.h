@@ -1,7 +1,7 @@
 // CopyReceiver: the receiving side of a leg's copies. The first copy holds back the leg as a whole.
 // A later one (a table that was added, or is copied again) sets its tables aside: the others go on,
 // and when the copy is done its changes are applied by a sink of their own until that has come as
-// far as the leg's; then they are joined (design 4.10, sink/copy_sink.h).
+// far as the leg's; then they are joined (sink/copy_sink.h).
 //
 // serve_* run on the threads of their channels, resnapshot on any.
 #pragma once

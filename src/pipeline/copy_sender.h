@@ -1,4 +1,4 @@
-// CopySender: copies of a stream's tables towards one target (design 4.10), several tables at once,
+// CopySender: copies of a stream's tables towards one target, several tables at once,
 // each in a snapshot and a channel of its own in the lowest class. run_once() copies what the
 // target says is missing: at first all, later tables that were added or are copied again; a kill on
 // either side leaves whole tables done or not begun, so the next run continues with the unfinished

@@ -1,5 +1,5 @@
 // Log counts: how many transactions, changes and bytes of a stream a journal has taken, or a target
-// has applied of it (design 4.12). Kept beside the journal, so that neither a restart nor retention
+// has applied of it. Kept beside the journal, so that neither a restart nor retention
 // takes them back: a file says what was counted up to a place that is durable; what the journal
 // holds after that place is counted when it opens. A count has no holes: where something was not
 // seen it begins anew behind it, and says where. Format: docs/formats/totals.md.

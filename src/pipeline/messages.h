@@ -28,7 +28,7 @@ struct Hello {
   Uuid stream;  // nil: the source has lost its own, and asks what the target holds
   std::string name;
   Epoch epoch;
-  std::string definition;  // design 4.11
+  std::string definition;  // what the stream is, as its source's region has it
 };
 
 struct Welcome {

@@ -1,4 +1,4 @@
-// Rebuild: what a near journal gets back that was lost with its disk (design 4.4), or at its end.
+// Rebuild: what a near journal gets back that was lost with its disk, or at its end.
 // It begins where the target ends that is furthest behind, and takes what lies between from the one
 // that is furthest ahead; capture then goes on behind that.
 #pragma once

@@ -1,4 +1,4 @@
-// Where shipping begins after any break (design 3.4): the far side is asked what it holds, the last
+// Where shipping begins after any break: the far side is asked what it holds, the last
 // common place is found by number and running hash. Pure but for reading the near journal's hashes.
 #pragma once
 

@@ -185,7 +185,7 @@ Result<SourceParts> SourceStream::parts_of(const Uuid& stream) {
 }
 
 // A journal that is empty has either never been begun, or was lost with its disk: only the targets
-// know (design 4.4). `held`: what they hold, when the journal is empty or lacks its end.
+// know. `held`: what they hold, when the journal is empty or lacks its end.
 Result<StreamFile> SourceStream::identify(const journal::Journal& journal, std::vector<Held>& held,
                                           std::stop_token stop) {
   const bool journal_is_empty = journal.status().written.sequence == Sequence(0);

@@ -16,7 +16,7 @@ struct StreamFile {
   Uuid stream;
   std::string name;
   Epoch epoch{1};
-  std::string identity;              // source's end: of the newest capture session (design 4.7)
+  std::string identity;              // source's end: of the newest capture session
   bool copied = false;               // target's end: the initial copy is complete
   std::string definition;            // target's end: as the source's region last told it
   bool paused = false;               // target's end: by an operator

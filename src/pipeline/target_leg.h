@@ -43,7 +43,7 @@ class TargetLeg {
     std::string stream_name, site, region;
     std::string folder;  // of this leg: journal/, stream.file, skipped/
     journal::Options journal;
-    // By the definition as the source's region told it; empty: it has not yet (design 4.11).
+    // By the definition as the source's region told it; empty: it has not yet.
     std::function<TargetTerms(const std::string& definition)> terms = [](const std::string&) {
       return TargetTerms{};
     };

@@ -1,4 +1,4 @@
-// Totals (design 4.12): what the near side of each stream has captured, carried by the link's
+// Totals: what the near side of each stream has captured, carried by the link's
 // keepalives and kept durable at the far side, so that after the loss of a region somebody can say
 // what was lost. Format: docs/formats/totals.md.
 #pragma once

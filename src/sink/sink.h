@@ -1,5 +1,5 @@
 // Sink: applies a stream's transactions to one target, exactly once, across kill -9 of either side:
-// its progress is written in the target's own transaction (design 3.4). Owned by the apply loop of
+// its progress is written in the target's own transaction. Owned by the apply loop of
 // one leg; one thread, but interrupt.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Snapshot: the rows of one table as of one moment beside the running capture (design 4.10). Copied
+// Snapshot: the rows of one table as of one moment beside the running capture. Copied
 // rows travel on the link in the lowest class, not through the journal; the mark that says in which
 // snapshot a table was copied does.
 #pragma once

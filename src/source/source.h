@@ -20,7 +20,7 @@ namespace farshore {
 
 // Who the source is: one line of `key=value` pairs. A session whose identity differs from the one
 // before in a field that matters (system, timeline, database, slot) is refused until an operator
-// says so (design 4.7).
+// says so.
 struct SourceIdentity {
   std::string text;
   friend bool operator==(const SourceIdentity&, const SourceIdentity&) = default;
@@ -33,7 +33,7 @@ using AcceptSource = std::function<Result<void>(const SourceIdentity&)>;
 struct Acknowledgement {
   Position near_durable;  // synced in the near journal (walsender: write)
   Position far_durable;   // synced in the far journals of all required targets (walsender: apply)
-  Position released;      // the source may forget all up to here (walsender: flush; design 4.4)
+  Position released;      // the source may forget all up to here (walsender: flush)
 };
 
 // What the source's server says of itself now, for lag, forecasts and totals; positions are the
@@ -63,7 +63,7 @@ struct Source : Port {
   virtual std::vector<Bytes> preamble() const = 0;
   virtual void acknowledge(const Acknowledgement& acknowledgement) = 0;
   virtual SourceProgress progress() = 0;
-  // Gives up what the server keeps for us when that is more than the source allows (design 4.5),
+  // Gives up what the server keeps for us when that is more than the source allows,
   // as an event tells. For when no session is open that looks by itself: capture has not begun, or
   // has failed.
   virtual Result<void> bound_log() = 0;

@@ -1,4 +1,4 @@
-// Feedback: what a capture session tells the walsender, decided purely (design 3.3, 4.4).
+// Feedback: what a capture session tells the walsender, decided purely.
 // PostgreSQL waits at commit until write (remote_write), flush (on) or apply (remote_apply) has
 // reached the end of the commit record, also when that commit holds nothing for us: unpublished
 // tables, empty transactions. So a level that has reached all we were given follows the server's

@@ -1,5 +1,5 @@
-// Publication: the tables of one stream, listed one by one in a publication of its own
-// (design 4.8). Used by one thread over one connection at a time.
+// Publication: the tables of one stream, listed one by one in a publication of its own.
+// Used by one thread over one connection at a time.
 //
 // The application waits for us at most half a second (lock_timeout), and only with DDL; no lock is
 // waited for while others are held, so that it loses no deadlock against us; REPLICA IDENTITY FULL

@@ -1,5 +1,5 @@
 // TableGates: which changes of a table the sink applies while, and shortly after, the table is
-// copied (design 4.10). The states lie in farshore.table_state on the target.
+// copied. The states lie in farshore.table_state on the target.
 //
 //   pending, copying  hold: its changes wait, and all behind them
 //   copied            changes of transactions that the copy's snapshot shows are dropped, all

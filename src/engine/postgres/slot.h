@@ -1,5 +1,5 @@
 // Slot: the replication slot of a stream, through SQL. Made once, before the first capture; after
-// that only read and at the end dropped (design 4.10: making one waits for all transactions).
+// that only read and at the end dropped (making one waits for all transactions).
 #pragma once
 
 #include <cstdint>

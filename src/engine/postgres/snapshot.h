@@ -1,5 +1,5 @@
-// The initial copy's reader: tables of the stream's publication, each in a snapshot of its own
-// (design 4.10). Table definitions are JSON (catalog.h); a mark is JSON {"version", "snapshot",
+// The initial copy's reader: tables of the stream's publication, each in a snapshot of its own.
+// Table definitions are JSON (catalog.h); a mark is JSON {"version", "snapshot",
 // "lsn"}: pg_current_snapshot()'s text, and the end of the log after it was taken.
 //
 // Chunks: the table's first byte is 'b' or 't', then come the bytes of binary or text COPY, in any

@@ -38,8 +38,8 @@ struct SourceOptions {
   // Partitions are published under their topmost table's name. Their own TRUNCATE is then not
   // published (PostgreSQL manual, CREATE PUBLICATION), so the default is each under its own name.
   bool publish_via_partition_root = false;
-  std::uint64_t retain_max = 1_GiB;  // design 4.4: how far `released` may stay behind near-durable
-  std::uint64_t wal_max = 0;         // design 4.5: then the slot is dropped; 0: never
+  std::uint64_t retain_max = 1_GiB;  // how far `released` may stay behind near-durable
+  std::uint64_t wal_max = 0;         // then the slot is dropped; 0: never
   Duration connect_wait = 10s;
   Duration slot_wait = 30s;      // for transactions that run while the slot is made
   Duration unwatched_max = 10s;  // a copy goes on for without its watching session

@@ -2,7 +2,7 @@
 // the tables. Pure.
 //
 // Publishing a table that has no usable replica identity makes the application's own UPDATE and
-// DELETE fail, so such a table stays out (design 4.8). The same holds for partitions: a partitioned
+// DELETE fail, so such a table stays out. The same holds for partitions: a partitioned
 // table is published whole only when it and all below it have an identity, else part by part.
 #pragma once
 
