@@ -122,8 +122,7 @@ Measured measure(Duration rtt, std::uint64_t buffer_max, const Settings& setting
   (void)must(regions[0]->link().wait_connected(regions[0]->after(30s)).ok()
                  ? Result<bool>(true)
                  : Result<bool>(transient(ErrorKind::unavailable, "the regions do not connect")));
-  auto channel =
-      must(regions[0]->link().open("goodput", link::Class::stream, regions[0]->after(30s)));
+  auto channel = must(regions[0]->link().open("goodput", link::Class::stream));
   os::Thread sender("sender", [&](const std::stop_token& stop) {
     send_until_stopped(*regions[0], *channel, stop);
   });
