@@ -45,6 +45,8 @@ struct SourceProgress {
   MonotonicTime heard_at{};          // when the server was last heard
   bool commits_wait = false;         // the server makes commits wait for what we acknowledge
   std::uint64_t tables_joined = 0;   // grows when a table joins the stream: targets may lack it
+  // False: the session may yet find that the log is another one than was captured (overtaken).
+  bool log_is_known = true;
   std::string no_tables;  // why no table is in the stream, so that nothing comes; empty: some are
   std::optional<Error> ended;  // the session cannot go on: what next() will say
 };

@@ -8,8 +8,8 @@ namespace farshore::postgres {
 namespace {
 
 constexpr std::uint64_t kBatchBytesMax = 4_MiB;  // of one receive
-// A record that only carries a place comes when keepalives ran ahead this long; heartbeats come
-// more often and make it needless.
+// A record that only carries a place comes when keepalives ran ahead this long. Heartbeats make it
+// needless where they are written, and more often.
 constexpr Duration kPlaceEvery = 2s;
 constexpr Duration kAskAfterSilence = 5s;
 // A walsender sends row by row, and each row would wake us. Of a backlog, where nobody waits for a
@@ -54,7 +54,7 @@ CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> con
       connection_(std::move(connection)),
       assembler_(std::move(options.own_origin_prefix)),
       feedback_(options.retain_max) {
-  assembler_.resume(options.after, options.again);
+  assembler_.resume(options.after, options.begin);
   feedback_.start(options.after.after, options.confirmed);
   received_ = std::max(options.after.after, options.confirmed);
   sent_at_ = heard_at_ = placed_at_ = world_.now();
@@ -104,7 +104,7 @@ void CaptureSession::drain() {
   }
   const MonotonicTime now = world_.now();
   tell_emitted();
-  if (held_ && !assembler_.expects_commit()) {
+  if (held_ && assembler_.log_is_known()) {
     take_acknowledgement(*held_);
     held_.reset();
   }
@@ -189,7 +189,7 @@ Result<void> CaptureSession::send(bool reply_requested) {
 std::optional<bool> CaptureSession::acknowledge(const Acknowledgement& acknowledgement,
                                                 os::Waker& waker) {
   os::Lock lock(mutex_);
-  if (assembler_.expects_commit()) {
+  if (!assembler_.log_is_known()) {
     held_ = acknowledgement;
     return std::nullopt;
   }
@@ -228,6 +228,11 @@ void CaptureSession::fail(Error error, os::Waker& waker) {
 std::optional<Error> CaptureSession::failure() const {
   os::Lock lock(mutex_);
   return failure_;
+}
+
+bool CaptureSession::log_is_known() const {
+  os::Lock lock(mutex_);
+  return assembler_.log_is_known();
 }
 
 Lsn CaptureSession::received() const {

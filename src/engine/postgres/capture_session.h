@@ -20,9 +20,9 @@ class CaptureSession {
   struct Options {
     std::string own_origin_prefix;
     std::uint64_t retain_max = 0;
-    ResumePlace after;   // where the session goes on
-    bool again = false;  // it begins at the commit of `after`, which must come again
-    Lsn confirmed;       // what the slot was released up to
+    ResumePlace after;  // where the session goes on
+    Lsn begin;          // where the server's messages begin: at or before that
+    Lsn confirmed;      // what the slot was released up to
   };
 
   CaptureSession(os::World& world, std::unique_ptr<Connection> connection, Options options);
@@ -40,6 +40,7 @@ class CaptureSession {
   void fail(Error error, os::Waker& waker);
 
   std::optional<Error> failure() const;
+  bool log_is_known() const;  // as RecordAssembler's
   Lsn received() const;
   MonotonicTime heard_at() const;
 
@@ -63,7 +64,7 @@ class CaptureSession {
 
   os::World& world_;
   const std::unique_ptr<Connection> connection_;
-  // receive's thread only, as what follows; others ask it with the lock whether it expects a commit
+  // receive's thread only, as what follows; others ask it with the lock whether its log is known
   RecordAssembler assembler_;
   std::uint64_t read_bytes_ = 0;  // of changes, by the last drain
   bool commits_are_old_ = false;

@@ -1,9 +1,19 @@
 #include "engine/postgres/record_assembler.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace farshore::postgres {
 namespace {
+
+// Of one transaction: about 3 MB.
+constexpr std::size_t kHeldByMax = 64UL * 1024;
+
+std::uint32_t network_number(ByteView bytes) {
+  std::uint32_t value = 0;
+  for (const char byte : bytes) value = value << 8 | static_cast<std::uint8_t>(byte);
+  return value;
+}
 
 Error misplaced(ByteView message) {
   return permanent(ErrorKind::corrupt, "pgoutput message '{}' stands where it cannot",
@@ -18,15 +28,19 @@ Result<T> decoded(ByteView message, bool in_stream) {
 
 }  // namespace
 
-void RecordAssembler::resume(const ResumePlace& place, bool again) {
+void RecordAssembler::resume(const ResumePlace& place, Lsn begin) {
   after_ = place.after;
+  reached_ = begin;
   last_commit_ = place.commit;
-  if (again) expected_ = place.commit;
+  if (place.commit && begin <= place.commit->record) expected_ = place.commit;
 }
 
 Result<void> RecordAssembler::expect(const CommitId& commit) {
-  if (!expected_ || commit == *expected_) {
+  open_->again = commit.record < after_;
+  open_->expected = expected_ == commit;
+  if (!expected_ || open_->expected) {
     expected_.reset();
+    reached_ = std::max(reached_, commit.record);
     return {};
   }
   if (commit.record == expected_->record)
@@ -38,12 +52,36 @@ Result<void> RecordAssembler::expect(const CommitId& commit) {
                    kSetBack, expected_->record.text(), commit.record.text());
 }
 
-Result<void> RecordAssembler::sent_through(Lsn end) const {
-  if (!expected_ || end <= expected_->record) return {};
+Result<void> RecordAssembler::sent_through(Lsn end) {
+  if (!expected_ || end <= expected_->record) {
+    reached_ = std::max(reached_, end);
+    return {};
+  }
   return permanent(
       ErrorKind::overtaken,
       "{}: the commit that was captured at {} is not there, with the log read up to {}", kSetBack,
       expected_->record.text(), end.text());
+}
+
+void RecordAssembler::hold(std::uint32_t xid) {
+  if (open_->held_by.size() < kHeldByMax)
+    open_->held_by.insert(xid);
+  else
+    open_->more = true;
+}
+
+// Whether it holds anything does not depend on how it is sent, streamed or whole.
+Result<void> RecordAssembler::identify(const CommitId& commit) {
+  const bool unsure = open_->held_by.empty() && open_->more;
+  if (open_->own || (open_->held_by.empty() && !unsure)) return {};
+  if (!open_->again) {
+    last_commit_ = unsure ? std::nullopt : std::optional(commit);
+    return {};
+  }
+  if (open_->expected || unsure) return {};
+  return permanent(ErrorKind::overtaken,
+                   "{}: the commit at {} was not there when the log was captured up to {}",
+                   kSetBack, commit.record.text(), after_.text());
 }
 
 Result<void> RecordAssembler::take(ByteView message) {
@@ -80,9 +118,14 @@ Result<void> RecordAssembler::take(ByteView message) {
 
 Result<void> RecordAssembler::take_change(ByteView message) {
   if (!in_transaction_) return misplaced(message);
-  if (open_->dropped) return {};
+  if (open_->own) return {};
+  constexpr std::size_t kTypeAndXid = 1 + 4;
+  if (in_stream_ && message.size() < kTypeAndXid)
+    return permanent(ErrorKind::corrupt, "pgoutput message '{}' of {} bytes", message.front(),
+                     message.size());
+  hold(in_stream_ ? network_number(message.substr(1, 4)) : xid_);
   open_->changed = true;
-  write(message, 1);
+  if (!open_->again) write(message, 1);
   return {};
 }
 
@@ -96,29 +139,30 @@ Result<void> RecordAssembler::take_definition(ByteView message) {
   open_->definitions.push_back(
       {.xid = relation != nullptr ? relation->xid : std::get<Type>(decoded).xid,
        .message = std::move(plain)});
-  if (!open_->dropped) write(message, 0);
+  if (!open_->dropped()) write(message, 0);
   return {};
 }
 
 Result<void> RecordAssembler::take_origin(ByteView message) {
   FARSHORE_TRY_ASSIGN(const auto origin, decoded<Origin>(message, in_stream_));
   if (!in_transaction_) return misplaced(message);
-  if (open_->dropped) return {};
+  if (open_->own) return {};
   // It follows B or the first S at once, so nothing of the transaction has been given out.
   if (!open_->emitted && origin.name.starts_with(own_origin_prefix_)) {
-    open_->dropped = true;
+    open_->own = true;
     writer_.clear();
     return {};
   }
-  write(message, 0);
+  if (!open_->again) write(message, 0);
   return {};
 }
 
 // Messages are not passed on: ours are heartbeats, those of others are not for the target.
 Result<void> RecordAssembler::take_logical(ByteView message) {
   FARSHORE_TRY_ASSIGN(const auto logical, decoded<Logical>(message, in_stream_));
-  if (in_transaction_ && logical.transactional && logical.prefix == kHeartbeatPrefix)
-    open_->heartbeat = true;
+  if (!in_transaction_ || !logical.transactional || logical.prefix != kHeartbeatPrefix) return {};
+  open_->heartbeat = true;
+  hold(in_stream_ ? logical.xid : xid_);
   return {};
 }
 
@@ -127,26 +171,23 @@ Result<void> RecordAssembler::begin(ByteView message) {
   if (in_transaction_) return misplaced(message);
   in_transaction_ = true;
   xid_ = begin.xid;
-  FARSHORE_TRY(expect(CommitId::of(begin.final_lsn, begin.commit_time)));
   plain_ = {};
   open_ = &plain_;
-  open_->dropped = begin.final_lsn < after_;
-  if (!open_->dropped) write(message, 0);
+  FARSHORE_TRY(expect(CommitId::of(begin.final_lsn, begin.commit_time)));
+  if (!open_->again) write(message, 0);
   return {};
 }
 
 Result<void> RecordAssembler::commit(ByteView message) {
   FARSHORE_TRY_ASSIGN(const auto commit, decoded<Commit>(message, false));
   if (!in_transaction_ || in_stream_) return misplaced(message);
-  if (open_->changed || open_->emitted) {
+  FARSHORE_TRY(identify(CommitId::of(commit.commit_lsn, commit.commit_time)));
+  if (!open_->dropped() && (open_->changed || open_->emitted)) {
     write(message, 0);
     const std::uint32_t changes = writer_.take_changes();
-    last_commit_ = CommitId::of(commit.commit_lsn, commit.commit_time);
     emit_end(writer_.take_payload(), changes, commit.end_lsn, commit.commit_time);
   } else {
     writer_.clear();
-    if (open_->heartbeat && !open_->dropped)
-      last_commit_ = CommitId::of(commit.commit_lsn, commit.commit_time);
     emit_nothing(commit.end_lsn, commit.commit_time);
   }
   remember_definitions();
@@ -167,7 +208,7 @@ Result<void> RecordAssembler::stream_start(ByteView message) {
   in_transaction_ = in_stream_ = true;
   xid_ = start.xid;
   open_ = &streamed_[start.xid];
-  if (!open_->dropped) write(message, 0);
+  if (!open_->dropped()) write(message, 0);
   block_is_bare_ = true;
   return {};
 }
@@ -191,14 +232,12 @@ Result<void> RecordAssembler::stream_commit(ByteView message) {
   const auto found = streamed_.find(commit.xid);
   if (in_transaction_ || found == streamed_.end()) return misplaced(message);
   const CommitId id = CommitId::of(commit.commit_lsn, commit.commit_time);
-  FARSHORE_TRY(expect(id));
   xid_ = commit.xid;
   open_ = &found->second;
-  const bool again = commit.commit_lsn < after_;
-  if (again && open_->emitted) push({.kind = RecordKind::abort, .xid = commit.xid});
-  if (again) open_->dropped = true;
-  if (open_->emitted && !again) {
-    if (open_->changed && !open_->cut) last_commit_ = id;
+  FARSHORE_TRY(expect(id));
+  FARSHORE_TRY(identify(id));
+  if (open_->again && open_->emitted) push({.kind = RecordKind::abort, .xid = commit.xid});
+  if (open_->emitted && !open_->again) {
     in_stream_ = true;
     write(message, 0);
     emit_end(writer_.take_payload(), 0, commit.end_lsn, commit.commit_time);
@@ -221,7 +260,7 @@ Result<void> RecordAssembler::stream_abort(ByteView message) {
   const bool whole = abort.sub_xid == abort.xid;
   if (found->second.emitted)
     push({.kind = RecordKind::abort, .xid = abort.xid, .sub_xid = whole ? 0 : abort.sub_xid});
-  found->second.cut = true;
+  found->second.held_by.erase(abort.sub_xid);
   // The server sends again what an aborted part defined, before it is needed.
   std::erase_if(found->second.definitions,
                 [&](const Definition& definition) { return definition.xid == abort.sub_xid; });
@@ -265,7 +304,7 @@ void RecordAssembler::emit_definitions() {
 
 void RecordAssembler::emit_nothing(Lsn end, WallTime time) {
   emit_definitions();
-  if (open_->heartbeat && !open_->dropped) {
+  if (open_->heartbeat && !open_->dropped()) {
     commit_time_ = std::max(commit_time_, time);
     push({.kind = RecordKind::heartbeat,
           .commit_time = time,

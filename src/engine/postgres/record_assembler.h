@@ -1,6 +1,6 @@
 // RecordAssembler: turns one session's pgoutput messages, in the order in which they come, into
 // records. Pure; one thread. Row changes are copied once, from the message into the payload, and
-// are not looked into.
+// are not looked into, but for the subtransaction of those that are streamed.
 //
 // Transactions that bear one of our own origins and those that change no row give no record; only
 // their end is told (`passed`). Relation and Type messages of such a transaction come as `schema`
@@ -13,6 +13,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -34,17 +35,18 @@ class RecordAssembler {
                            std::uint64_t payload_max = kRecordPayloadMax)
       : own_origin_prefix_(std::move(own_origin_prefix)), writer_(payload_max) {}
 
-  // Before the first message: what ended up to place.after is dropped. `again`: the messages begin
-  // at place.commit, which must come before all others.
-  void resume(const ResumePlace& place, bool again);
-  bool expects_commit() const { return expected_.has_value(); }
+  // Before the first message. The messages begin at `begin`, place.begin of the slot; what ended up
+  // to place.after is dropped.
+  void resume(const ResumePlace& place, Lsn begin);
+  // All up to place.after has come again as it was.
+  bool log_is_known() const { return !expected_ && reached_ >= after_; }
 
-  // One message. corrupt: it has not its format, or stands where it cannot; overtaken: another
-  // transaction came in the place of the expected one.
+  // One message. corrupt: it has not its format, or stands where it cannot; overtaken: before
+  // place.after another transaction came than the one that was captured there.
   Result<void> take(ByteView message);
   // The server has read its log up to there and sent what it has found. overtaken: without the
   // expected transaction.
-  Result<void> sent_through(Lsn end) const;
+  Result<void> sent_through(Lsn end);
 
   // What is complete, oldest first.
   std::deque<Record>& ready() { return ready_; }
@@ -72,11 +74,18 @@ class RecordAssembler {
   // A transaction while its messages come: the one between B and C, or one of those streamed.
   struct Open {
     bool emitted = false;    // a record of it was given
-    bool dropped = false;    // bears one of our origins
+    bool own = false;        // bears one of our origins
+    bool again = false;      // ended before the session's place
+    bool expected = false;   // is the commit of that place
     bool heartbeat = false;  // holds a heartbeat message
     bool changed = false;    // holds a row change
-    bool cut = false;        // a part of it was aborted: sent anew, it may hold nothing
+    // Its (sub)transactions with a row change or heartbeat, without those that were aborted;
+    // `more`: there were too many to keep them all.
+    std::set<std::uint32_t> held_by;
+    bool more = false;
     std::vector<Definition> definitions;
+
+    bool dropped() const { return own || again; }
   };
 
   Result<void> take_change(ByteView message);
@@ -99,13 +108,18 @@ class RecordAssembler {
   void emit_nothing(Lsn end, WallTime time);
   void push(Record record);
   void remember_definitions();
+  // The commit of the open transaction comes, in the order of the log.
   Result<void> expect(const CommitId& commit);
+  void hold(std::uint32_t xid);
+  // The open transaction ends: it is the last commit, or was, or must not be there.
+  Result<void> identify(const CommitId& commit);
 
   const std::string own_origin_prefix_;
   PayloadWriter writer_;  // of the current transaction or stream block
   std::deque<Record> ready_;
   std::uint64_t ready_bytes_ = 0;
   Lsn after_, emitted_, passed_;
+  Lsn reached_;  // all commits before it have come
   std::optional<CommitId> expected_;
   std::optional<CommitId> last_commit_;  // of those that the server would send again
   WallTime commit_time_{};               // newest seen

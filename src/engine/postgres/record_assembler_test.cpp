@@ -219,12 +219,12 @@ TEST(RecordAssembler, ASessionThatBeginsAtItsLastCommitGivesWhatComesAfterIt) {
     ASSERT_TRUE(place.commit);
     EXPECT_LT(place.commit->record, place.after);
     RecordAssembler after("farshore_");
-    after.resume(place, true);
-    EXPECT_TRUE(after.expects_commit());
+    after.resume(place, place.commit->record);
+    EXPECT_FALSE(after.log_is_known());
     EXPECT_TRUE(after.sent_through(place.commit->record).ok());
     EXPECT_FALSE(after.sent_through(place.after).ok());
     EXPECT_TRUE(take_all(after, std::span(kPlain).subspan(from)).ok());
-    EXPECT_FALSE(after.expects_commit());
+    EXPECT_TRUE(after.log_is_known());
     std::vector<Record> rest = after.take_ready(100_MiB);
     std::erase_if(rest, [](const Record& r) { return r.kind == RecordKind::schema; });
     ASSERT_EQ(rest.size(), records.size() - i - 1);
@@ -244,7 +244,7 @@ TEST(RecordAssembler, AnotherCommitInThePlaceOfTheExpectedOneIsRefused) {
   const ResumePlace place = *ResumePlace::from(records[0].position);
   const auto refused = [](const ResumePlace& expected) {
     RecordAssembler after("farshore_");
-    after.resume(expected, true);
+    after.resume(expected, expected.commit->record);
     const auto taken = take_all(after, kPlain);
     return taken.ok() ? Error{} : taken.error();
   };
@@ -258,22 +258,79 @@ TEST(RecordAssembler, AnotherCommitInThePlaceOfTheExpectedOneIsRefused) {
   EXPECT_THAT(refused(other_place).what, testing::HasSubstr(other_place.commit->record.text()));
 }
 
+// Where a record that carries a place alone is the last: no commit says what lay before it.
+TEST(RecordAssembler, ACommitBeforeThePlaceThatWasNotCapturedIsRefused) {
+  RecordAssembler before("farshore_");
+  const auto records = records_of(before, kPlain);
+  const ResumePlace first = *ResumePlace::from(records[0].position);
+  const ResumePlace place{*Lsn::from(records[1].position), first.commit};
+  const auto second = std::ranges::find(kPlain.begin() + 1, kPlain.end(), 'B',
+                                        [](const std::string& message) { return message[0]; });
+  const auto refused = [&](Lsn begin, std::span<const std::string> messages) {
+    RecordAssembler after("farshore_");
+    after.resume(place, begin);
+    const auto taken = take_all(after, messages);
+    EXPECT_FALSE(after.log_is_known());
+    return taken.ok() ? Error{} : taken.error();
+  };
+  for (const Error& error : {refused(first.after, {second, kPlain.end()}),
+                             refused(first.commit->record, std::span(kPlain))}) {
+    EXPECT_EQ(error.kind, ErrorKind::overtaken);
+    EXPECT_THAT(error.what, testing::HasSubstr(kSetBack));
+    EXPECT_THAT(error.what, testing::HasSubstr(place.after.text()));
+  }
+}
+
+TEST(RecordAssembler, ATransactionOfOurOriginMayComeAgainBeforeThePlace) {
+  RecordAssembler before("else");
+  const auto records = records_of(before, kPlain);
+  ResumePlace place = *ResumePlace::from(records[5].position);
+  const Lsn begin = place.after;
+  place.after = before.passed();
+  std::size_t last = kPlain.size() - 1;
+  while (kPlain[last][0] != 'B') --last;
+  const std::span<const std::string> messages = std::span(kPlain).subspan(last);
+  RecordAssembler again("else");
+  again.resume(place, begin);
+  EXPECT_TRUE(take_all(again, messages).ok());
+  EXPECT_FALSE(again.log_is_known());
+  EXPECT_TRUE(again.sent_through(place.after).ok());
+  EXPECT_TRUE(again.log_is_known());
+  RecordAssembler other("farshore_");
+  other.resume(place, begin);
+  EXPECT_FALSE(take_all(other, messages).ok());
+}
+
 TEST(RecordAssembler, AStreamedTransactionThatIsSentAgainIsAborted) {
   RecordAssembler before("farshore_");
   const auto records = records_of(before, kStreamed);
   RecordAssembler after("farshore_");
-  after.resume(*ResumePlace::from(records[5].position), false);
+  const ResumePlace place = *ResumePlace::from(records[5].position);
+  after.resume(place, place.commit->record);
   const auto text = lines(records_of(after, kStreamed));
   EXPECT_THAT(text, testing::Contains("abort"));
   EXPECT_EQ(std::ranges::count(text, "data last streamed c"), 1);
   EXPECT_EQ(after.preamble(), before.preamble());
 }
 
-// The first of the session had an aborted part: sent anew it might hold nothing.
+// Its only change was in a part that was aborted: sent anew it holds nothing.
 TEST(RecordAssembler, OnlyACommitThatWouldComeAgainIsExpectedLater) {
+  const auto number = [](char value) { return Bytes(3, '\0') + value; };
+  const auto named = [&](const Bytes& other) {
+    RecordAssembler assembler("farshore_");
+    const auto records = records_of(
+        assembler, {"S" + number(1) + "\1", "I" + number(2) + "N", other, "E",
+                    "A" + number(1) + number(2), "c" + number(1) + Bytes(1 + 8 + 8 + 8, '\0')});
+    return ResumePlace::from(records.at(2).position)->commit.has_value();
+  };
+  EXPECT_FALSE(named("I" + number(2) + "N"));
+  EXPECT_TRUE(named("I" + number(3) + "N"));
+  EXPECT_TRUE(named("I" + number(1) + "N"));
+}
+
+TEST(RecordAssembler, APlaceNamesTheLastCommit) {
   RecordAssembler assembler("farshore_");
   const auto records = records_of(assembler, kStreamed);
-  EXPECT_FALSE(ResumePlace::from(records[5].position)->commit);
   const auto last = ResumePlace::from(records[10].position);
   EXPECT_TRUE(last->commit);
   const Lsn later(last->after.value() + 1000);

@@ -1,5 +1,6 @@
 #include "engine/postgres/resume_place.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/bytes.h"
@@ -25,6 +26,11 @@ Result<ResumePlace> ResumePlace::from(const Position& position) {
                      position.bytes.size());
   place.commit = CommitId{Lsn(place.after.value() - distance), time};
   return place;
+}
+
+Lsn ResumePlace::begin(Lsn confirmed) const {
+  if (!commit || confirmed >= after) return after;
+  return std::max(confirmed, commit->record);
 }
 
 Position ResumePlace::position() const {

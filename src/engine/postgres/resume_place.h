@@ -6,10 +6,10 @@
 // on it is another one, or ends earlier. Two rules find that out, whatever a crash may do:
 // - The log ends before `after`. The server sends only what it has flushed, so that no crash takes
 //   it back.
-// - The log is not the one that was read. The slot of a server that lost `commit` is confirmed to
-//   at most where that commit's record began: we confirm only what we read. So where the slot is
-//   confirmed beyond it, that commit is there; where it is not, the server can send it again, and
-//   must, first of all.
+// - The log is not the one that was read. What the slot is confirmed up to is the same, since we
+//   confirm only what we read. The session begins there, or at `commit` if that comes later, which
+//   must then be sent again, first of all. Up to `after` nothing else may come that would have been
+//   named instead: `commit` was the last.
 // That a crash sets the slot itself back a little only means that the commit is sent again.
 #pragma once
 
@@ -35,8 +35,8 @@ struct ResumePlace {
   // Without the commit when that is 4 GiB of log or more before.
   Position position() const;
 
-  // Whether a slot that is confirmed up to there sends the commit again.
-  bool comes_again(Lsn confirmed) const { return commit && confirmed <= commit->record; }
+  // Where a session begins at a slot that is confirmed up to there.
+  Lsn begin(Lsn confirmed) const;
 };
 
 }  // namespace farshore::postgres

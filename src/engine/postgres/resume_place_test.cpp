@@ -31,11 +31,12 @@ TEST(ResumePlace, RefusesWhatIsNone) {
   EXPECT_FALSE(ResumePlace::from({"123456789012"}).ok());
 }
 
-TEST(ResumePlace, TheCommitComesAgainFromASlotThatIsNotBeyondItsRecord) {
+TEST(ResumePlace, ASessionBeginsAtTheCommitOrWhereTheSlotIsBeyondIt) {
   const ResumePlace place{Lsn(5000), kCommit};
-  EXPECT_TRUE(place.comes_again(Lsn(4000)));
-  EXPECT_FALSE(place.comes_again(Lsn(4001)));
-  EXPECT_FALSE(ResumePlace{.after = Lsn(5000)}.comes_again(Lsn(1)));
+  EXPECT_EQ(place.begin(Lsn(1)), kCommit.record);
+  EXPECT_EQ(place.begin(Lsn(4500)), Lsn(4500));
+  EXPECT_EQ(place.begin(Lsn(5000)), Lsn(5000));
+  EXPECT_EQ(ResumePlace{.after = Lsn(5000)}.begin(Lsn(1)), Lsn(5000));
 }
 
 }  // namespace

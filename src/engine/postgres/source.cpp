@@ -122,16 +122,15 @@ Result<SourceIdentity> PostgresSource::open_session(const ResumePlace& after,
   FARSHORE_TRY_ASSIGN(SourceIdentity identity, identify(*sql, *replication));
   FARSHORE_TRY(accept(identity));
   FARSHORE_TRY_ASSIGN(const SlotState slot, prepare(*sql, after.after));
-  const bool again = after.comes_again(slot.confirmed);
-  const Lsn from = again ? after.commit->record : after.after;
-  FARSHORE_TRY(replication->begin_copy_both(start_command(*replication, from),
+  const Lsn begin = after.begin(slot.confirmed);
+  FARSHORE_TRY(replication->begin_copy_both(start_command(*replication, begin),
                                             world_.after(options_.connect_wait)));
   auto session = std::make_shared<CaptureSession>(
       world_, std::move(replication),
       CaptureSession::Options{.own_origin_prefix = options_.own_origin_prefix,
                               .retain_max = options_.retain_max,
                               .after = after,
-                              .again = again,
+                              .begin = begin,
                               .confirmed = slot.confirmed});
   {
     os::Lock lock(mutex_);
@@ -285,6 +284,7 @@ SourceProgress PostgresSource::progress() {
   if (session) {
     progress_.heard_at = std::max(progress_.heard_at, session->heard_at());
     progress_.ended = session->failure();
+    progress_.log_is_known = session->log_is_known();
     const Lsn received = session->received();
     progress_.behind_bytes =
         server_position_ > received ? server_position_.value() - received.value() : 0;
