@@ -101,7 +101,8 @@ api::JournalView journal_view(const journal::Status& status, const journal::Opti
   return view;
 }
 
-// Counts begin anew when the agent that counts them was started anew.
+// Counts begin anew with a journal that is opened anew, and behind what was not seen
+// (pipeline/log_counts.h).
 bool went_back(const pipeline::Amount& before, const pipeline::Amount& now) {
   return now.transactions < before.transactions || now.changes < before.changes ||
          now.bytes < before.bytes;

@@ -15,7 +15,7 @@ std::string path_in(const std::string& folder) {
 
 }  // namespace
 
-Epoch EpochHistory::epoch_at(Sequence sequence) const {
+Epoch epoch_at(const std::vector<EpochEntry>& entries, Sequence sequence) {
   Epoch epoch;
   for (const EpochEntry& entry : entries)
     if (entry.first <= sequence) epoch = entry.epoch;

@@ -12,6 +12,9 @@
 
 namespace farshore::journal {
 
+// The epoch that a record of this sequence bears; 0: before all entries.
+Epoch epoch_at(const std::vector<EpochEntry>& entries, Sequence sequence);
+
 // A tail that lost against a newer epoch; its segments lie in salvage/.
 struct SetAside {
   Epoch epoch;     // of its newest record
@@ -30,8 +33,7 @@ struct EpochHistory {
   friend bool operator==(const EpochHistory&, const EpochHistory&) = default;
 
   Epoch current() const { return entries.empty() ? Epoch{} : entries.back().epoch; }
-  // The epoch that a record of this sequence must bear; 0: before all entries.
-  Epoch epoch_at(Sequence sequence) const;
+  Epoch epoch_at(Sequence sequence) const { return journal::epoch_at(entries, sequence); }
   // Adds the entry; older entries that begin at or behind it hold nothing any more and go.
   // conflict: an epoch that is not newer than ours, or below the promised one. An entry that we
   // have is taken without a change.

@@ -2,7 +2,8 @@
 
 #include "base/guarded.h"
 #include "change/remedy.h"
-#include "pipeline/resume_point.h"
+#include "journal/epoch_history.h"
+#include "pipeline/log_counts.h"
 
 namespace farshore::pipeline {
 namespace {
@@ -215,18 +216,16 @@ void CaptureLoop::note_written(std::span<const Record> records, Place last_place
     if (ends_transaction(record)) {
       open_.erase(record.xid);
       if (record.kind == RecordKind::data) {
-        ++stats_.transactions;
         near_waits_.received(sequence, received);
         far_waits_.received(sequence, received);
       }
     }
-    stats_.changes += record.changes;
-    stats_.bytes += record.payload.size();
+    add(record, stats_);
     bytes_since_preamble_ += record.payload.size();
   }
   stats_.open_transactions = open_.size();
   stats_.written = last_place;
-  meter_.note(last, {stats_.transactions, stats_.changes, stats_.bytes});
+  meter_.note(last, stats_);
   acknowledge_near_locked();  // the sync may have been faster than we were
 }
 
@@ -307,7 +306,7 @@ Result<void> CaptureLoop::begin_journal_anew() {
   }
   const Sequence next = last.plus(2);
   FARSHORE_TRY(journal_.clear());
-  return journal_.start_at({epoch_at(history, next), next}, hash, history, {.session = session});
+  return journal_.start_at({journal::epoch_at(history, next), next}, hash, history, {.session = session});
 }
 
 bool CaptureLoop::wait_started(Deadline deadline) {

@@ -22,14 +22,14 @@
 
 namespace farshore::pipeline {
 
-struct CaptureStats {
+// The amount is that since the agent's start.
+struct CaptureStats : Amount {
   Place written;
-  WallTime commit_time{};                                  // newest captured commit; zero: none yet
-  WallTime heartbeat_time{};                               // that of the newest heartbeat
-  std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
+  WallTime commit_time{};     // newest captured commit; zero: none yet
+  WallTime heartbeat_time{};  // that of the newest heartbeat
   std::uint64_t open_transactions = 0;
   SourceProgress source;
-  Amount amount() const { return {transactions, changes, bytes}; }
+  const Amount& amount() const { return *this; }
 };
 
 class CaptureLoop {

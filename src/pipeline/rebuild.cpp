@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "pipeline/resume_point.h"
+#include "journal/epoch_history.h"
 
 namespace farshore::pipeline {
 namespace {
@@ -24,7 +24,7 @@ const Held& furthest_behind(const std::vector<Held>& held, const Held& ahead) {
 
 Result<void> start_behind(journal::Journal& journal, const Welcome& end, const Welcome& ahead) {
   const Sequence next = end.durable.sequence.next();
-  return journal.start_at({epoch_at(ahead.history, next), next}, end.hash, ahead.history,
+  return journal.start_at({journal::epoch_at(ahead.history, next), next}, end.hash, ahead.history,
                           {end.position, end.commit_time, end.session});
 }
 

@@ -3,6 +3,7 @@
 #include "base/guarded.h"
 #include "link/long_message.h"
 #include "os/thread.h"
+#include "pipeline/log_counts.h"
 #include "pipeline/ship_loop.h"
 
 namespace farshore::pipeline {
@@ -172,12 +173,8 @@ Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::s
   }
   os::Lock lock(mutex_);
   stats_.written = records.back().place;
-  for (const PlacedRecord& placed : records) {
-    stats_.changes += placed.record.changes;
-    stats_.bytes += placed.record.payload.size();
-    if (placed.record.kind == RecordKind::data && placed.record.flags.last) ++stats_.transactions;
-  }
-  meter_.note(stats_.written.sequence, {stats_.transactions, stats_.changes, stats_.bytes});
+  for (const PlacedRecord& placed : records) add(placed.record, stats_);
+  meter_.note(stats_.written.sequence, stats_);
   return {};
 }
 
@@ -214,11 +211,6 @@ void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
     lag_.advance(tail.commit_time, world_.clock().wall());
     Ack ack{.durable = *durable, .durable_commit_time = tail.commit_time};
     callbacks_.fill(ack);
-    {
-      os::Lock lock(mutex_);
-      stats_.durable = *durable;
-      stats_.commit_time = tail.commit_time;
-    }
     if (!send_answers(channel).ok() || !ask_for_damaged(channel).ok()) return;
     const bool news = ack.durable.sequence != durable_sent || ack.applied != applied_sent ||
                       ack.state != state_sent || ack.resumes != resumes_sent;

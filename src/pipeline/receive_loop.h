@@ -17,12 +17,13 @@
 
 namespace farshore::pipeline {
 
-struct ReceiveStats {
+// The amount is that since the agent's start.
+struct ReceiveStats : Amount {
   bool connected = false;
-  Place written, durable;
-  std::uint64_t transactions = 0, changes = 0, bytes = 0;  // since the agent's start
-  WallTime commit_time{};                                  // newest durable; zero: none yet
-  Amount amount() const { return {transactions, changes, bytes}; }
+  Place written;
+  Place durable;           // this and the next: as the leg has them of the journal
+  WallTime commit_time{};  // newest durable; zero: none yet
+  const Amount& amount() const { return *this; }
   // An empty journal was begun at `began`, when `before` had been received: what is counted of it.
   std::optional<Place> began;
   Amount before;

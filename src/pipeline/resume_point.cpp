@@ -1,14 +1,8 @@
 #include "pipeline/resume_point.h"
 
+#include "journal/epoch_history.h"
+
 namespace farshore::pipeline {
-
-Epoch epoch_at(const std::vector<journal::EpochEntry>& history, Sequence sequence) {
-  Epoch epoch(1);
-  for (const journal::EpochEntry& entry : history)
-    if (entry.first <= sequence) epoch = entry.epoch;
-  return epoch;
-}
-
 namespace {
 
 // In a trimmed journal the first retained preamble: what comes before it names relations that a
@@ -28,7 +22,8 @@ Result<Begin> resume_point(journal::Journal& near, const Welcome& far) {
   const journal::Status status = near.status();
   const auto history = near.history();
   auto begin = [&](Sequence next, std::uint64_t hash) {
-    return Begin{.next = {epoch_at(history, next), next}, .hash_before = hash, .history = history};
+    return Begin{
+        .next = {journal::epoch_at(history, next), next}, .hash_before = hash, .history = history};
   };
   if (far.durable.sequence == Sequence(0)) {
     FARSHORE_TRY_ASSIGN(const Sequence first, newcomers_place(near));

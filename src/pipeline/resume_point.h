@@ -12,7 +12,4 @@ namespace farshore::pipeline {
 // that may be tried again: the near journal is between its clear() and its start_at().
 Result<Begin> resume_point(journal::Journal& near, const Welcome& far);
 
-// The epoch that `sequence` has under this history.
-Epoch epoch_at(const std::vector<journal::EpochEntry>& history, Sequence sequence);
-
 }  // namespace farshore::pipeline

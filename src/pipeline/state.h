@@ -1,12 +1,14 @@
 // States of a leg (capture, or one target) and the status that every leg shows. A stream shows its
 // worst leg.
 //
-//   starting -> copying -> streaming <-> paused
-//       |          |           |  \--> degraded (works, but something an operator asked for does
-//       not hold) |          |           |  \--> config-differs (data goes on; moving verbs refuse)
-//       +----------+-----------+----> failed(reason, remedy): an operator's verb leaves it, or
-//                                     that what was missing has come
+//   starting -> copying -> streaming <-> paused, degraded, config-differs
+//       |          |           |
+//       +----------+-----------+----> failed(reason, remedy)
 //   any -> draining -> stopped
+//
+// degraded: it works, but something that an operator asked for does not hold. config-differs: data
+// goes on, verbs that move something are refused. failed: an operator's verb leaves it, or that
+// what was missing has come.
 #pragma once
 
 #include <cstdint>
