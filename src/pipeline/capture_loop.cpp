@@ -9,8 +9,10 @@ namespace farshore::pipeline {
 namespace {
 
 constexpr Duration kSourceWait = 500ms;  // how long a stop may take
+constexpr Duration kBeginWait = 50ms;    // how late a session is seen to have begun
 constexpr Duration kAppendWait = 1s;     // then the full journal is shown in the state
 constexpr Duration kSettleWait = 30s;    // for what was appended before a session to become durable
+constexpr Duration kGapWait = 60s;       // for what run() is at, and that
 
 }  // namespace
 
@@ -31,10 +33,16 @@ void CaptureLoop::run(std::stop_token stop) {
     run_sessions(stop);
   }
   source_.stop();  // an interruption that came between two sessions is over, too
+  os::Lock lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
 }
 
 void CaptureLoop::run_sessions(std::stop_token stop) {
   while (!stop.stop_requested()) {
+    if (gap_accepted_.exchange(false))
+      if (const auto begun = guarded([&] { return give_up_gap(); }); !begun.ok())
+        return callbacks_.journal_failed(begun.error());
     auto result = guarded([&] { return session(stop); });
     source_.stop();
     if (stop.stop_requested() || result.ok()) continue;
@@ -54,8 +62,10 @@ void CaptureLoop::run_sessions(std::stop_token stop) {
 
 Result<void> CaptureLoop::session(std::stop_token stop) {
   FARSHORE_TRY(open_session(stop));
-  while (!stop.stop_requested()) {
-    FARSHORE_TRY_ASSIGN(std::vector<Record> records, source_.next(world_.after(kSourceWait)));
+  while (!stop.stop_requested() && !gap_accepted_) {
+    if (!begun_ && note_progress().log_is_known) session_begun();
+    FARSHORE_TRY_ASSIGN(std::vector<Record> records,
+                        source_.next(world_.after(begun_ ? kSourceWait : kBeginWait)));
     if (!records.empty()) FARSHORE_TRY(write(std::move(records), stop));
     if (preamble_is_due()) FARSHORE_TRY(write_preamble(stop));
     if (note_progress().no_tables != no_tables_) show_working();
@@ -63,7 +73,19 @@ Result<void> CaptureLoop::session(std::stop_token stop) {
   return {};
 }
 
+void CaptureLoop::session_begun() {
+  begun_ = true;
+  show_working();
+  board_.worked();
+  backoff_.reset();
+  os::Lock lock(mutex_);
+  log_gone_ = false;
+  started_ = true;
+  changed_.notify_all();
+}
+
 void CaptureLoop::show_working() {
+  if (!begun_) return;
   no_tables_ = source_.progress().no_tables;
   board_.set(no_tables_.empty() ? State::streaming : State::degraded, no_tables_);
 }
@@ -93,6 +115,7 @@ void CaptureLoop::fail(const Error& error) {
 }
 
 Result<void> CaptureLoop::open_session(std::stop_token stop) {
+  begun_ = false;
   const Sequence written = journal_.status().written.sequence;
   if (written > Sequence(0))
     FARSHORE_TRY(journal_.wait_durable(written, world_.after(kSettleWait)));
@@ -113,15 +136,7 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
   }
   Record record{.kind = RecordKind::session, .session = session_, .payload = identity.text};
   FARSHORE_TRY(write({std::move(record)}, stop));
-  FARSHORE_TRY(write_preamble(stop));
-  show_working();
-  board_.worked();
-  backoff_.reset();
-  os::Lock lock(mutex_);
-  log_gone_ = false;
-  started_ = true;
-  started_changed_.notify_all();
-  return {};
+  return write_preamble(stop);
 }
 
 Result<void> CaptureLoop::check_identity(const SourceIdentity& identity) {
@@ -162,7 +177,7 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
     }
     const bool full =
         written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
-    if (!full || stop.stop_requested()) return std::move(written).error();
+    if (!full || stop.stop_requested() || gap_accepted_) return std::move(written).error();
     // What is in our hands is then part of what the source no longer holds.
     if (auto ended = note_progress().ended; ended && ended->retry == Retry::no) return *ended;
     const Told told = split_remedy(written.error().what);
@@ -284,11 +299,26 @@ bool CaptureLoop::log_gone() const {
 }
 
 Result<void> CaptureLoop::accept_gap() {
-  FARSHORE_TRY(begin_journal_anew());
   os::Lock lock(mutex_);
-  acknowledged_ = {};
-  started_ = false;
-  return {};
+  gap_given_up_.reset();
+  gap_accepted_ = true;
+  stopper_.poke();
+  changed_.wait(lock, world_.after(kGapWait), [&] { return gap_given_up_ || ended_; });
+  if (gap_given_up_) return *gap_given_up_;
+  gap_accepted_ = false;
+  return transient(ErrorKind::unavailable, "capture is busy or stopping: give the command again");
+}
+
+Result<void> CaptureLoop::give_up_gap() {
+  auto begun = begin_journal_anew();
+  os::Lock lock(mutex_);
+  if (begun.ok()) {
+    acknowledged_ = {};
+    started_ = false;
+  }
+  gap_given_up_ = begun;
+  changed_.notify_all();
+  return begun;
 }
 
 // A source that was set back gives the ids of transactions again: next to the copies of its tables,
@@ -306,12 +336,13 @@ Result<void> CaptureLoop::begin_journal_anew() {
   }
   const Sequence next = last.plus(2);
   FARSHORE_TRY(journal_.clear());
-  return journal_.start_at({journal::epoch_at(history, next), next}, hash, history, {.session = session});
+  return journal_.start_at({journal::epoch_at(history, next), next}, hash, history,
+                           {.session = session});
 }
 
 bool CaptureLoop::wait_started(Deadline deadline) {
   os::Lock lock(mutex_);
-  return started_changed_.wait(lock, deadline, [&] { return started_; });
+  return changed_.wait(lock, deadline, [&] { return started_; });
 }
 
 CaptureStats CaptureLoop::stats() const {

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -60,14 +61,16 @@ class CaptureLoop {
   // The source no longer holds a part of the log that we have not: capture has failed.
   bool log_gone() const;
   // That part is given up, since all tables are copied anew: the journal lets go of all before it,
-  // and the next session begins with what the source still holds. wait_started() then waits for
-  // that session. Only while log_gone().
+  // and the next session begins with what the source still holds. run() does it; this waits for it,
+  // up to a minute. wait_started() then waits for that session. Only while log_gone(). An error is
+  // the journal's, which the owner then opens anew, or unavailable: run() did not come to it.
   Result<void> accept_gap();
   void poke() { stopper_.poke(); }
   // One where a reader can begin that has nothing: at the next moment in which no streamed
   // transaction is open.
   void want_preamble() { preamble_wanted_ = true; }
-  // A capture session has been opened since this object lives: slot and publication exist.
+  // A capture session has begun since this object lives: slot and publication exist, and the log is
+  // the one that was captured before.
   bool wait_started(Deadline deadline);
 
   CaptureStats stats() const;
@@ -82,6 +85,8 @@ class CaptureLoop {
   void run_sessions(std::stop_token stop);
   Result<void> session(std::stop_token stop);
   Result<void> open_session(std::stop_token stop);
+  void session_begun();
+  Result<void> give_up_gap();
   Result<void> begin_journal_anew();
   void fail(const Error& error);
   Result<void> check_identity(const SourceIdentity& identity);
@@ -111,12 +116,15 @@ class CaptureLoop {
   std::uint32_t session_ = 0;
   std::uint64_t bytes_since_preamble_ = 0;
   bool within_whole_ = false;  // the records of a transaction that is written whole go on
+  bool begun_ = false;         // the session has, as wait_started() means it
   std::string no_tables_;      // as it is shown
   std::atomic<bool> preamble_wanted_ = false;
+  std::atomic<bool> gap_accepted_ = false;
 
   mutable os::Mutex mutex_;
-  os::CondVar started_changed_;
-  bool started_ = false;
+  os::CondVar changed_;
+  bool started_ = false, ended_ = false;
+  std::optional<Result<void>> gap_given_up_;  // how it went
   std::string refused_identity_, accepted_identity_;
   bool log_gone_ = false;
   Sequence given_up_;  // what far journals held up to here is of before a gap

@@ -62,7 +62,97 @@ class GivenSource final : public Source {
   std::deque<std::vector<Record>> batches_;
 };
 
+// Does not hold the log of before while `lost`; later it may have to read it again.
+class LostSource final : public Source {
+ public:
+  Result<SourceIdentity> start(const Position& after, const AcceptSource&) override {
+    ++starts;
+    if (lost && !after.empty()) return Error{ErrorKind::overtaken, Retry::no, "set back"};
+    return SourceIdentity{};
+  }
+  Result<std::vector<Record>> next(Deadline) override { return std::vector<Record>(); }
+  std::vector<Bytes> preamble() const override { return {}; }
+  void acknowledge(const Acknowledgement&) override {}
+  SourceProgress progress() override {
+    SourceProgress progress;
+    progress.log_is_known = known;
+    return progress;
+  }
+  Result<void> bound_log() override { return {}; }
+  void interrupt() override {}
+  void stop() override {}
+
+  std::atomic<int> starts = 0;
+  std::atomic<bool> lost = true, known = false;
+};
+
 class CaptureTest : public journal::JournalFixture {};
+
+// Its loop has failed, since the log behind what the journal holds is gone.
+class CaptureGapTest : public journal::JournalFixture {
+ protected:
+  CaptureGapTest() {
+    open();
+    commit(journal::data_record(5, "row"));
+    loop.emplace(world, source, *journal, board, CaptureLoop::Options{},
+                 CaptureLoop::Callbacks{.identity_seen = {},
+                                        .tables_joined = {},
+                                        .journal_failed = [this](const Error&) { failed = true; }});
+    thread = os::Thread("capture", [this](std::stop_token stop) { loop->run(stop); });
+    EXPECT_TRUE(eventually([&] { return loop->log_gone(); }, 300));
+  }
+  ~CaptureGapTest() override {
+    thread.request_stop();
+    thread.join();
+  }
+  // A session that reads the log of before again, as an operator's resume begins it.
+  void begin_session() {
+    const Sequence before = journal->status().written.sequence;
+    source.lost = false;
+    loop->poke();
+    ASSERT_TRUE(
+        eventually([&] { return journal->status().written.sequence > before.next(); }, 300));
+  }
+
+  LostSource source;
+  StateBoard board{sink(), {.stream = "app", .target = "", .region = "us-east-1"}};
+  std::optional<CaptureLoop> loop;
+  std::atomic<bool> failed = false;
+  os::Thread thread;
+};
+
+TEST_F(CaptureGapTest, ASessionHasBegunOnceItsLogIsKnown) {
+  begin_session();
+  EXPECT_TRUE(loop->log_gone());
+  EXPECT_FALSE(loop->wait_started(now()));
+  EXPECT_EQ(board.state(), State::failed);
+  source.known = true;
+  EXPECT_TRUE(loop->wait_started(soon()));
+  EXPECT_FALSE(loop->log_gone());
+  EXPECT_EQ(board.state(), State::streaming);
+}
+
+TEST_F(CaptureGapTest, AcceptedDuringASessionItIsGivenUpAfterThat) {
+  begin_session();
+  const Sequence last = journal->status().written.sequence;
+  const auto accepted = loop->accept_gap();
+  ASSERT_TRUE(accepted.ok()) << accepted.error().what;
+  EXPECT_TRUE(eventually([&] { return source.starts == 3; }, 300));
+  EXPECT_TRUE(eventually(
+      [&] { return journal->status().durable.sequence > journal->status().first.sequence; }, 300));
+  const Sequence first = journal->status().first.sequence;
+  EXPECT_EQ(first, last.plus(2));
+  EXPECT_EQ(read_all(first.value()).at(0).record.kind, RecordKind::session);
+  EXPECT_FALSE(failed);
+}
+
+TEST_F(CaptureGapTest, AJournalThatCannotBeginAnewIsOpenedAnew) {
+  world.disk.set({.writes_until_failure = 0, .failing_path = "history"});
+  EXPECT_FALSE(loop->accept_gap().ok());
+  EXPECT_EQ(journal->status().written.sequence, Sequence(0));
+  EXPECT_TRUE(eventually([&] { return failed.load(); }, 300));
+  world.disk.set({});
+}
 
 TEST_F(CaptureTest, OnlyAHeartbeatsCommitTimeIsOneOfAHeartbeat) {
   open();
