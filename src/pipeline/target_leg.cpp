@@ -269,9 +269,11 @@ Result<void> TargetLeg::adopt(const Hello& hello) {
   os::Lock lock(mutex_);
   FARSHORE_TRY(expect_source(hello.stream, hello.epoch));
   StreamFile next = file_.value_or(StreamFile{.stream = hello.stream, .name = hello.name});
-  if (file_ && next.epoch == hello.epoch && next.definition == hello.definition) return {};
+  // A source that only takes its journal back from here tells none.
+  std::string definition = hello.definition.empty() ? next.definition : hello.definition;
+  if (file_ && next.epoch == hello.epoch && next.definition == definition) return {};
   next.epoch = hello.epoch;
-  next.definition = hello.definition;
+  next.definition = std::move(definition);
   FARSHORE_TRY(save_stream_file(world_.files(), options_.folder + "/stream.file", next));
   file_ = std::move(next);
   if (running_ && running_->loop != nullptr) running_->loop.load()->new_session();

@@ -1,0 +1,103 @@
+#include <gtest/gtest.h>
+
+#include "journal/journal_fixture.h"
+#include "link/paired_channel.h"
+#include "os/thread.h"
+#include "pipeline/messages.h"
+#include "pipeline/target_leg.h"
+
+namespace farshore::pipeline {
+namespace {
+
+struct IdleSink final : Sink {
+  Result<Sequence> open(const Uuid&, Epoch) override {
+    return transient(ErrorKind::unavailable, "no database");
+  }
+  Result<Applied> apply(TransactionCursor&, Deadline) override { return Applied{}; }
+  Result<void> skip(const CursorItem&) override { return {}; }
+  void interrupt() override {}
+  void close() override {}
+};
+
+struct IdleCopySink final : CopySink {
+  Result<std::vector<std::string>> missing(const Uuid&, const std::vector<SourceTable>&) override {
+    return std::vector<std::string>();
+  }
+  Result<std::vector<TargetTable>> prepare(const Uuid&, std::optional<Epoch>, ByteView,
+                                           const std::vector<SourceTable>&, ExistingRows) override {
+    return std::vector<TargetTable>();
+  }
+  Result<std::unique_ptr<TableWriter>> begin(const Uuid&, const SourceTable& table) override {
+    return permanent(ErrorKind::not_found, "no table {}", table.name);
+  }
+  Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
+  Result<void> reset(const Uuid&, Epoch, const std::string&) override { return {}; }
+  Result<void> begin_anew(const Uuid&) override { return {}; }
+  Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
+  void interrupt() override {}
+};
+
+// The test is the source: it says Hello on ship channels.
+class TargetLegTest : public journal::JournalFixture {
+ protected:
+  TargetLegTest() {
+    thread_ = os::Thread("leg", [this](std::stop_token stop) { leg_.run(stop); });
+  }
+  ~TargetLegTest() override {
+    thread_.request_stop();
+    thread_.join();
+  }
+  // A channel on which the leg has welcomed this.
+  std::unique_ptr<link::Channel> welcomed(const Hello& hello) {
+    for (const Deadline end = world.after(10s); !end.reached(world.now());) {
+      auto [ours, theirs] = link::PairedChannel::make();
+      leg_.accept("ship", std::move(theirs));
+      (void)ours->send(encode(hello), world.after(1s));
+      const auto bytes = ours->receive(world.after(5s));
+      if (!bytes.ok()) continue;  // it is starting
+      const auto answer = decode(*bytes);
+      EXPECT_TRUE(answer.ok() && std::holds_alternative<Welcome>(*answer));
+      return std::move(ours);
+    }
+    return ADD_FAILURE() << "no welcome", nullptr;
+  }
+  std::optional<StreamFile> file_after(const Hello& hello) {
+    welcomed(hello)->close();
+    const auto file = load_stream_file(world.files(), "/leg/stream.file");
+    return file.ok() ? *file : std::nullopt;
+  }
+
+  IdleSink sink_, aside_;
+  IdleCopySink copy_sink_;
+  TargetLeg leg_{world,
+                 {.stream_name = "app",
+                  .site = "app-eu",
+                  .region = "eu",
+                  .folder = "/leg",
+                  .journal = {.free_bytes_min = 0}},
+                 sink_,
+                 aside_,
+                 copy_sink_,
+                 [](const Event&) {}};
+  const Hello hello_{.stream = Uuid::from_random(1, 2), .name = "app", .epoch = Epoch(1)};
+  os::Thread thread_;
+};
+
+// As it does that takes the near journal back from here: it does not tell a definition.
+TEST_F(TargetLegTest, ASourceWithoutADefinitionLeavesTheOneThatIsKnown) {
+  Hello hello = hello_;
+  hello.definition = R"({"apply_delay":"1h"})";
+  const auto told = file_after(hello);
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->definition, hello.definition);
+  Hello other = hello;
+  other.definition.clear();
+  other.epoch = Epoch(2);
+  const auto kept = file_after(other);
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->definition, hello.definition);
+  EXPECT_EQ(kept->epoch, Epoch(2));
+}
+
+}  // namespace
+}  // namespace farshore::pipeline
