@@ -1,6 +1,8 @@
 #include "pipeline/log_counts.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 
 #include "base/checksum.h"
 
@@ -29,9 +31,30 @@ KeptCounts begun_at(Place first) {
   return {.from = first, .through = {first.epoch, first.sequence.previous()}, .amount = {}};
 }
 
+using Count = std::function<void(const Record&, Amount&)>;
+
+// The changes of a transaction count where it ends, as a sink counts them.
+class Ended {
+ public:
+  void operator()(const Record& record, Amount& to) {
+    const std::pair key{record.session, record.xid};
+    if (record.kind == RecordKind::data) open_[key] += record.changes;
+    if (!ends_transaction(record)) return;
+    const auto found = open_.find(key);
+    if (record.kind == RecordKind::data) {
+      ++to.transactions;
+      to.changes += found->second;
+    }
+    if (found != open_.end()) open_.erase(found);
+  }
+
+ private:
+  std::map<std::pair<std::uint32_t, std::uint64_t>, std::uint64_t> open_;  // by session and xid
+};
+
 // Records after `after` up to `through`; none: not all of them are there.
 std::optional<Amount> read(os::World& world, journal::Journal& journal, Sequence after,
-                           Sequence through) {
+                           Sequence through, const Count& count) {
   Amount amount;
   if (after >= through) return amount;
   auto reader = journal.reader(after.next());
@@ -41,7 +64,7 @@ std::optional<Amount> read(os::World& world, journal::Journal& journal, Sequence
     if (!records.ok() || records->empty()) break;
     for (const PlacedRecord& placed : *records) {
       if (placed.place.sequence > through) break;
-      add(placed.record, amount);
+      count(placed.record, amount);
       bytes += placed.record.payload.size();
     }
   }
@@ -51,6 +74,21 @@ std::optional<Amount> read(os::World& world, journal::Journal& journal, Sequence
 
 Amount sum(const Amount& a, const Amount& b) {
   return {a.transactions + b.transactions, a.changes + b.changes, a.bytes + b.bytes};
+}
+
+// Adds what the journal holds after counts.through, up to and with `through`. Waits for the disk.
+void count_on(os::World& world, journal::Journal& journal, Place through, const Count& count,
+              KeptCounts& counts) {
+  const Place first = journal.status().first;
+  const bool hole = first.sequence > counts.through.sequence.next();
+  if (hole || counts.from.epoch == Epoch(0)) counts = begun_at(first);
+  if (through.sequence <= counts.through.sequence) return;
+  if (const auto more = read(world, journal, counts.through.sequence, through.sequence, count)) {
+    counts.amount = sum(counts.amount, *more);
+    counts.through = through;
+  } else {
+    counts = begun_at({through.epoch, through.sequence.next()});
+  }
 }
 
 }  // namespace
@@ -100,19 +138,6 @@ Result<KeptCounts> decode_counts(ByteView bytes) {
   return counts;
 }
 
-void count_on(os::World& world, journal::Journal& journal, Place through, KeptCounts& counts) {
-  const Place first = journal.status().first;
-  const bool hole = first.sequence > counts.through.sequence.next();
-  if (hole || counts.from.epoch == Epoch(0)) counts = begun_at(first);
-  if (through.sequence <= counts.through.sequence) return;
-  if (const auto more = read(world, journal, counts.through.sequence, through.sequence)) {
-    counts.amount = sum(counts.amount, *more);
-    counts.through = through;
-  } else {
-    counts = begun_at({through.epoch, through.sequence.next()});
-  }
-}
-
 KeptCounts CountsFile::load() {
   KeptCounts counts;
   if (const auto bytes = os::read_file(world_.files(), path_); bytes.ok())
@@ -137,7 +162,7 @@ LogCounts::LogCounts(os::World& world, std::string path, journal::Journal& journ
   // A journal that was lost with its end will take again what was counted.
   if (counted_.through.sequence > durable.sequence || durable.epoch < counted_.through.epoch)
     counted_ = {};
-  count_on(world, journal, durable, counted_);
+  count_on(world, journal, durable, add, counted_);
 }
 
 KeptCounts LogCounts::plus(Place written, const Amount& since) const {
@@ -156,8 +181,7 @@ AppliedCounts::AppliedCounts(os::World& world, std::string path, journal::Journa
 
 void AppliedCounts::catch_up(Sequence through) {
   KeptCounts counts = now();
-  count_on(world_, journal_, {epoch_, through}, counts);
-  counts.amount.bytes = 0;  // the sink tells none
+  count_on(world_, journal_, {epoch_, through}, Ended(), counts);
   os::Lock lock(mutex_);
   counted_ = counts;
 }

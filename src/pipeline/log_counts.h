@@ -29,9 +29,6 @@ Result<KeptCounts> decode_counts(ByteView bytes);
 
 void add(const Record& record, Amount& to);
 
-// Adds what the journal holds after counts.through, up to and with `through`. Waits for the disk.
-void count_on(os::World& world, journal::Journal& journal, Place through, KeptCounts& counts);
-
 // The file. One thread.
 class CountsFile {
  public:

@@ -26,10 +26,12 @@ class LogCountsTest : public testing::Test {
     journal_ = *journal::Journal::open(*world_, folder_ + "/journal", {}, {});
   }
   // A transaction of one record, with so many changes; durable.
-  Place commit(std::uint32_t changes) {
-    Record record{.kind = RecordKind::data, .xid = 5, .payload = "abc"};
-    record.flags.first = record.flags.last = true;
-    record.changes = changes;
+  Place commit(std::uint32_t changes) { return part(5, changes, true, true); }
+  Place part(std::uint64_t xid, std::uint32_t changes, bool first, bool last) {
+    Record record{.kind = RecordKind::data, .xid = xid, .changes = changes, .payload = "abc"};
+    record.flags.first = first;
+    record.flags.last = last;
+    record.flags.streamed = !(first && last);
     const std::vector<Record> records{record};
     const Place place = *journal_->append(records, world_->after(10s));
     EXPECT_TRUE(journal_->wait_durable(place.sequence, world_->after(10s)).ok());
@@ -169,6 +171,23 @@ TEST_F(AppliedCountsTest, WhatIsSkippedIsNotCounted) {
   counts.held(second.sequence);
   counts.applied(through(third, 1, 4));
   EXPECT_EQ(counts.now(), (KeptCounts{kFirst, third, {2, 6, 0}}));
+}
+
+TEST_F(AppliedCountsTest, TheChangesOfATransactionCountWhereItEnds) {
+  const Place open = part(6, 10, true, false);
+  const Place first = commit(2);
+  AppliedCounts counts = applied();
+  counts.held(Sequence(0));
+  counts.held(first.sequence);
+  EXPECT_EQ(counts.now().amount, (Amount{1, 2, 0}));
+  const Place skipped = part(6, 10, false, true);
+  counts.skipped(skipped.sequence);
+  EXPECT_EQ(counts.now(), (KeptCounts{kFirst, skipped, {1, 2, 0}}));
+  EXPECT_LT(open.sequence, first.sequence);
+  part(7, 10, true, false);
+  const Place last = part(7, 5, false, true);
+  counts.held(last.sequence);
+  EXPECT_EQ(counts.now(), (KeptCounts{kFirst, last, {2, 17, 0}}));
 }
 
 TEST_F(AppliedCountsTest, ATargetThatJoinsCountsFromThere) {

@@ -142,6 +142,7 @@ Result<void> ReceiveLoop::begin(const Begin& begin) {
       os::Lock lock(mutex_);
       stats_.began = begin.next;
       stats_.before = stats_.amount();
+      stats_.written = {begin.next.epoch, begin.next.sequence.previous()};
     }
     return journal_.start_at(begin.next, begin.hash_before, begin.history, {});
   }

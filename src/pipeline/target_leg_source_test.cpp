@@ -66,6 +66,9 @@ class TargetLegTest : public journal::JournalFixture {
     const auto file = load_stream_file(world.files(), "/leg/stream.file");
     return file.ok() ? *file : std::nullopt;
   }
+  void send(link::Channel& channel, const Message& message) {
+    EXPECT_TRUE(channel.send(encode(message), world.after(5s)).ok());
+  }
 
   IdleSink sink_, aside_;
   IdleCopySink copy_sink_;
@@ -97,6 +100,29 @@ TEST_F(TargetLegTest, ASourceWithoutADefinitionLeavesTheOneThatIsKnown) {
   ASSERT_TRUE(kept);
   EXPECT_EQ(kept->definition, hello.definition);
   EXPECT_EQ(kept->epoch, Epoch(2));
+}
+
+TEST_F(TargetLegTest, WhatWasReceivedIsCountedAnewFromWhereAnEmptiedJournalBegins) {
+  open();
+  ASSERT_TRUE(
+      journal->begin_epoch({.epoch = Epoch(1), .first = Sequence(1), .identity = "app"}).ok());
+  commit_many(2);
+  const Begin begin{.next = {Epoch(1), Sequence(1)}, .history = journal->history()};
+  const auto counted = [&] { return leg_.status().received_ever; };
+  const auto before = welcomed(hello_);
+  send(*before, begin);
+  send(*before, Records{read_all()});
+  EXPECT_TRUE(eventually([&] { return counted().through.sequence == Sequence(2); }));
+  const auto emptied = leg_.verb(kBeginAnew, "");
+  ASSERT_TRUE(emptied.ok()) << emptied.error().what;
+  const auto after = welcomed(hello_);
+  send(*after, begin);
+  EXPECT_TRUE(eventually([&] { return counted().amount == Amount(); }));
+  EXPECT_EQ(counted().from, begin.next);
+  EXPECT_EQ(counted().through, (Place{Epoch(1), Sequence(0)}));
+  send(*after, Records{read_all()});
+  EXPECT_TRUE(eventually([&] { return counted().through.sequence == Sequence(2); }));
+  EXPECT_EQ(counted().amount.transactions, 2U);
 }
 
 }  // namespace
