@@ -38,12 +38,12 @@ struct IdleCopySink final : CopySink {
 };
 
 // The test is the source: it says Hello on ship channels.
-class TargetLegTest : public journal::JournalFixture {
+class TargetLegSourceTest : public journal::JournalFixture {
  protected:
-  TargetLegTest() {
+  TargetLegSourceTest() {
     thread_ = os::Thread("leg", [this](std::stop_token stop) { leg_.run(stop); });
   }
-  ~TargetLegTest() override {
+  ~TargetLegSourceTest() override {
     thread_.request_stop();
     thread_.join();
   }
@@ -87,7 +87,7 @@ class TargetLegTest : public journal::JournalFixture {
 };
 
 // As it does that takes the near journal back from here: it does not tell a definition.
-TEST_F(TargetLegTest, ASourceWithoutADefinitionLeavesTheOneThatIsKnown) {
+TEST_F(TargetLegSourceTest, ASourceWithoutADefinitionLeavesTheOneThatIsKnown) {
   Hello hello = hello_;
   hello.definition = R"({"apply_delay":"1h"})";
   const auto told = file_after(hello);
@@ -102,7 +102,7 @@ TEST_F(TargetLegTest, ASourceWithoutADefinitionLeavesTheOneThatIsKnown) {
   EXPECT_EQ(kept->epoch, Epoch(2));
 }
 
-TEST_F(TargetLegTest, WhatWasReceivedIsCountedAnewFromWhereAnEmptiedJournalBegins) {
+TEST_F(TargetLegSourceTest, WhatWasReceivedIsCountedAnewFromWhereAnEmptiedJournalBegins) {
   open();
   ASSERT_TRUE(
       journal->begin_epoch({.epoch = Epoch(1), .first = Sequence(1), .identity = "app"}).ok());
