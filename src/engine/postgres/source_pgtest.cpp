@@ -241,7 +241,7 @@ TEST_P(SourceOnServer, TransactionsOfOurOriginsDoNotComeAndThoseOfOthersDo) {
   EXPECT_EQ(changes_of({records[1]}), "BIC");
   // The server told of the relation in a transaction that was dropped.
   ASSERT_FALSE(all.empty());
-  EXPECT_EQ(all[0].kind, RecordKind::preamble);
+  EXPECT_EQ(all[0].kind, RecordKind::schema);
   EXPECT_EQ(letters_of({all[0]}), "R");
   EXPECT_EQ(stream.source->preamble().size(), 1u);
 }

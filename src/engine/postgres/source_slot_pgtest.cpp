@@ -35,8 +35,9 @@ TEST_P(SourceSlot, TheSlotIsReleasedEarlyPastRetainMaxAndThatIsSaid) {
   stream.start();
   database_.run("INSERT INTO t VALUES (0, '')");
   database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 300) i");
-  const auto records = stream.read_transactions(2);
-  const Position near = records.back().position;
+  Position near;  // what a streamed transaction defines may come behind it
+  for (const Record& record : stream.read_transactions(2))
+    if (!record.position.empty()) near = record.position;
   stream.source->acknowledge({near, {}, {}});
   EXPECT_TRUE(stream.told("source.released_early"));
   const std::string bound = Lsn(Lsn::from(near)->value() - 64_KiB).text();
