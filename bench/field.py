@@ -60,6 +60,12 @@ class Field:
         for server in (self.source, self.ours, self.peer):
             server.sql(sql)
 
+    def flush_at_source(self):
+        """Commits of new sessions reach the source's disk, each by itself."""
+        self.source.sql("ALTER SYSTEM SET fsync = on")
+        self.source.sql("ALTER SYSTEM SET synchronous_commit = on")
+        self.source.sql("SELECT pg_reload_conf()")
+
     def start_ours(self):
         self.deployment.start()
 

@@ -59,6 +59,7 @@ def catch_up(field, counted, transactions, number):
 
 
 def live(field, counted, seconds, number):
+    field.flush_at_source()
     wait_for(field, number, (field.ours, field.peer))
     counted.take()
     pgbench(field, "-R", RATE, "-T", seconds)

@@ -336,8 +336,10 @@ def run(options):
         show.how_to_look_further()
         process.forget_all()
     else:
+        title("to look further: ./quickstart --keep leaves it running, then")
+        show.how_to_look_further()
         show.stop()
-        say("everything is stopped; ./quickstart --keep leaves it running for you to look at")
+        say("everything is stopped")
     return 0 if good else 1
 
 
