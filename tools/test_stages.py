@@ -60,16 +60,16 @@ def stages(preset):
     jobs = os.environ.get("FARSHORE_JOBS", str(os.cpu_count() or 2))
     tests = ROOT / "tests"
     return [
-        Stage("lint", 1.5, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 12, ["tools/dev/build", preset]),
+        Stage("lint", 1, ["tools/lint.py", "--tidy-seconds", "60"]),
+        Stage("build", 12.5, ["tools/dev/build", preset]),
         ctest("unit", 3, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
-        ctest("tools", 0.75, preset, "tools", parallel=jobs),
+        ctest("tools", 0.5, preset, "tools", parallel=jobs),
         ctest("scenario", 1, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
-        ctest("servers", 3, preset, "pgtest", parallel=jobs),
-        ctest("sim", 3.75, preset, "sim", parallel=jobs, needs=tests / "sim"),
+        ctest("servers", 3.75, preset, "pgtest", parallel=jobs),
+        ctest("sim", 3.5, preset, "sim", parallel=jobs, needs=tests / "sim"),
         ctest("integration", 9.25, preset, "integration", parallel=jobs),
-        ctest("crash", 2.5, preset, "crash", needs=tests / "crash"),
+        ctest("crash", 2.25, preset, "crash", needs=tests / "crash"),
     ]
 
 

@@ -324,7 +324,7 @@ Result<std::optional<Sequence>> FileJournal::first_preamble() {
     const auto frame = frames.next();
     if (!frame && frame.error().kind == ErrorKind::overtaken) return false;  // trimmed meanwhile
     if (!frame) return frame.error();
-    FARSHORE_CHECK(*frame, "preamble {} is in the index but not durable", preamble);
+    if (!*frame) return false;  // the journal was cleared meanwhile
     FARSHORE_TRY_ASSIGN(const PlacedRecord placed, decode_frame(**frame, frames.epoch()));
     return !placed.record.flags.streamed;
   });

@@ -158,7 +158,10 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Sequence from, restart_place(through));
   counts_.held(through);
   // The sink passes over what it holds: it learns from it what relations later changes name.
-  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), through));
+  // A restart place lies before each transaction that was open then. One that began before it and
+  // ends beyond what the sink has recorded had no effect in the target, and is passed over again.
+  const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
+  FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), whole_after));
   Hold hold{.delay = terms_.apply_delay};
   std::string announced;
   {

@@ -20,7 +20,7 @@ class PickySink final : public Sink {
   Result<Sequence> open(const Uuid&, Epoch) override {
     os::Lock lock(mutex_);
     changed_.wait(lock, world_.after(10s), [&] { return !shut_; });
-    return through_;
+    return through_ = recorded_;
   }
   Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override {
     ++calls;
@@ -30,11 +30,13 @@ class PickySink final : public Sink {
     if (news && item->kind == RecordKind::data && item->xid == refused_)
       return permanent(ErrorKind::rejected, "transaction {} is refused", item->xid);
     if (news) through_ = item->place.sequence;
-    return Applied{.through = through_, .durable = through_, .recorded = through_};
+    if (news && (item->kind != RecordKind::data || item->xid != without_effect_))
+      recorded_ = through_;
+    return Applied{.through = through_, .durable = through_, .recorded = recorded_};
   }
   Result<void> skip(const CursorItem& item) override {
     os::Lock lock(mutex_);
-    through_ = item.place.sequence;
+    through_ = recorded_ = item.place.sequence;
     skipped_.push_back(item.xid);
     return {};
   }
@@ -44,6 +46,11 @@ class PickySink final : public Sink {
   void refuse(std::uint64_t xid) {
     os::Lock lock(mutex_);
     refused_ = xid;
+  }
+  // It is passed over: all that follows it is as durable as what was before.
+  void has_no_effect(std::uint64_t xid) {
+    os::Lock lock(mutex_);
+    without_effect_ = xid;
   }
   void shut(bool shut) {  // open() waits
     os::Lock lock(mutex_);
@@ -61,9 +68,9 @@ class PickySink final : public Sink {
   os::World& world_;
   mutable os::Mutex mutex_;
   os::CondVar changed_;
-  std::uint64_t refused_ = 0;
+  std::uint64_t refused_ = 0, without_effect_ = 0;
   bool shut_ = false;
-  Sequence through_;
+  Sequence through_, recorded_;  // a new session begins at what is recorded
   std::vector<std::uint64_t> skipped_;
 };
 
@@ -233,6 +240,30 @@ TEST_F(SkipTest, WhatWasNotBegunInTimeIsCalledOffForGood) {
   sink_of_target.shut(false);
   EXPECT_TRUE(applied(transaction()));
   EXPECT_THAT(sink_of_target.skipped(), ::testing::IsEmpty());
+}
+
+// All of it was rolled back to a savepoint, or in a table that is set aside: the target has
+// recorded nothing of it, and the place to restart at lies within it.
+TEST_F(SkipTest, AStreamedTransactionWithoutEffectIsPassedOverAgainByTheNextSession) {
+  const auto part = [](bool first, bool last) {
+    Record record = data_record(100, "part", first, last);
+    record.flags.streamed = true;
+    return record;
+  };
+  Record among_open = record_of(RecordKind::preamble);
+  among_open.flags.streamed = true;
+  sink_of_target.has_no_effect(100);
+  commit(record_of(RecordKind::preamble));
+  transaction();
+  commit(part(true, false));
+  const Place preamble = commit(among_open);
+  commit(part(false, true));
+  ASSERT_TRUE(eventually(
+      [&] { return journal->consumer(ApplyLoop::kConsumer)->restart == preamble.sequence; }, 300));
+  loop->pause(std::nullopt);
+  ASSERT_TRUE(shows(State::paused));
+  loop->resume();
+  EXPECT_TRUE(applied(transaction())) << board.get().reason;
 }
 
 // As each time the source connects, when it asks what is missing and nothing is.

@@ -54,7 +54,8 @@ void StateBoard::show(By by, State state, const std::string& reason,
   {
     os::Lock lock(mutex_);
     if (by == By::other_end && leg_.failed_here) return;
-    changed = leg_.state != state || leg_.reason != reason;
+    // Why it is degraded changes as it goes on, in figures.
+    changed = leg_.state != state || (state != State::degraded && leg_.reason != reason);
     leg_.state = state;
     leg_.reason = reason;
     leg_.remedy = remedy;

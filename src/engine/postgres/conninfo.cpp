@@ -19,10 +19,21 @@ std::vector<std::string> split_list(const std::string& text) {
   return out;
 }
 
-std::vector<Host> hosts_of(const std::string& names, const std::string& addresses,
-                           const std::string& ports) {
+Result<std::vector<Host>> hosts_of(const std::string& names, const std::string& addresses,
+                                   const std::string& ports) {
   const auto name = split_list(names), address = split_list(addresses), port = split_list(ports);
   std::vector<Host> hosts(std::max(name.size(), address.size()));
+  if (!names.empty() && !addresses.empty() && name.size() != address.size())
+    return permanent(ErrorKind::invalid,
+                     "the connection string (dsn) has {} hosts and {} addresses (hostaddr): one "
+                     "address for each host",
+                     name.size(), address.size());
+  if (port.size() > 1 && port.size() != hosts.size())
+    return permanent(
+        ErrorKind::invalid,
+        "the connection string (dsn) has {} ports and {} hosts: one port for each host, "
+        "or one for all",
+        port.size(), hosts.size());
   for (std::size_t i = 0; i < hosts.size(); ++i) {
     if (i < name.size()) hosts[i].name = name[i];
     if (i < address.size()) hosts[i].address = address[i];
@@ -61,7 +72,7 @@ Result<Conninfo> read_conninfo(const std::string& conninfo) {
       out.further.emplace_back(option->keyword, option->val);
   }
   PQconninfoFree(options);
-  out.hosts = hosts_of(host, address, port);
+  FARSHORE_TRY_ASSIGN(out.hosts, hosts_of(host, address, port));
   if (host.empty()) host = address.empty() ? "local socket" : address;
   if (port.empty()) port = "5432";
   if (database.empty()) database = user.empty() ? "default database" : user;

@@ -33,6 +33,12 @@ TEST(Conninfo, ListsTheHosts) {
   EXPECT_EQ(hosts_of("hostaddr=10.0.0.1,10.0.0.2"), "[ 10.0.0.1 ][ 10.0.0.2 ]");
 }
 
+TEST(Conninfo, ListsOfDifferentLengthsAreRefused) {
+  EXPECT_THAT(hosts_of("host=a,b,c port=1,2"), HasSubstr("2 ports and 3 hosts"));
+  EXPECT_THAT(hosts_of("host=a port=1,2"), HasSubstr("2 ports and 1 hosts"));
+  EXPECT_THAT(hosts_of("host=a hostaddr=10.0.0.1,10.0.0.2"), HasSubstr("1 hosts and 2 addresses"));
+}
+
 TEST(Conninfo, AHostIsTakenOutOfTheLists) {
   auto hosts = read_conninfo("host=a,b,a port=1,,2")->hosts;
   EXPECT_FALSE(take_out(hosts, {"a", "3"}));
