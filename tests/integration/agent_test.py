@@ -139,7 +139,7 @@ class AgentTest(LabTest):
         deployment.wan.heal()
         self.wait_applied(deployment)
         deployment.near.restart_after_kill()
-        deployment.wait_for_state("streaming", 30)
+        deployment.wait_for_capture("streaming", 30)
         deployment.near.stop()
         deployment.far.stop()
         for agent in deployment.agents.values():

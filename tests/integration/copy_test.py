@@ -184,6 +184,11 @@ class CopyTest(LabTest):
         source.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         source.sql("SELECT pg_reload_conf()")
 
+        self.wait(
+            lambda: source.value("SHOW synchronous_standby_names") == "nobody", 20, "not reloaded"
+        )
+        time.sleep(0.5)  # who commits is told by the checkpointer, which reloads by itself
+
         def hang():
             connection = source.connect()
             with connection.cursor() as cursor:
