@@ -104,17 +104,17 @@ class CopyTest(LabTest):
             except Exception:
                 return None
             copy = leg and leg["copy"]
-            begun = copy and [table for table in copy["tables"] if table["rows"] > 0]
+            # An estimate tells something once a part is copied.
+            begun = copy and [table for table in copy["tables"] if table["bytes"] > 500_000]
             return begun and (copy, begun[0])
 
         copy, table = self.wait(progress, 30, "no progress is shown")
-        self.assertGreater(table["bytes"], 0)
+        self.assertGreater(table["rows"], 0)
         self.assertGreaterEqual(table["bytes_total"], table["bytes"] // 2)
         self.assertGreaterEqual(table["rows_total"], table["rows"] // 2)
-        # An estimate, of this table and of all.
-        self.assertGreater(table["eta_seconds"], 0)
-        self.assertGreaterEqual(copy["eta_seconds"], table["eta_seconds"])
-        self.assertLess(copy["eta_seconds"], 600)
+        for estimate in table["eta_seconds"], copy["eta_seconds"]:
+            self.assertGreater(estimate, 0)
+            self.assertLess(estimate, 600)
         self.assertGreater(copy["tables_total"], copy["tables_done"])
         deployment.wan.tell("rate off")
         deployment.wait_for_state("streaming", 60)

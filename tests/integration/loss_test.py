@@ -8,7 +8,7 @@ import time
 import preamble
 from lab.case import LabTest
 
-ROWS = 400
+ROWS = 800
 
 
 class Reader:
@@ -94,7 +94,7 @@ class LossTest(LabTest):
 
         self.wait(
             all_is_told,
-            30,
+            60,  # half of what the way takes for all of it
             lambda: f"kept {self.kept(deployment)}, captured {self.captured(deployment)}",
         )
         deployment.wan.cut()

@@ -42,7 +42,8 @@ class NearTest(LabTest):
 
         def there():
             view = deployment.source_view()
-            return view["capture"]["heartbeat_at"] > commit.isoformat().replace("+00:00", "Z")
+            heartbeat_at = view["capture"]["heartbeat_at"] or ""  # none yet
+            return heartbeat_at > commit.isoformat().replace("+00:00", "Z")
 
         self.wait(there, 30, "the commit is not captured")
 
