@@ -1,5 +1,5 @@
 # With FARSHORE_PRECOMPILE (preset asan, the one that ./test builds anew each time) the headers of others that nearly
-# every file includes are read once: a third of the whole build. The other presets go without, so that a file that
+# every file includes are read once: a quarter of the whole build. The other presets go without, so that a file that
 # forgets an include is noticed, and so that ccache serves them.
 option(FARSHORE_PRECOMPILE "Read common headers of others once for all files (GCC)" OFF)
 set(FARSHORE_COMMON_HEADERS <algorithm> <array> <atomic> <chrono> <condition_variable> <cstdint> <deque> <functional>

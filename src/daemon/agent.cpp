@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "base/guarded.h"
-#include "change/remedy.h"
 #include "config/definition.h"
 #include "daemon/check.h"
 #include "identity/certificate.h"
@@ -19,12 +18,6 @@ constexpr Duration kCertificateLook = 1min;
 constexpr Duration kKeepCounts = 5s;
 constexpr std::size_t kFailedLegsMax = 100;  // of which one keepalive tells
 constexpr Duration kAskWait = 45s;           // of a site of another region
-
-std::string folder_of(const config::RegionConfig& region, const config::StreamConfig& stream,
-                      const std::string& site) {
-  return fmt::format("{}/streams/{}/{}", region.data, stream.name,
-                     site.empty() ? "source" : "to-" + site);
-}
 
 // The source's region owns them; our own file speaks until it has, and for a target
 // that it does not name.
@@ -45,17 +38,6 @@ pipeline::TargetTerms terms_of(const config::StreamConfig& stream,
     terms.required = theirs.required;
   }
   return terms;
-}
-
-// `site` empty: all targets are meant.
-Result<void> expect_target(const config::StreamConfig& stream, const std::string& site) {
-  std::string names;
-  for (const config::TargetConfig& target : stream.to) {
-    if (site.empty() || target.site == site) return {};
-    names += (names.empty() ? "" : ", ") + target.site;
-  }
-  return permanent(ErrorKind::not_found, "stream '{}' has no target '{}': it has {}", stream.name,
-                   site, names);
 }
 
 }  // namespace
@@ -222,6 +204,11 @@ Result<void> Agent::add_peers() {
   return {};
 }
 
+std::string Agent::folder_of(const config::StreamConfig& stream, const std::string& site) const {
+  return fmt::format("{}/streams/{}/{}", region_.data, stream.name,
+                     site.empty() ? "source" : "to-" + site);
+}
+
 pipeline::Dial Agent::dial(const std::string& region) {
   link::Link* link = nullptr;
   for (auto& peer : peers_)
@@ -285,7 +272,7 @@ void Agent::add_source(const config::StreamConfig& stream) {
   pipeline::SourceStream::Options options{
       .name = stream.name,
       .region = region_.name,
-      .folder = folder_of(region_, stream, ""),
+      .folder = folder_of(stream, ""),
       .journal = stream.journal,
       .definition = config::definition_text(stream),
       .tables_at_once = static_cast<std::size_t>(stream.copy_tables)};
@@ -312,8 +299,7 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
   auto entry = std::make_unique<TargetEntry>();
   entry->config = &stream;
   entry->target = &target;
-  auto parts =
-      make_target(world_, config_, stream, target, folder_of(region_, stream, target.site), sink_);
+  auto parts = make_target(world_, config_, stream, target, folder_of(stream, target.site), sink_);
   if (!parts.ok()) {
     sink_({.severity = Severity::error,
            .name = "stream.state",
@@ -326,7 +312,7 @@ void Agent::add_target(const config::StreamConfig& stream, const config::TargetC
   pipeline::TargetLeg::Options options{.stream_name = stream.name,
                                        .site = target.site,
                                        .region = region_.name,
-                                       .folder = folder_of(region_, stream, target.site),
+                                       .folder = folder_of(stream, target.site),
                                        .journal = stream.journal,
                                        .terms = [&stream, &target](const std::string& theirs) {
                                          return terms_of(stream, target, theirs);
@@ -404,101 +390,6 @@ Result<std::vector<events::StoredEvent>> Agent::events(const events::EventQuery&
   return event_log_->read(query, deadline);
 }
 
-Result<api::Outcome> Agent::act(const api::StreamAction& action) {
-  if (config_.stream(action.stream) == nullptr)
-    return config::unknown_stream(config_, action.stream);
-  if (action.verb == api::Verb::remove) return remove(action);
-  FARSHORE_TRY(expect_target(*config_.stream(action.stream), action.to));
-  bool found = false;
-  for (auto& entry : targets_) {
-    if (entry->config->name != action.stream ||
-        (!action.to.empty() && entry->target->site != action.to))
-      continue;
-    FARSHORE_TRY(expect_not_removed(*entry));
-    FARSHORE_TRY(act_on_target(*entry, action));
-    found = true;
-  }
-  for (auto& entry : sources_) {
-    if (entry->config->name != action.stream) continue;
-    FARSHORE_TRY(expect_not_removed(*entry));
-    FARSHORE_TRY(act_on_source(*entry, action));
-    found = true;
-  }
-  if (!found) return no_end_here(action);
-  sink_({.severity = Severity::info,
-         .name = fmt::format("stream.{}", api::name_of(action.verb)),
-         .stream = action.stream,
-         .target = action.to,
-         .message = fmt::format("by {}{}{}", action.by,
-                                action.place.empty() ? "" : ", place " + action.place,
-                                action.table.empty() ? "" : ", table " + action.table)});
-  return api::Outcome::done;
-}
-
-template <class Entry>
-Result<void> Agent::expect_not_removed(const Entry& entry) {
-  os::Lock lock(removals_mutex_);
-  if (!entry.removed) return {};
-  return permanent(ErrorKind::conflict,
-                   "stream '{}' was removed here: take it out of {}, or start this agent anew to "
-                   "begin anew with it",
-                   entry.config->name, config_.file);
-}
-
-Error Agent::no_end_here(const api::StreamAction& action) const {
-  const std::string& source_region = config_.site(config_.stream(action.stream)->from)->region;
-  const config::SiteConfig* target = config_.site(action.to);
-  const bool there = target != nullptr && target->region != region_.name;
-  return permanent(ErrorKind::not_found,
-                   "this region holds no end of stream '{}'{}: ask the agent of region {}",
-                   action.stream, action.to.empty() ? "" : " for target '" + action.to + "'",
-                   there ? target->region : source_region);
-}
-
-Result<void> Agent::act_on_target(TargetEntry& entry, const api::StreamAction& action) {
-  switch (action.verb) {
-    case api::Verb::pause:
-      return entry.leg->pause(action.at);
-    case api::Verb::resume:
-      return entry.leg->resume();
-    case api::Verb::skip:
-      return entry.leg->verb("skip", action.place);
-    case api::Verb::resnapshot:
-      FARSHORE_TRY(capture_goes_on(*entry.config));
-      return entry.leg->resnapshot(action.table);
-    case api::Verb::remove:
-      break;
-  }
-  return {};
-}
-
-// What is copied without it never becomes current.
-Result<void> Agent::capture_goes_on(const config::StreamConfig& stream) {
-  const std::string& region = config_.site(stream.from)->region;
-  const auto capture = told_by_source(stream, "");
-  if (!capture || capture->state != api::State::failed) return {};
-  return permanent(ErrorKind::conflict,
-                   "nothing is copied anew: capture of stream '{}' in region {} has failed: {}{}",
-                   stream.name, region, capture->reason, to_do(capture->remedy));
-}
-
-Result<void> Agent::act_on_source(SourceEntry& entry, const api::StreamAction& action) {
-  pipeline::SourceStream& stream = *entry.stream;
-  switch (action.verb) {
-    case api::Verb::resume:
-      return stream.resume(action.to);
-    case api::Verb::pause:
-      return stream.forward(action.to, "pause", action.at ? format_time(*action.at) : "");
-    case api::Verb::skip:
-      return stream.forward(action.to, "skip", action.place);
-    case api::Verb::resnapshot:
-      return stream.resnapshot(action.to, action.table);
-    case api::Verb::remove:
-      break;
-  }
-  return {};
-}
-
 Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
   const AskElsewhere elsewhere = [this](const config::StreamConfig& of, const std::string& site,
                                         const SiteQuestion& question) {
@@ -523,84 +414,4 @@ Result<std::string> Agent::grants(const std::string& site, api::GrantRole role) 
 }
 
 // The near end of one target is made and forgotten with the file.
-Result<void> Agent::explain_at_source(const api::StreamAction& action) const {
-  for (const auto& entry : sources_) {
-    if (entry->config->name != action.stream) continue;
-    for (const config::TargetConfig& target : entry->config->to)
-      if (target.site == action.to)
-        return permanent(ErrorKind::conflict,
-                         "'{}' is a target of stream '{}': take '{}' out of `to` in {} of every "
-                         "region and start this agent anew, which then keeps nothing for it; its "
-                         "own region's end goes with the same command there",
-                         action.to, action.stream, action.to, config_.file);
-    return permanent(ErrorKind::not_found,
-                     "'{}' is no target of stream '{}' in {}: nothing is kept for it here; its own "
-                     "region's end, if there is one, goes with the same command there",
-                     action.to, action.stream, config_.file);
-  }
-  return {};
-}
-
-// Forgets the stream at this end: stops it, drops what it holds in the database, and its folder.
-Result<void> Agent::remove(TargetEntry& entry) {
-  const Uuid id = entry.leg->status().stream;
-  entry.thread.request_stop();
-  entry.thread.join();
-  if (!id.is_nil()) FARSHORE_TRY(forget_target(world_, config_, *entry.config, *entry.target, id));
-  return remove_folder(folder_of(region_, *entry.config, entry.target->site));
-}
-
-Result<void> Agent::remove(SourceEntry& entry) {
-  const Uuid id = entry.stream->status().stream;
-  entry.thread.request_stop();
-  entry.thread.join();
-  if (!id.is_nil()) FARSHORE_TRY(forget_source(world_, config_, *entry.config, id));
-  return remove_folder(folder_of(region_, *entry.config, ""));
-}
-
-Result<api::Outcome> Agent::remove(const api::StreamAction& action) {
-  os::Lock lock(removals_mutex_);
-  bool found = false, done = false;
-  const auto remove_once = [&](auto& entry) -> Result<void> {
-    found = true;
-    if (entry.removed) return {};
-    FARSHORE_TRY(remove(entry));
-    entry.removed = done = true;
-    return {};
-  };
-  for (auto& entry : targets_) {
-    if (entry->config->name != action.stream ||
-        (!action.to.empty() && entry->target->site != action.to))
-      continue;
-    FARSHORE_TRY(remove_once(*entry));
-  }
-  for (auto& entry : sources_) {
-    if (entry->config->name != action.stream || !action.to.empty()) continue;
-    FARSHORE_TRY(remove_once(*entry));
-  }
-  if (!found && !action.to.empty()) FARSHORE_TRY(explain_at_source(action));
-  if (!found) return no_end_here(action);
-  if (!done) return api::Outcome::already;
-  sink_({.severity = Severity::warning,
-         .name = "stream.removed",
-         .stream = action.stream,
-         .target = action.to,
-         .message =
-             fmt::format("by {}; take it out of {} too, else it begins anew when the agent starts",
-                         action.by, config_.file)});
-  return api::Outcome::done;
-}
-
-Result<void> Agent::remove_folder(const std::string& folder) {
-  auto names = world_.files().list(folder);
-  if (!names.ok() && names.error().kind == ErrorKind::not_found) return {};
-  if (!names.ok()) return std::move(names).error();
-  for (const std::string& name : *names) {
-    const std::string path = fmt::format("{}/{}", folder, name);
-    if (world_.files().remove(path).ok()) continue;
-    FARSHORE_TRY(remove_folder(path));
-  }
-  return world_.files().remove(folder);
-}
-
 }  // namespace farshore::daemon

@@ -100,6 +100,8 @@ class Agent final : public api::Agent {
   Result<void> capture_goes_on(const config::StreamConfig& stream);  // conflict: it has failed
   void answer_check(const std::string& stream, const std::string& site,
                     std::unique_ptr<link::Channel> channel);
+  // Of one end: the source's, or that of a target `site`.
+  std::string folder_of(const config::StreamConfig& stream, const std::string& site) const;
   template <class Entry>
   Result<void> expect_not_removed(const Entry& entry);       // conflict: it was
   Error no_end_here(const api::StreamAction& action) const;  // and which region is to be asked

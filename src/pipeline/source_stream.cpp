@@ -472,9 +472,7 @@ Result<void> SourceStream::resnapshot(const std::string& site, const std::string
                      "`farshore stream resnapshot {}` without --to and --table",
                      options_.name);
   if (gap) FARSHORE_TRY(running->capture->accept_gap());
-  Result<void> done = copy_anew(*running, site, table, gap);
-  if (gap) running->capture->poke();
-  return done;
+  return copy_anew(*running, site, table, gap);
 }
 
 Result<void> SourceStream::copy_anew(Running& running, const std::string& site,
