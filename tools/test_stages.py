@@ -60,7 +60,7 @@ def stages(preset):
     jobs = os.environ.get("FARSHORE_JOBS", str(os.cpu_count() or 2))
     tests = ROOT / "tests"
     return [
-        Stage("lint", 1, ["tools/lint.py", "--tidy-seconds", "60"]),
+        Stage("lint", 0.75, ["tools/lint.py", "--tidy-seconds", "60"]),
         Stage("build", 12, ["tools/dev/build", preset]),
         ctest("unit", 3, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
@@ -68,7 +68,7 @@ def stages(preset):
         ctest("scenario", 1.25, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
         ctest("servers", 3.75, preset, "pgtest", parallel=jobs),
         ctest("sim", 3.5, preset, "sim", parallel=jobs, needs=tests / "sim"),
-        ctest("integration", 9.25, preset, "integration", parallel=jobs),
+        ctest("integration", 9.5, preset, "integration", parallel=jobs),
         ctest("crash", 2.5, preset, "crash", needs=tests / "crash"),
     ]
 

@@ -112,7 +112,7 @@ class Field:
 
     def __init__(self, folder, versions, disk=None, **options):
         self.folder, self.disk = folder, disk
-        ports = Ports()
+        self.ports = ports = Ports()  # ours as long as it lives
         self.servers = [
             Postgres(name, version, folder, ports.take(), case.templates(), SETTINGS).create()
             for name, version in zip(("near", "far"), versions)

@@ -106,7 +106,8 @@ class Show:
         remember(self.folder)
 
     def build(self):
-        ports, templates = Ports(), Templates(self.folder)
+        self.ports = ports = Ports()  # ours as long as it lives
+        templates = Templates(self.folder)
         names = dict(zip(REGIONS, ("us", "eu")))
         # The show kills an agent, never a server: their fsync may rest.
         self.servers = [

@@ -104,6 +104,7 @@ void Crossing::read(int from, MonotonicTime now) {
     const Mark mark = count > 0 ? Mark::data : count == 0 ? Mark::end : Mark::reset;
     const ByteView bytes(scratch, count > 0 ? static_cast<std::size_t>(count) : 0);
     const MonotonicTime due = flow.pipe->enter(now, bytes.size());
+    taken_ += bytes.size();
     const std::size_t sent = due <= now && mark == Mark::data ? send_now(from, bytes) : 0;
     if (sent < bytes.size() || mark != Mark::data) {
       flow.held += bytes.size() - sent;

@@ -3,6 +3,7 @@
 // later, as a handshake over the WAN would take. Used by the proxy's one thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -43,6 +44,9 @@ class Crossing {
   bool wants_read(int side) const;
   bool wants_write(int side) const;
   Side& side(int index) { return sides_[static_cast<std::size_t>(index)]; }
+  // Of the pipes' room, both directions together. Who took little for long counts as `least`.
+  std::uint64_t taken_bytes() const { return taken_; }
+  void count_taken_at_least(std::uint64_t least) { taken_ = std::max(taken_, least); }
   std::uint64_t held_bytes() const { return flows_[0].held + flows_[1].held; }
 
  private:
@@ -76,6 +80,7 @@ class Crossing {
   MonotonicTime opens_at_;
   Stage stage_ = Stage::opening;
   bool swallowing_ = false;
+  std::uint64_t taken_ = 0;
 };
 
 }  // namespace farshore::wan

@@ -17,6 +17,7 @@ namespace farshore::wan {
 namespace {
 
 constexpr int kEventsMax = 64;
+constexpr std::uint64_t kLagMax = 512_KiB;  // of what one connection took behind another
 
 MonotonicTime now() {
   timespec time{};
@@ -158,9 +159,18 @@ void Proxy::step_all() {
     if (moves) wake = std::min(wake, crossing.wakes_at());
     ++it;
   }
-  // The next one is first next time: a full pipe has room for little, which would always be its.
-  if (crossings_.size() > 1) crossings_.splice(crossings_.end(), crossings_, crossings_.begin());
+  order_by_need();
   arm_timer(wake);
+}
+
+// A full pipe has room for one: who took least is first. Who was idle does not get all of it back.
+void Proxy::order_by_need() {
+  std::uint64_t most = 0;
+  for (const auto& crossing : crossings_) most = std::max(most, crossing->taken_bytes());
+  for (const auto& crossing : crossings_)
+    crossing->count_taken_at_least(most > kLagMax ? most - kLagMax : 0);
+  crossings_.sort(
+      [](const auto& one, const auto& other) { return one->taken_bytes() < other->taken_bytes(); });
 }
 
 void Proxy::watch(int fd, std::uint32_t& watched, std::uint32_t wanted) {

@@ -58,6 +58,7 @@ class Proxy {
   void accept_control();
   bool read_control(ControlConnection& connection);  // false: it ended
   void step_all();
+  void order_by_need();
   void watch(int fd, std::uint32_t& watched, std::uint32_t wanted);
   void arm_timer(MonotonicTime at);
   void take(int fd, std::uint32_t events);
