@@ -508,14 +508,14 @@ def touched(tree, inputs):
 
 
 def compile_commands(tree):
-    """A configured build folder; FARSHORE_BUILD names one, else a preset's."""
+    """A configured build folder that compiles each file by itself: FARSHORE_BUILD, else debug."""
     if named := os.environ.get("FARSHORE_BUILD"):
         return pathlib.Path(named)
-    for preset in ("asan", "debug", "release"):
-        if (tree.root / "build" / preset / "compile_commands.json").exists():
-            return tree.root / "build" / preset
+    folder = tree.root / "build/debug"
+    if (folder / "compile_commands.json").exists():
+        return folder
     done = subprocess.run(["cmake", "--preset", "debug"], cwd=tree.root, capture_output=True)
-    return tree.root / "build/debug" if done.returncode == 0 else None
+    return folder if done.returncode == 0 else None
 
 
 class TidyRuns:

@@ -7,9 +7,9 @@
 namespace farshore::journal {
 namespace {
 
-constexpr CheckedForm kForm{{"FSJHIS\r\n", 8}, 1, "epoch history"};
+constexpr CheckedForm kHistoryForm{{"FSJHIS\r\n", 8}, 1, "epoch history"};
 
-std::string path_in(const std::string& folder) {
+std::string history_path(const std::string& folder) {
   return folder + "/history";
 }
 
@@ -46,7 +46,7 @@ Result<void> EpochHistory::begin(const EpochEntry& entry) {
 
 Bytes encode_history(const EpochHistory& history) {
   Bytes out;
-  ByteWriter writer = begin_checked(kForm, out);
+  ByteWriter writer = begin_checked(kHistoryForm, out);
   writer.number(history.promised.value());
   writer.number(history.cut ? history.cut->value() : std::uint64_t{0});
   writer.number(static_cast<std::uint32_t>(history.entries.size()));
@@ -63,7 +63,7 @@ Bytes encode_history(const EpochHistory& history) {
 }
 
 Result<EpochHistory> decode_history(ByteView bytes) {
-  FARSHORE_TRY_ASSIGN(ByteReader in, open_checked(kForm, bytes));
+  FARSHORE_TRY_ASSIGN(ByteReader in, open_checked(kHistoryForm, bytes));
   EpochHistory history;
   history.promised = Epoch(in.number<std::uint64_t>());
   if (const auto cut = in.number<std::uint64_t>(); cut != 0) history.cut = Sequence(cut);
@@ -82,22 +82,22 @@ Result<EpochHistory> decode_history(ByteView bytes) {
     tail.by = Epoch(in.number<std::uint64_t>());
     history.set_aside.push_back(tail);
   }
-  FARSHORE_TRY(expect_end(kForm, in));
+  FARSHORE_TRY(expect_end(kHistoryForm, in));
   return history;
 }
 
 Result<EpochHistory> load_history(os::Files& files, const std::string& folder) {
-  const auto bytes = os::read_file(files, path_in(folder));
+  const auto bytes = os::read_file(files, history_path(folder));
   if (!bytes && bytes.error().kind == ErrorKind::not_found) return EpochHistory{};
   if (!bytes) return bytes.error();
   auto history = decode_history(*bytes);
-  if (!history) return within(path_in(folder), history.error());
+  if (!history) return within(history_path(folder), history.error());
   return history;
 }
 
 Result<void> save_history(os::Files& files, const std::string& folder,
                           const EpochHistory& history) {
-  return os::replace_file(files, path_in(folder), encode_history(history));
+  return os::replace_file(files, history_path(folder), encode_history(history));
 }
 
 }  // namespace farshore::journal

@@ -7,7 +7,7 @@
 namespace farshore::journal {
 namespace {
 
-constexpr CheckedForm kForm{{"FSJIDX\r\n", 8}, 1, "segment index"};
+constexpr CheckedForm kIndexForm{{"FSJIDX\r\n", 8}, 1, "segment index"};
 
 }  // namespace
 
@@ -31,7 +31,7 @@ Sequence SegmentIndex::preamble_at_or_before(Sequence sequence) const {
 
 Bytes encode_segment_index(const SegmentIndex& index) {
   Bytes out;
-  ByteWriter writer = begin_checked(kForm, out);
+  ByteWriter writer = begin_checked(kIndexForm, out);
   writer.number(static_cast<std::uint32_t>(index.entries().size()));
   for (const IndexEntry& entry : index.entries())
     writer.number(entry.sequence.value()).number(entry.offset);
@@ -42,7 +42,7 @@ Bytes encode_segment_index(const SegmentIndex& index) {
 }
 
 Result<SegmentIndex> decode_segment_index(ByteView bytes) {
-  FARSHORE_TRY_ASSIGN(ByteReader in, open_checked(kForm, bytes));
+  FARSHORE_TRY_ASSIGN(ByteReader in, open_checked(kIndexForm, bytes));
   std::vector<IndexEntry> entries;
   for (auto left = in.number<std::uint32_t>(); left > 0 && !in.failed(); --left) {
     const Sequence sequence(in.number<std::uint64_t>());
@@ -51,7 +51,7 @@ Result<SegmentIndex> decode_segment_index(ByteView bytes) {
   std::vector<Sequence> preambles;
   for (auto left = in.number<std::uint32_t>(); left > 0 && !in.failed(); --left)
     preambles.emplace_back(in.number<std::uint64_t>());
-  FARSHORE_TRY(expect_end(kForm, in));
+  FARSHORE_TRY(expect_end(kIndexForm, in));
   if (entries.empty()) return permanent(ErrorKind::corrupt, "segment index has no entry");
   return SegmentIndex(std::move(entries), std::move(preambles));
 }

@@ -7,7 +7,7 @@ std::int64_t nanoseconds_of(WallTime time) {
   return time.time_since_epoch().count();
 }
 
-Error malformed(const char* frame, ByteView bytes) {
+Error malformed_payload(const char* frame, ByteView bytes) {
   return permanent(ErrorKind::corrupt, "{} frame with a malformed payload of {} bytes", frame,
                    bytes.size());
 }
@@ -63,7 +63,7 @@ Result<Keepalive> decode_keepalive(ByteView bytes) {
   keepalive.totals = in.rest();
   if (in.failed() || has_totals > 1 || keepalive.totals.size() > kKeepalivePayloadMax ||
       (!keepalive.has_totals && !keepalive.totals.empty()))
-    return malformed("keepalive", bytes);
+    return malformed_payload("keepalive", bytes);
   return keepalive;
 }
 
@@ -74,7 +74,7 @@ Result<KeepaliveAnswer> decode_keepalive_answer(ByteView bytes) {
   answer.received_at = WallTime(Duration(in.number<std::int64_t>()));
   answer.answered_at = WallTime(Duration(in.number<std::int64_t>()));
   answer.held = Duration(in.number<std::int64_t>());
-  if (!in.finished()) return malformed("keepalive answer", bytes);
+  if (!in.finished()) return malformed_payload("keepalive answer", bytes);
   return answer;
 }
 
@@ -86,7 +86,7 @@ Result<Open> decode_open(ByteView bytes) {
   open.name = in.string16();
   if (!in.finished() || klass > static_cast<std::uint8_t>(Class::copy) ||
       open.name.size() > kChannelNameMax)
-    return malformed("open", bytes);
+    return malformed_payload("open", bytes);
   open.klass = static_cast<Class>(klass);
   return open;
 }
@@ -94,14 +94,14 @@ Result<Open> decode_open(ByteView bytes) {
 Result<std::uint64_t> decode_credit(ByteView bytes) {
   ByteReader in(bytes);
   const auto credit = in.number<std::uint64_t>();
-  if (!in.finished()) return malformed("credit", bytes);
+  if (!in.finished()) return malformed_payload("credit", bytes);
   return credit;
 }
 
 Result<std::string> decode_reason(ByteView bytes) {
   ByteReader in(bytes);
   std::string reason(in.string16());
-  if (!in.finished() || reason.size() > kReasonMax) return malformed("close", bytes);
+  if (!in.finished() || reason.size() > kReasonMax) return malformed_payload("close", bytes);
   return reason;
 }
 

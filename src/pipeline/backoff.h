@@ -8,6 +8,9 @@
 
 namespace farshore::pipeline {
 
+// Between tries to open a stream's journal.
+constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
+
 class Backoff {
  public:
   Backoff(os::World& world, Duration min, Duration max)

@@ -8,11 +8,12 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kSourceWait = 500ms;  // how long a stop may take
-constexpr Duration kBeginWait = 50ms;    // how late a session is seen to have begun
-constexpr Duration kAppendWait = 1s;     // then the full journal is shown in the state
-constexpr Duration kSettleWait = 30s;    // for what was appended before a session to become durable
-constexpr Duration kGapWait = 60s;       // for what run() is at, and that
+constexpr Duration kSourceWait = 500ms;      // how long a stop may take
+constexpr Duration kBeginWait = 50ms;        // how late a session is seen to have begun
+constexpr Duration kCaptureAppendWait = 1s;  // then the full journal is shown in the state
+constexpr Duration kCaptureSettleWait =
+    30s;                            // for what was appended before a session to become durable
+constexpr Duration kGapWait = 60s;  // for what run() is at, and that
 
 }  // namespace
 
@@ -118,7 +119,7 @@ Result<void> CaptureLoop::open_session(std::stop_token stop) {
   begun_ = false;
   const Sequence written = journal_.status().written.sequence;
   if (written > Sequence(0))
-    FARSHORE_TRY(journal_.wait_durable(written, world_.after(kSettleWait)));
+    FARSHORE_TRY(journal_.wait_durable(written, world_.after(kCaptureSettleWait)));
   const journal::Tail tail = journal_.tail();
   FARSHORE_TRY_ASSIGN(const SourceIdentity identity,
                       source_.start(tail.position, [this](const SourceIdentity& found) {
@@ -169,7 +170,7 @@ Result<void> CaptureLoop::write(std::vector<Record> records, std::stop_token sto
   const MonotonicTime received = world_.now();
   for (Record& record : records) record.session = session_;
   for (bool shown = false;;) {
-    auto written = journal_.append(records, world_.after(kAppendWait));
+    auto written = journal_.append(records, world_.after(kCaptureAppendWait));
     if (written.ok()) {
       note_written(records, *written, received);
       if (shown) show_working();
@@ -326,7 +327,8 @@ Result<void> CaptureLoop::give_up_gap() {
 // holds all before the gap would else go on behind it.
 Result<void> CaptureLoop::begin_journal_anew() {
   const Sequence last = journal_.status().written.sequence;
-  if (last > Sequence(0)) FARSHORE_TRY(journal_.wait_durable(last, world_.after(kSettleWait)));
+  if (last > Sequence(0))
+    FARSHORE_TRY(journal_.wait_durable(last, world_.after(kCaptureSettleWait)));
   FARSHORE_TRY_ASSIGN(const std::uint64_t hash, journal_.hash_at(last));
   const auto history = journal_.history();
   const std::uint32_t session = journal_.tail().session;

@@ -8,7 +8,7 @@ namespace farshore::pipeline {
 namespace {
 
 // 1 is that of totals: an older peer passes over this one.
-constexpr KeepaliveList kList{.version = 2, .name = "capture states"};
+constexpr KeepaliveList kStatesList{.version = 2, .name = "capture states"};
 
 // Not in the middle of a character of UTF-8.
 std::string cut(const std::string& text) {
@@ -21,13 +21,13 @@ std::string cut(const std::string& text) {
 }  // namespace
 
 Bytes encode_capture_states(const std::vector<CaptureState>& states) {
-  return encode_list(kList, states, [](ByteWriter& out, const CaptureState& s) {
+  return encode_list(kStatesList, states, [](ByteWriter& out, const CaptureState& s) {
     out.string16(s.stream).number(static_cast<std::uint8_t>(s.state)).string16(cut(s.reason));
   });
 }
 
 Result<std::vector<CaptureState>> decode_capture_states(ByteView bytes) {
-  return decode_list<CaptureState>(kList, bytes, [](ByteReader& in, CaptureState& s) {
+  return decode_list<CaptureState>(kStatesList, bytes, [](ByteReader& in, CaptureState& s) {
     s.stream = in.string16();
     const auto state = in.number<std::uint8_t>();
     s.state = static_cast<State>(state);

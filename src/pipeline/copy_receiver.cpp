@@ -12,10 +12,10 @@ namespace {
 
 constexpr Duration kHoldWait = 60s;      // for the sink's running group
 constexpr Duration kChannelWait = 5min;  // of silence within a copy
-constexpr Duration kSendWait = 30s;
+constexpr Duration kCopyAnswerWait = 30s;
 constexpr Duration kIdleWait = 5s;
 constexpr Duration kRefuseWait = 5s;
-constexpr Duration kApplyWait = 500ms;       // how long a stop may take
+constexpr Duration kAsideWait = 500ms;       // how long a stop may take
 constexpr std::uint64_t kJoinRecords = 500;  // so near the leg is held for the rest
 const std::string kConsumer = "aside";
 
@@ -76,7 +76,7 @@ Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
       if (prepared) FARSHORE_TRY(complete(*prepared, leg, stop));
       FARSHORE_TRY(callbacks_.copied(true));
       release(leg);
-      return channel.send(encode(Completed{}), world_.after(kSendWait));
+      return channel.send(encode(Completed{}), world_.after(kCopyAnswerWait));
     } else {
       return permanent(ErrorKind::corrupt, "a copy channel carried a message of type {}",
                        message.index());
@@ -89,7 +89,7 @@ Result<void> CopyReceiver::answer(link::Channel& channel, const CopyAsk& questio
   FARSHORE_TRY_ASSIGN(auto names, copy_sink_.missing(leg.stream, question.tables));
   return link::send_long(channel,
                          encode(CopyMissing{.tables = std::move(names), .first = !leg.copied}),
-                         world_.after(kSendWait));
+                         world_.after(kCopyAnswerWait));
 }
 
 Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg) {
@@ -108,7 +108,8 @@ Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepar
                            : fmt::format("{} tables are copied", prepare.tables.size()));
     leg.loop->hold_for_copy(false, Deadline::passed());
   }
-  return link::send_long(channel, encode(Prepared{std::move(tables)}), world_.after(kSendWait));
+  return link::send_long(channel, encode(Prepared{std::move(tables)}),
+                         world_.after(kCopyAnswerWait));
 }
 
 Result<void> CopyReceiver::complete(const Prepare& prepare, const Leg& leg, std::stop_token stop) {
@@ -132,7 +133,7 @@ Result<void> CopyReceiver::receive_table(link::Channel& channel, std::stop_token
       FARSHORE_TRY(writer->finish(end->mark));
       board_.report(Severity::info, "copy.table",
                     fmt::format("{}: {} rows were copied", begin->table.name, end->rows));
-      return channel.send(encode(TableCopied{}), world_.after(kSendWait));
+      return channel.send(encode(TableCopied{}), world_.after(kCopyAnswerWait));
     } else {
       return permanent(ErrorKind::corrupt, "a table channel carried a message of type {}",
                        part.index());
@@ -222,7 +223,7 @@ Result<void> CopyReceiver::apply_aside(const Leg& leg, Sequence last, std::stop_
       result = permanent(ErrorKind::closed, "the leg was stopped");
       break;
     }
-    auto applied = aside_.apply(bounded, world_.after(kApplyWait));
+    auto applied = aside_.apply(bounded, world_.after(kAsideWait));
     if (applied.ok())
       through = applied->through;
     else

@@ -12,7 +12,7 @@ namespace {
 constexpr Duration kPrepareWait = 10min;  // the target makes its tables
 constexpr Duration kSnapshotWait = 10s;   // at a time, for transactions that still run
 constexpr Duration kRowsWait = 5min;      // for the next chunk of a table
-constexpr Duration kSendWait =
+constexpr Duration kCopySendWait =
     1h;  // back pressure of a slow target; a dead link closes the channel
 constexpr Duration kCompleteWait = 24h;  // the target builds indexes and foreign keys
 
@@ -168,7 +168,7 @@ Result<void> CopySender::send_rows(link::Channel& channel, TableRows& rows, std:
     // A chunk with a large row is cut: the sink takes the bytes of COPY in any pieces.
     for (std::uint64_t at = 0; at < bytes; at += kRecordPayloadMax)
       FARSHORE_TRY(channel.send(encode(Chunk{chunk.substr(at, kRecordPayloadMax)}),
-                                world_.after(kSendWait)));
+                                world_.after(kCopySendWait)));
     os::Lock lock(mutex_);
     progress_[slot].bytes += bytes;
     progress_[slot].rows = rows.rows_read();

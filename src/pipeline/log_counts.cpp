@@ -9,8 +9,8 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr ByteView kMagic = "FSCOUNTS";
-constexpr std::uint16_t kVersion = 2;
+constexpr ByteView kCountsMagic = "FSCOUNTS";
+constexpr std::uint16_t kCountsVersion = 2;
 constexpr std::uint64_t kReadBytes = 1_MiB;
 constexpr std::uint64_t kReadMax = 2_GiB;  // a start waits for no more
 constexpr Duration kReadWait = 10s;
@@ -102,8 +102,8 @@ void add(const Record& record, Amount& to) {
 Bytes encode_counts(const KeptCounts& counts) {
   Bytes out;
   ByteWriter(out)
-      .raw(kMagic)
-      .number(kVersion)
+      .raw(kCountsMagic)
+      .number(kCountsVersion)
       .number(counts.through.epoch.value())
       .number(counts.through.sequence.value())
       .number(counts.amount.transactions)
@@ -122,9 +122,9 @@ Result<KeptCounts> decode_counts(ByteView bytes) {
   bytes.remove_suffix(4);
   if (checksum.number<std::uint32_t>() != crc32c(bytes)) return bad;
   ByteReader in(bytes);
-  if (in.raw(kMagic.size()) != kMagic) return bad;
+  if (in.raw(kCountsMagic.size()) != kCountsMagic) return bad;
   const auto version = in.number<std::uint16_t>();
-  if (version == 0 || version > kVersion) return bad;
+  if (version == 0 || version > kCountsVersion) return bad;
   KeptCounts counts;
   counts.through = read_place(in);
   counts.amount.transactions = in.number<std::uint64_t>();

@@ -5,7 +5,7 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kMessageVersion = 1;
 
 // What travels as the number of one of several words.
 template <class T>
@@ -221,7 +221,7 @@ Result<Message> decode_as(std::size_t index, ByteView body) {
 
 Bytes encode(const Message& message) {
   Bytes out;
-  ByteWriter(out).number(kVersion).number(static_cast<std::uint8_t>(message.index()));
+  ByteWriter(out).number(kMessageVersion).number(static_cast<std::uint8_t>(message.index()));
   Saver saver(out);
   std::visit([&](const auto& body) { saver.field(body); }, message);
   return out;
@@ -231,9 +231,9 @@ Result<Message> decode(ByteView bytes) {
   ByteReader in(bytes);
   const auto version = in.number<std::uint8_t>();
   const auto index = in.number<std::uint8_t>();
-  if (in.failed() || version != kVersion)
+  if (in.failed() || version != kMessageVersion)
     return permanent(ErrorKind::corrupt, "a message of version {}, this build reads {}", version,
-                     kVersion);
+                     kMessageVersion);
   return decode_as(index, in.rest());
 }
 

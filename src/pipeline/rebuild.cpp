@@ -7,7 +7,7 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kAnswerWait = 15s;
+constexpr Duration kRebuildAnswerWait = 15s;
 constexpr Duration kWriteWait = 60s;
 constexpr std::uint64_t kFetchRecordsMax = 1000;
 
@@ -50,12 +50,12 @@ Result<bool> fill(os::World& world, journal::Journal& journal, const std::string
                    Hello{.stream = ahead.welcome.stream,
                          .name = stream_name,
                          .epoch = ahead.welcome.history.back().epoch},
-                   world.after(kAnswerWait)));
+                   world.after(kRebuildAnswerWait)));
   Sequence next = journal.status().written.sequence.next();
   while (next <= last) {
     FARSHORE_TRY_ASSIGN(const auto records,
                         fetch(*channel, {next, std::min(last, next.plus(kFetchRecordsMax))},
-                              world.after(kAnswerWait)));
+                              world.after(kRebuildAnswerWait)));
     if (records.empty()) return false;
     FARSHORE_TRY(journal.append_shipped(records, world.after(kWriteWait)));
     next = records.back().place.sequence.next();

@@ -11,8 +11,8 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kFollowWait = 200ms;  // how long a stop or a repair may wait
-constexpr Duration kAnswerWait = 15s;    // for Welcome and the like
+constexpr Duration kShipFollowWait = 200ms;  // how long a stop or a repair may wait
+constexpr Duration kAnswerWait = 15s;        // for Welcome and the like
 constexpr Duration kSendWait =
     1h;  // back pressure of a slow target; a dead link closes the channel
 constexpr std::uint64_t kBatchBytes = 512_KiB;  // of payload per message
@@ -151,7 +151,7 @@ Result<void> ShipLoop::wait_for_resnapshot(link::Channel& channel, std::stop_tok
     FARSHORE_TRY(answer_fetches(channel));
     os::Lock lock(mutex_);
     if (!receiving.ok()) return {};
-    changed_.wait(lock, world_.after(kFollowWait));
+    changed_.wait(lock, world_.after(kShipFollowWait));
   }
   return {};
 }
@@ -168,7 +168,7 @@ Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::sto
     FARSHORE_TRY(answer_fetches(channel));
     FARSHORE_TRY(mend(channel));
     channel.set_class(callbacks_.commits_wait() ? link::Class::waiting : link::Class::stream);
-    auto records = reader->next(kBatchBytes, world_.after(kFollowWait));
+    auto records = reader->next(kBatchBytes, world_.after(kShipFollowWait));
     if (!records.ok() && records.error().kind == ErrorKind::corrupt) {
       FARSHORE_TRY(repair(channel, reader->position()));
       continue;
@@ -199,7 +199,7 @@ Result<void> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> re
 
 Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {
   while (!stop.stop_requested()) {
-    auto bytes = channel.receive(world_.after(kFollowWait));
+    auto bytes = channel.receive(world_.after(kShipFollowWait));
     if (!bytes.ok() && bytes.error().kind == ErrorKind::timeout) continue;
     if (!bytes.ok()) return std::move(bytes).error();
     FARSHORE_TRY_ASSIGN(Message message, decode(*bytes));
@@ -263,7 +263,7 @@ Result<void> ShipLoop::answer(link::Channel& channel, const Fetch& fetch) {
   Fetched fetched;
   auto reader = journal_.reader(fetch.first);
   if (reader.ok()) {
-    auto records = (*reader)->next(kBatchBytes, world_.after(kFollowWait));
+    auto records = (*reader)->next(kBatchBytes, world_.after(kShipFollowWait));
     if (records.ok()) fetched.records = *std::move(records);
   }
   std::erase_if(fetched.records,
@@ -333,7 +333,7 @@ Result<Message> ShipLoop::ask_verb(const Verb& verb, Deadline deadline) {
   FARSHORE_TRY_ASSIGN(std::unique_ptr<link::Channel> channel, dial_(name, link::Class::control));
   FARSHORE_TRY(channel->send(encode(verb), deadline));
   for (;;) {
-    auto answer = channel->receive(earlier(deadline, world_.after(kFollowWait)));
+    auto answer = channel->receive(earlier(deadline, world_.after(kShipFollowWait)));
     if (answer.ok()) return decode(*answer);
     if (answer.error().kind != ErrorKind::timeout) return std::move(answer).error();
     if (deadline.reached(world_.now()))

@@ -23,7 +23,6 @@ std::uint64_t preamble_every(const journal::Options& options) {
 // In the stream's folder while the near journal is filled from the far ones.
 constexpr const char* kRebuilding = "/rebuilding";
 constexpr Duration kBoundEvery = 3s;
-constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
 
 }  // namespace
 

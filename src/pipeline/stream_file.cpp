@@ -5,16 +5,16 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr ByteView kMagic = "FSSTREAM";
-constexpr std::uint16_t kVersion = 1;
+constexpr ByteView kFileMagic = "FSSTREAM";
+constexpr std::uint16_t kFileVersion = 1;
 
 }  // namespace
 
 Result<void> save_stream_file(os::Files& files, const std::string& path, const StreamFile& file) {
   Bytes out;
   ByteWriter(out)
-      .raw(kMagic)
-      .number(kVersion)
+      .raw(kFileMagic)
+      .number(kFileVersion)
       .raw({reinterpret_cast<const char*>(file.stream.bytes.data()), 16})
       .string32(file.name)
       .number(file.epoch.value())
@@ -41,10 +41,10 @@ Result<std::optional<StreamFile>> load_stream_file(os::Files& files, const std::
   ByteReader checksum(all.substr(all.size() - 4));
   if (crc32c(all.substr(0, all.size() - 4)) != checksum.number<std::uint32_t>()) return damaged;
   ByteReader in(all.substr(0, all.size() - 4));
-  if (in.raw(kMagic.size()) != kMagic) return damaged;
-  if (const auto version = in.number<std::uint16_t>(); version != kVersion)
+  if (in.raw(kFileMagic.size()) != kFileMagic) return damaged;
+  if (const auto version = in.number<std::uint16_t>(); version != kFileVersion)
     return permanent(ErrorKind::corrupt, "{} has version {}, this build reads {}", path, version,
-                     kVersion);
+                     kFileVersion);
   StreamFile file;
   const ByteView uuid = in.raw(16);
   std::copy(uuid.begin(), uuid.end(), reinterpret_cast<char*>(file.stream.bytes.data()));

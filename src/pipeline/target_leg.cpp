@@ -12,8 +12,7 @@ namespace {
 constexpr Duration kSettleWait =
     30s;  // for what was received to become durable before we say what we hold
 constexpr Duration kSkipMax = 15s;
-constexpr Duration kVerbWait = 5s;  // for the verb on its channel, and to answer it
-constexpr Duration kReopenMin = 500ms, kReopenMax = 30s;
+constexpr Duration kVerbAnswerWait = 5s;  // for the verb on its channel, and to answer it
 
 }  // namespace
 
@@ -336,13 +335,14 @@ Result<CopyReceiver::Leg> TargetLeg::leg_for_copy() const {
 }
 
 void TargetLeg::serve_verb(link::Channel& channel) {
-  const auto bytes = channel.receive(world_.after(kVerbWait));
+  const auto bytes = channel.receive(world_.after(kVerbAnswerWait));
   if (!bytes.ok()) return;
   const auto message = decode(*bytes);
   const auto* asked = message.ok() ? std::get_if<Verb>(&*message) : nullptr;
   if (asked == nullptr) return;
   const auto done = guarded([&] { return verb_of_source(*asked); });
-  (void)channel.send(encode(VerbDone{done.ok() ? "" : done.error().what}), world_.after(kVerbWait));
+  (void)channel.send(encode(VerbDone{done.ok() ? "" : done.error().what}),
+                     world_.after(kVerbAnswerWait));
 }
 
 Result<void> TargetLeg::verb_of_source(const Verb& asked) {

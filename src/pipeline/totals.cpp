@@ -7,12 +7,12 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr KeepaliveList kList{.version = 1, .name = "totals"};
+constexpr KeepaliveList kTotalsList{.version = 1, .name = "totals"};
 
 }  // namespace
 
 Bytes encode_totals(const std::vector<StreamTotals>& totals) {
-  return encode_list(kList, totals, [](ByteWriter& out, const StreamTotals& t) {
+  return encode_list(kTotalsList, totals, [](ByteWriter& out, const StreamTotals& t) {
     out.raw({reinterpret_cast<const char*>(t.stream.bytes.data()), 16})
         .string16(t.name)
         .number(t.captured.epoch.value())
@@ -27,7 +27,7 @@ Bytes encode_totals(const std::vector<StreamTotals>& totals) {
 }
 
 Result<std::vector<StreamTotals>> decode_totals(ByteView bytes) {
-  return decode_list<StreamTotals>(kList, bytes, [](ByteReader& in, StreamTotals& t) {
+  return decode_list<StreamTotals>(kTotalsList, bytes, [](ByteReader& in, StreamTotals& t) {
     const ByteView uuid = in.raw(16);
     std::copy(uuid.begin(), uuid.end(), reinterpret_cast<char*>(t.stream.bytes.data()));
     t.name = in.string16();

@@ -31,7 +31,7 @@ constexpr std::uint32_t kNearMicroseconds = 200;  // round trip
 // transaction for longer than that.
 constexpr Duration kSilenceMax = 60s;
 
-std::uint64_t network_number(ByteView bytes) {
+std::uint64_t network_u64(ByteView bytes) {
   std::uint64_t value = 0;
   for (char byte : bytes) value = value << 8 | static_cast<std::uint8_t>(byte);
   return value;
@@ -143,7 +143,7 @@ Result<void> CaptureSession::take(ByteView message) {
   if (message.front() != 'w' || message.size() <= kDataHeader)
     return permanent(ErrorKind::corrupt, "{}: a replication message of type '{}' and {} bytes",
                      connection_->server(), message.front(), message.size());
-  received_ = std::max(received_, Lsn(network_number(message.substr(9, 8))));
+  received_ = std::max(received_, Lsn(network_u64(message.substr(9, 8))));
   read_bytes_ += message.size();
   const auto type = static_cast<MessageType>(message[kDataHeader]);
   const bool ends = type == MessageType::commit || type == MessageType::stream_commit;
@@ -159,7 +159,7 @@ Result<void> CaptureSession::take_keepalive(ByteView message) {
   if (message.size() != kKeepalive)
     return permanent(ErrorKind::corrupt, "{}: a keepalive of {} bytes", connection_->server(),
                      message.size());
-  const Lsn end(network_number(message.substr(1, 8)));
+  const Lsn end(network_u64(message.substr(1, 8)));
   received_ = std::max(received_, end);
   if (auto sent = assembler_.sent_through(end); !sent.ok())
     return within(connection_->server(), std::move(sent).error());

@@ -11,7 +11,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kVersion = 1;
+constexpr int kCatalogVersion = 1;
 
 std::string letter_text(char letter) {
   return std::string(1, letter);
@@ -219,9 +219,9 @@ Result<Definition> parse(std::string_view text, const char* what, Fill fill) {
   const json in = json::parse(text, nullptr, false);
   if (!in.is_object())
     return permanent(ErrorKind::corrupt, "{} is not a JSON object ({} bytes)", what, text.size());
-  if (const int version = in.value("version", 0); version != kVersion)
+  if (const int version = in.value("version", 0); version != kCatalogVersion)
     return permanent(ErrorKind::corrupt, "{} has version {}; this agent reads {}", what, version,
-                     kVersion);
+                     kCatalogVersion);
   Definition out;
   fill(in, out);
   return out;
@@ -246,7 +246,7 @@ std::string dump(const json& in) {
 std::string to_json(const TableDefinition& table) {
   json out;
   to_json(out, table);
-  out["version"] = kVersion;
+  out["version"] = kCatalogVersion;
   return dump(out);
 }
 
@@ -256,7 +256,7 @@ Result<TableDefinition> table_from_json(std::string_view text) {
 }
 
 std::string to_json(const SharedDefinitions& shared) {
-  json out = {{"version", kVersion},
+  json out = {{"version", kCatalogVersion},
               {"schemas", shared.schemas},
               {"extensions", shared.extensions},
               {"types", shared.types}};

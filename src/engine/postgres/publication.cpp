@@ -65,8 +65,8 @@ SELECT n.nspname, c.relname, c.relkind, rn.nspname, rc.relname, c.relpersistence
    AND n.nspname !~ '^pg_'
  ORDER BY n.nspname, c.relname)";
 
-// Whether a listed table of $1 may have lost its identity. Only a hint, quick enough to be asked
-// often; the refresh that follows judges. $2: generated columns count.
+// Whether a listed_tables table of $1 may have lost its identity. Only a hint, quick enough to be
+// asked often; the refresh that follows judges. $2: generated columns count.
 constexpr const char* kIdentityLostSql = R"(
 SELECT EXISTS (
   SELECT FROM pg_publication p
@@ -86,7 +86,7 @@ TableName name_at(const Rows& rows, int row, int column) {
   return {std::string(rows.text(row, column)), std::string(rows.text(row, column + 1))};
 }
 
-std::string listed(const std::set<TableName>& tables) {
+std::string listed_tables(const std::set<TableName>& tables) {
   std::string out;
   for (const TableName& table : tables)
     out += (out.empty() ? "TABLE ONLY " : ", ONLY ") + table.quoted();
@@ -208,7 +208,7 @@ Result<void> Publication::alter(Connection& connection, const char* verb,
     const std::set<TableName> some(std::exchange(from, to), to);
     auto done = connection.query(
         fmt::format("BEGIN; LOCK {} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT; {}{}; COMMIT",
-                    listed(some), start, listed(some)),
+                    listed_tables(some), start, listed_tables(some)),
         deadline);
     if (done.ok()) continue;
     if (!connection.usable() || connection.server_error().sqlstate.empty())
@@ -221,7 +221,7 @@ Result<void> Publication::alter(Connection& connection, const char* verb,
 
 Result<void> Publication::alter_one(Connection& connection, const std::string& start,
                                     const TableName& table, Deadline deadline) {
-  const std::string statement = start + listed({table});
+  const std::string statement = start + listed_tables({table});
   auto done = connection.query(statement, deadline);
   if (done.ok()) return {};
   if (!connection.usable() || connection.server_error().sqlstate.empty())

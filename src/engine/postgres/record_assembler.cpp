@@ -9,7 +9,7 @@ namespace {
 // Of one transaction: about 3 MB.
 constexpr std::size_t kHeldByMax = 64UL * 1024;
 
-std::uint32_t network_number(ByteView bytes) {
+std::uint32_t network_u32(ByteView bytes) {
   std::uint32_t value = 0;
   for (const char byte : bytes) value = value << 8 | static_cast<std::uint8_t>(byte);
   return value;
@@ -123,7 +123,7 @@ Result<void> RecordAssembler::take_change(ByteView message) {
   if (in_stream_ && message.size() < kTypeAndXid)
     return permanent(ErrorKind::corrupt, "pgoutput message '{}' of {} bytes", message.front(),
                      message.size());
-  hold(in_stream_ ? network_number(message.substr(1, 4)) : xid_);
+  hold(in_stream_ ? network_u32(message.substr(1, 4)) : xid_);
   open_->changed = true;
   if (!open_->again) write(message, 1);
   return {};

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 1;  // of the description
+constexpr int kDescriptionVersion = 1;  // of the description
 
 // The tables of `w(schema, name)`, all partitions below and all partitioned tables above them,
 // parents first.
@@ -64,10 +64,10 @@ Result<Description> description_from(std::string_view text) {
   const auto is = [&](const char* key, const json& wanted) {
     return value.is_object() && value.contains(key) && value[key] == wanted;
   };
-  if (!is("engine", "postgres") || !is("version", kVersion) || !value.contains("shared") ||
-      !value.contains("tables") || !value["tables"].is_array())
+  if (!is("engine", "postgres") || !is("version", kDescriptionVersion) ||
+      !value.contains("shared") || !value.contains("tables") || !value["tables"].is_array())
     return permanent(ErrorKind::corrupt, "not a description of tables of PostgreSQL, version {}",
-                     kVersion);
+                     kDescriptionVersion);
   Description out;
   FARSHORE_TRY_ASSIGN(out.shared, shared_from_json(value["shared"].dump()));
   for (const json& table : value["tables"]) {
@@ -237,7 +237,7 @@ Result<std::string> describe_tables(Connection& connection, const std::vector<Ta
     names.push_back({std::string(rows.text(row, 0)), std::string(rows.text(row, 1))});
   FARSHORE_TRY_ASSIGN(const auto tables, read_tables(connection, names, deadline));
   FARSHORE_TRY_ASSIGN(const SharedDefinitions shared, read_shared(connection, names, deadline));
-  json out{{"engine", "postgres"}, {"version", kVersion}, {"tables", json::array()}};
+  json out{{"engine", "postgres"}, {"version", kDescriptionVersion}, {"tables", json::array()}};
   out["shared"] = json::parse(to_json(shared));
   for (const TableDefinition& table : tables) out["tables"].push_back(json::parse(to_json(table)));
   return out.dump();

@@ -10,12 +10,12 @@
 namespace farshore::postgres {
 namespace {
 
-constexpr Duration kCatalogWait = 60s;
+constexpr Duration kSnapshotCatalogWait = 60s;
 constexpr Duration kQuestionWait = 15s;
 constexpr Duration kPollEvery = 50ms;  // for transactions that must end first
 
 // Parents first.
-constexpr const char* kTablesSql = R"(
+constexpr const char* kMemberTablesSql = R"(
 SELECT n.nspname, c.relname,
        CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_table_size(c.oid) END, c.reltuples::bigint,
        un.nspname, uc.relname, m.membership
@@ -76,7 +76,7 @@ Result<bool> PostgresSnapshotSource::through_roots(Connection& connection, Deadl
 
 Result<std::vector<Listed>> PostgresSnapshotSource::list(Connection& connection,
                                                          Deadline deadline) {
-  FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(std::string(kMembersSql) + kTablesSql,
+  FARSHORE_TRY_ASSIGN(const Rows rows, connection.query(std::string(kMembersSql) + kMemberTablesSql,
                                                         {slot_name(options_.stream)}, deadline));
   auto number = [&](int row, int column) {
     return std::strtoll(std::string(rows.text(row, column)).c_str(), nullptr, 10);
@@ -97,7 +97,7 @@ Result<std::vector<Listed>> PostgresSnapshotSource::list(Connection& connection,
 }
 
 Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
-  const Deadline deadline = world_.after(kCatalogWait);
+  const Deadline deadline = world_.after(kSnapshotCatalogWait);
   FARSHORE_TRY_ASSIGN(auto connection, connect(deadline));
   FARSHORE_TRY_ASSIGN(const bool through_roots, this->through_roots(*connection, deadline));
   FARSHORE_TRY_ASSIGN(const auto listed, list(*connection, deadline));
@@ -142,7 +142,7 @@ Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
 }
 
 Result<Bytes> PostgresSnapshotSource::shared_definitions() {
-  const Deadline deadline = world_.after(kCatalogWait);
+  const Deadline deadline = world_.after(kSnapshotCatalogWait);
   FARSHORE_TRY_ASSIGN(auto connection, connect(deadline));
   FARSHORE_TRY(through_roots(*connection, deadline));
   FARSHORE_TRY_ASSIGN(const auto listed, list(*connection, deadline));
