@@ -398,14 +398,16 @@ Result<std::vector<api::FindingView>> Agent::check(const std::string& stream) {
   };
   FARSHORE_TRY_ASSIGN(auto findings, daemon::check(world_, config_, region_.name, stream, elsewhere,
                                                    checks_stop_.get_token()));
+  Duration farthest{};
   for (const auto& peer : peers_) {
     const link::PeerFacts facts = peer->link->facts();
     if (facts.rtt_min == Duration::zero()) continue;
-    for (api::FindingView& finding : check_kernel(facts.rtt_min))
-      findings.push_back(std::move(finding));
+    farthest = std::max(farthest, facts.rtt_min);
     for (api::FindingView& finding : check_clocks(region_.name, facts, peer->region))
       findings.push_back(std::move(finding));
   }
+  for (api::FindingView& finding : check_kernel(region_.name, farthest))
+    findings.push_back(std::move(finding));
   return findings;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <bit>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -218,16 +219,20 @@ void Check::check_file() {
               .remedy = ""}});
 }
 
-// tcp_wmem and tcp_rmem: the third number is what a connection may grow to, of which the kernel
-// needs about half for itself (net.ipv4.tcp_adv_win_scale = 1).
-std::uint64_t kernel_maximum(os::Files& files, const std::string& name) {
+// tcp_wmem and tcp_rmem: what a connection has at least, at first, and may grow to, of which the
+// kernel needs about half for itself (net.ipv4.tcp_adv_win_scale = 1). Zeros: not known.
+struct KernelBuffer {
+  unsigned long long low = 0, usual = 0, high = 0;
+};
+KernelBuffer kernel_buffer(os::Files& files, const std::string& name) {
   auto file = files.open("/proc/sys/net/ipv4/" + name, os::OpenMode::read);
-  if (!file.ok()) return 0;
+  if (!file.ok()) return {};
   char text[128] = {};
   auto count = (*file)->read_at(0, text, sizeof text - 1);
-  unsigned long long low = 0, usual = 0, high = 0;
-  if (!count.ok() || std::sscanf(text, "%llu %llu %llu", &low, &usual, &high) != 3) return 0;
-  return high;
+  KernelBuffer is;
+  if (!count.ok() || std::sscanf(text, "%llu %llu %llu", &is.low, &is.usual, &is.high) != 3)
+    return {};
+  return is;
 }
 
 Result<config::Config> load(os::World& world, const std::string& file) {
@@ -246,24 +251,26 @@ std::vector<std::string> agents_here(const config::Config& config) {
 
 }  // namespace
 
-std::vector<api::FindingView> check_kernel(Duration rtt_min) {
+std::vector<api::FindingView> check_kernel(const std::string& region, Duration rtt_min) {
   std::vector<api::FindingView> out;
   auto world = os::make_real_world(std::nullopt);
   const auto needed = static_cast<std::uint64_t>(2 * kBytesPerSecond * seconds_of(rtt_min));
   for (const char* name : {"tcp_wmem", "tcp_rmem"}) {
-    const std::uint64_t have = kernel_maximum(world->files(), name);
-    if (have == 0 || have >= needed) continue;
+    const KernelBuffer have = kernel_buffer(world->files(), name);
+    if (have.high == 0 || have.high >= needed) continue;
     out.push_back(
         {.level = api::FindingView::Level::note,
          .code = "kernel_buffers",
          .stream = "",
-         .object = fmt::format("kernel setting net.ipv4.{}", name),
+         .object = fmt::format("region {}, kernel setting net.ipv4.{}", region, name),
          .message = fmt::format(
-             "a connection's buffer may grow to {}: at a round trip of {} that is {:.0f} Mbit/s "
-             "for each connection of the link",
-             format_bytes(have), format_duration(rtt_min),
-             static_cast<double>(have) / 2 * 8 / seconds_of(rtt_min) / 1e6),
-         .remedy = fmt::format("sysctl -w net.ipv4.{}='4096 131072 {}'", name, needed)});
+             "each connection of the link may buffer {}: {:.0f} Mbit/s at a round trip of {}",
+             format_bytes(have.high),
+             static_cast<double>(have.high) / 2 * 8 / seconds_of(rtt_min) / 1e6,
+             format_duration(rtt_min)),
+         // With room, so that a round trip which is a little longer does not bring it back.
+         .remedy = fmt::format("sysctl -w net.ipv4.{}='{} {} {}'", name, have.low, have.usual,
+                               std::bit_ceil(needed))});
   }
   return out;
 }

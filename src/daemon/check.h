@@ -22,9 +22,9 @@ Result<std::vector<api::FindingView>> check(os::World& world, const config::Conf
                                             const std::string& region, const std::string& stream,
                                             const AskElsewhere& elsewhere = {},
                                             std::stop_token stop = {});
-// What the machine should be set to for a link of this round trip, without queues; no findings when
-// its kernel's buffers are large enough.
-std::vector<api::FindingView> check_kernel(Duration rtt_min);
+// What the machine of the region's agent should be set to for a link of this round trip, without
+// queues; no findings when its kernel's buffers are large enough.
+std::vector<api::FindingView> check_kernel(const std::string& region, Duration rtt_min);
 // Whether the clocks of two regions' agents, by their link, are more than a second apart.
 std::vector<api::FindingView> check_clocks(const std::string& region, const link::PeerFacts& facts,
                                            const std::string& peer);

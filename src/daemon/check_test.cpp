@@ -18,15 +18,20 @@ using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
 TEST(Check, KernelBuffersThatHoldARoundTripAreEnoughAndOthersANote) {
-  EXPECT_THAT(check_kernel(1us), IsEmpty());
-  const auto found = check_kernel(1000s);  // more than any machine has
+  EXPECT_THAT(check_kernel("us-east-1", 1us), IsEmpty());
+  const auto found = check_kernel("us-east-1", 1000s);  // more than any machine has
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].code, "kernel_buffers");
   EXPECT_EQ(found[0].level, api::FindingView::Level::note);
-  EXPECT_EQ(found[0].object, "kernel setting net.ipv4.tcp_wmem");
+  EXPECT_EQ(found[0].object, "region us-east-1, kernel setting net.ipv4.tcp_wmem");
   EXPECT_THAT(found[0].message, HasSubstr("at a round trip of"));
-  EXPECT_EQ(found[0].remedy, "sysctl -w net.ipv4.tcp_wmem='4096 131072 250000000000'");
-  EXPECT_EQ(found[1].object, "kernel setting net.ipv4.tcp_rmem");
+  std::ifstream set("/proc/sys/net/ipv4/tcp_wmem");
+  unsigned long long low = 0, usual = 0;
+  set >> low >> usual;
+  EXPECT_EQ(found[0].remedy,
+            fmt::format("sysctl -w net.ipv4.tcp_wmem='{} {} 274877906944'", low, usual))
+      << "a power of two that holds twice 125 GB, and what it has at first stays";
+  EXPECT_EQ(found[1].object, "region us-east-1, kernel setting net.ipv4.tcp_rmem");
 }
 
 // Two regions in one file, and which agents have run on this machine.
