@@ -159,10 +159,35 @@ std::vector<std::vector<std::string>> SiteQuestions::table(const std::string& sq
   return out;
 }
 
+namespace {
+
+// What gives back what PUBLIC has of a catalog; empty when the words of the server do not name it.
+std::string grant_of(std::string_view refused, std::string_view role) {
+  constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"denied for table ", "SELECT ON"},
+      {"denied for view ", "SELECT ON"},
+      {"denied for function ", "EXECUTE ON FUNCTION"}};
+  for (const auto& [words, right] : kKinds) {
+    const std::size_t at = refused.find(words);
+    if (at == std::string_view::npos) continue;
+    const std::string_view name = refused.substr(at + words.size());
+    return fmt::format("GRANT {} {} TO {};", right, name.substr(0, name.find(' ')), role);
+  }
+  return "";
+}
+
+}  // namespace
+
 void SiteQuestions::add_not_checked(const Error& error) {
+  std::string remedy;
+  if (error.kind == ErrorKind::denied) {
+    const auto who =
+        connection_.query("SELECT quote_ident(current_user)", world_.after(kAnswerWait));
+    if (who.ok()) remedy = grant_of(error.what, who->text(0, 0));
+  }
+  if (remedy.empty()) remedy = "farshore check  -- again, once the server answers that";
   add(FindingLevel::warning, "not_checked", site(), "a catalog could not be read: " + error.what,
-      fmt::format("give its role what `farshore grants {}` prints, and run check again",
-                  options_.name));
+      remedy);
 }
 
 std::optional<std::vector<CatalogTable>> SiteQuestions::catalog_tables() {

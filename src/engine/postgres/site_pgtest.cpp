@@ -90,6 +90,7 @@ TEST_P(SiteOn, SessionsThatWaitForUsAreFoundAndWhatStaysHiddenIsSaid) {
               Contains(HasSubstr("note senders_hidden site orders-us: role looker does not")));
   EXPECT_THAT(texts("synchronous_name_twice"),
               Contains(HasSubstr("error synchronous_name_twice site orders-us: two WAL senders")));
+  do_all("synchronous_name_twice");
   do_all("senders_hidden");
   EXPECT_THAT(texts("senders_hidden"), IsEmpty());
   set_names("other, \"" + name + "1\"");
@@ -304,6 +305,8 @@ TEST_P(SiteOn, ACatalogThatMayNotBeReadIsSaid) {
               Contains(AllOf(StartsWith("warning not_checked site orders-us: a catalog could not "
                                         "be read: "),
                              HasSubstr("pg_index"))));
+  do_all("not_checked");
+  EXPECT_THAT(texts("not_checked"), IsEmpty());
 }
 
 // Functions of the database's own stand for a server whose clock is off, and for a standby.

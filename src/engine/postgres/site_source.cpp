@@ -100,7 +100,9 @@ void check_synchronous(SiteQuestions& ask) {
     ask.add(
         FindingLevel::error, "synchronous_name_twice", ask.site(),
         fmt::format("two WAL senders are named '{}': they acknowledge each other's commits", own),
-        "stop the other client of that name");
+        fmt::format("SELECT pid, usename, client_addr, client_port FROM pg_stat_replication WHERE "
+                    "lower(application_name) = {};  -- and stop the client that is not this agent",
+                    quote_literal(own)));
 }
 
 void check_statistics(SiteQuestions& ask) {
