@@ -8,11 +8,13 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
+from lab.case import program  # noqa: E402
 from lab.ports import Ports  # noqa: E402
 from lab.postgres import DATABASE, Postgres, Templates  # noqa: E402
-from lab.process import Failed, Process, clean_up_at_exit  # noqa: E402,F401
+from lab.process import Failed, Process, clean_up_at_exit, sanitizers_of  # noqa: E402,F401
+from lab.wan import Wan  # noqa: E402
 
-PLACEHOLDER = re.compile(r"<([a-z0-9-]+\.(?:port|link|api))>")
+PLACEHOLDER = re.compile(r"<([a-z0-9-]+\.(?:port|link|api|wan))>")
 FIGURE = r"\d+(?:\.\d+)?"
 UNIT = r"(?:us|ms|s|m|h|d|B|KiB|MiB|GiB)(?:/s)?"
 # What differs from run to run, in this order.
@@ -20,6 +22,9 @@ SCRUBBED = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC)?"), "<time>"),
     (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<uuid>"),
     (re.compile(r"farshore_[0-9a-f]{32}"), "<slot>"),
+    (re.compile(r"farshore_[0-9a-f]{8}\b"), "<sender>"),
+    (re.compile(r"(?<=net\.ipv4\.tcp_[rw]mem=')[\d ]+"), "#"),
+    (re.compile(r"\b\d+(?= Mbit/s)"), "#"),
     (re.compile(r"\b[0-9A-F]+/[0-9A-F]{2,}\b"), "<lsn>"),
     (re.compile(r"\b1:\d+\b"), "<place>"),
     (re.compile(r"\bsequence \d+"), "sequence <n>"),
@@ -36,6 +41,17 @@ def scrubbed(text):
     return re.sub(r"(?<=\S)   +", "  ", text).rstrip()
 
 
+def wrong_clock(binary, words):
+    """`clock=-25`: what gives the program a wall clock that is 25 s behind."""
+    library = program(
+        "the library of wrong clocks",
+        "FARSHORE_SKEWED_CLOCK",
+        "tests/integration/libfarshore_skewed_clock.so",
+    )
+    preload = ":".join([*sanitizers_of(binary), str(library)])
+    return {"LD_PRELOAD": preload, "FARSHORE_SKEW_SECONDS": words.removeprefix("clock=")}
+
+
 class World:
     """The servers and agents of one scenario. `<us.port>`, `<eu-west-1.api>` and the like are free
     ports: the same name is the same port, in what is written and in what is printed."""
@@ -44,7 +60,7 @@ class World:
         self.folder, self.binary = folder, binary
         self.names = {}
         self.agents, self.servers = {}, {}
-        self.ports = self.server_folder = self.templates = None
+        self.wan = self.ports = self.server_folder = self.templates = None
 
     # ------------------------------------------------------------------ names
     def port(self, name):
@@ -93,13 +109,21 @@ class World:
     def stop_postgres(self, name):
         self.servers[name].stop()
 
+    def start_wan(self, rtt, *names):
+        """Whoever calls `<NAME.wan>` reaches `<NAME.link>`, with such a round trip."""
+        wan = program("the WAN proxy", "FARSHORE_WAN", "tools/wan/farshore_wan")
+        pairs = [(self.port(f"{name}.wan"), self.port(f"{name}.link")) for name in names]
+        control = self.port("wan.port")
+        self.wan = Wan(wan, self.folder, control, pairs, rtt=rtt).start()
+
     def start_agent(self, name, *options):
-        words = [self.binary, "run", "--region", name, *options]
+        environment = {"ASAN_OPTIONS": "detect_leaks=0", "HOME": str(self.folder)}
+        clocks = [option for option in options if option.startswith("clock=")]
+        for clock in clocks:
+            environment |= wrong_clock(self.binary, clock)
+        words = [self.binary, "run", "--region", name, *(o for o in options if o not in clocks)]
         self.agents[name] = Process(
-            words,
-            self.folder / f"{name}.log",
-            cwd=self.folder,
-            environment={"ASAN_OPTIONS": "detect_leaks=0", "HOME": str(self.folder)},
+            words, self.folder / f"{name}.log", cwd=self.folder, environment=environment
         ).start()
 
     def stop_agent(self, name):
@@ -126,7 +150,8 @@ class World:
         return lines
 
     def end(self):
-        for process in [*self.agents.values(), *(one.process for one in self.servers.values())]:
+        others = [*self.servers.values(), *([self.wan] if self.wan else [])]
+        for process in [*self.agents.values(), *(one.process for one in others)]:
             process.kill()
         if self.server_folder is not None:
             shutil.rmtree(self.server_folder, ignore_errors=True)

@@ -15,7 +15,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from live import Failed, World, clean_up_at_exit  # noqa: E402
+from live import Failed, World, clean_up_at_exit, wrong_clock  # noqa: E402
 
 FILES_AT_ONCE = 4  # they mostly wait
 COMMAND_SECONDS_MAX = 60
@@ -50,9 +50,11 @@ def changed(base, edits):
 
 def run(command, folder, binary):
     words = shlex.split(command)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+    if words[0].startswith("clock="):
+        environment |= wrong_clock(binary, words.pop(0))
     if words[0] == "farshore":
         words[0] = binary
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
         words,
         cwd=folder,
@@ -181,6 +183,8 @@ def main():
     for path in arguments.scenarios:
         files += sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     files = [f for f in files if f.name != "CMakeLists.txt"]
+    # The longest first, so that the last one does not run alone.
+    files.sort(key=lambda f: f.stat().st_size, reverse=True)
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         for good, said in pool.map(lambda f: judge(f, binary, arguments.rewrite), files):
