@@ -4,6 +4,7 @@
 #include <set>
 
 #include "journal/journal.h"
+#include "newcomers.h"
 #include "promotion.h"
 #include "regions.h"
 
@@ -55,8 +56,12 @@ class History {
     return Duration(static_cast<std::int64_t>(below(static_cast<std::uint64_t>(most.count()))));
   }
 
+  // Its table is one of a few, which change as the history goes on: the stream must define some
+  // again and again, and what has to know them comes soon after.
   std::string text() {
-    return fmt::format("{}-{}", ++number_, std::string(below(chance(50) ? 60'000 : 200), 'x'));
+    const char table = static_cast<char>('A' + (++number_ / 16 + below(4)) % 60);
+    return fmt::format("{}{}-{}", table, number_,
+                       std::string(below(chance(50) ? 60'000 : 200), 'x'));
   }
 
   // Transactions of all kinds: small, streamed and interleaved, with aborted parts, aborted whole;
@@ -389,6 +394,8 @@ class History {
           fmt::format("commit {} was acknowledged as far durable and is not in the far journal, "
                       "which ends at {}",
                       *acknowledged_.rbegin(), newest));
+    begin_at_preambles(simulation_, regions_.far_host().world(), *far,
+                       regions_.database().committed());
   }
 
   // The far journal is a prefix of the near one: the same hash at the same place.

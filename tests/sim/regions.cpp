@@ -33,6 +33,7 @@ Regions::Regions(os::sim::Simulation& simulation)
   const bool keeps = simulation.random().next() % 2 == 0;
   journal_options_.segment_bytes = keeps ? 1_MiB : 16_KiB;
   journal_options_.keep = keeps ? Duration(1h) : Duration::zero();
+  journal_options_.preamble_every_bytes = 1_KiB << (2 * (simulation.random().next() % 3));
 }
 
 EventSink Regions::events(const std::string& who) {
