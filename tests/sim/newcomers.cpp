@@ -12,7 +12,7 @@ using fakes::AppliedTransaction;
 using fakes::MemoryTransaction;
 using os::sim::Simulation;
 
-constexpr std::size_t kReadersMax = 4;
+constexpr std::size_t kReadersMax = 2;
 constexpr std::size_t kTransactionsMax = 50;  // of each reader
 constexpr std::uint64_t kBatchBytes = 1_MiB;
 constexpr std::uint64_t kNone = std::numeric_limits<std::uint64_t>::max();
