@@ -31,8 +31,10 @@ enum class Class : std::uint8_t {
 constexpr std::uint64_t kMessageMax = 4_MiB;  // longer ones are refused at send
 
 // One end of a bidirectional channel. Threads: one sender and one receiver at once; close from any.
+// What was sent before a close is still received. Errors of both: unavailable: the session ended or
+// the peer closed the channel; closed: it was closed here. Contract test: channel_contract.h.
 struct Channel : Port {
-  // Waits for credit. unavailable: the session ended or the peer closed the channel.
+  // Waits for credit; timeout when none came. invalid: over kMessageMax.
   virtual Result<void> send(ByteView message, Deadline deadline) = 0;
   // The next message; timeout when none came. Taking it gives the peer its credit back.
   virtual Result<Bytes> receive(Deadline deadline) = 0;

@@ -4,8 +4,10 @@
 #include <random>
 
 #include "base/checksum.h"
+#include "link/channel_contract.h"
 #include "link/link_fixture.h"
 #include "link/long_message.h"
+#include "link/paired_channel.h"
 #include "os/thread.h"
 
 namespace farshore::link {
@@ -19,7 +21,28 @@ std::string error_of(const Result<void>& result) {
   return result.ok() ? "" : result.error().what;
 }
 
-TEST_F(LinkTest, MessagesTravelBothWaysAndArriveWhole) {
+// Both ends of a channel over the wire, in the place of the paired one's.
+ChannelUnderTest channel_over_the_wire() {
+  struct Pair final : FakePair {
+    void TestBody() override {}
+  };
+  auto pair = std::make_shared<Pair>();
+  pair->start();
+  auto [here, there] = pair->channel();
+  return {pair, std::move(here), std::move(there)};
+}
+
+ChannelUnderTest channel_in_memory() {
+  auto [here, there] = PairedChannel::make();
+  return {nullptr, std::move(here), std::move(there)};
+}
+
+INSTANTIATE_TEST_SUITE_P(Ends, ChannelContract,
+                         testing::Values(ChannelSetup{"session", &channel_over_the_wire},
+                                         ChannelSetup{"paired", &channel_in_memory}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_F(LinkTest, WhoeverIsCalledHearsTheNameAndTheClass) {
   start();
   auto here = *eu->link->open("ship orders", Class::waiting);
   ASSERT_TRUE(here->send("hello", soon()).ok());
@@ -27,17 +50,6 @@ TEST_F(LinkTest, MessagesTravelBothWaysAndArriveWhole) {
   EXPECT_EQ(there.name, "ship orders");
   EXPECT_EQ(there.klass, Class::waiting);
   EXPECT_EQ(*there.channel->receive(soon()), "hello");
-  const Bytes large(kMessageMax, 'x');
-  ASSERT_TRUE(there.channel->send(large, soon()).ok());
-  ASSERT_TRUE(there.channel->send("", soon()).ok());
-  EXPECT_EQ(*here->receive(soon()), large);
-  EXPECT_EQ(*here->receive(soon()), "");
-}
-
-TEST_F(LinkTest, AMessageOverTheLimitIsRefusedAtOnce) {
-  start();
-  auto [here, there] = channel();
-  EXPECT_EQ(here->send(Bytes(kMessageMax + 1, 'x'), soon()).error().kind, ErrorKind::invalid);
 }
 
 TEST_F(LinkTest, ALongMessageIsCutAndComesTogetherAgain) {
@@ -188,31 +200,6 @@ TEST_F(LinkTest, OrderHoldsOverManyConnectionsThatComeAndGrowByNeed) {
     ASSERT_EQ(message->substr(0, message->find(' ')), std::to_string(i));
   }
   EXPECT_GE(eu->link->facts().connections, 2);
-}
-
-TEST_F(LinkTest, AClosedChannelDeliversWhatWasSentAndThenSaysSo) {
-  start();
-  auto [here, there] = channel();
-  ASSERT_TRUE(here->send("last words", soon()).ok());
-  here->close();
-  EXPECT_EQ(here->send("more", soon()).error().kind, ErrorKind::closed);
-  EXPECT_EQ(here->receive(soon()).error().kind, ErrorKind::closed);
-  EXPECT_EQ(*there->receive(soon()), "last words");
-  EXPECT_EQ(there->receive(soon()).error().kind, ErrorKind::unavailable);
-  EXPECT_EQ(there->send("too late", soon()).error().kind, ErrorKind::unavailable);
-}
-
-TEST_F(LinkTest, ClosingWakesWhoeverWaits) {
-  start();
-  auto [here, there] = channel();
-  ErrorKind woken{};
-  os::Thread receiver("receiver", [&, &channel = here](std::stop_token) {
-    woken = channel->receive(soon()).error().kind;
-  });
-  EXPECT_EQ(here->receive(soon(20ms)).error().kind, ErrorKind::timeout);
-  here->close();
-  receiver.join();
-  EXPECT_EQ(woken, ErrorKind::closed);
 }
 
 TEST_F(LinkTest, ManyChannelsComeAndGo) {

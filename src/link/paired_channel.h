@@ -1,5 +1,5 @@
-// PairedChannel: the two ends of a channel in memory, for tests. As a session's channels: what was
-// sent before a close is still received; `unavailable` is the peer's close, `closed` one's own.
+// PairedChannel: the two ends of a channel in memory, for tests. It keeps the contract that a
+// session's channels keep (channel_contract.h), but for credit: it takes whatever is sent.
 #pragma once
 
 #include <deque>
@@ -21,6 +21,9 @@ class PairedChannel final : public Channel {
   ~PairedChannel() override { PairedChannel::close(); }
 
   Result<void> send(ByteView message, Deadline) override {
+    if (message.size() > kMessageMax)
+      return permanent(ErrorKind::invalid, "message of {} bytes: the limit is {}", message.size(),
+                       kMessageMax);
     os::Lock lock(wire_->mutex);
     if (ended_locked()) return gone_locked();
     wire_->messages[1 - side_].emplace_back(message);
