@@ -1,7 +1,7 @@
 // Agent: what the API asks of the agent it runs in. The daemon implements it, FakeAgent
-// (fake_agent.h) stands in for it in tests. Outlives the Server. Every verb is called from several
-// threads at once and must answer within seconds, but check() and grants(), which ask databases and
-// may take up to a minute.
+// (fake_agent.h) stands in for it in tests; both keep agent_contract.h. Outlives the Server. Every
+// verb is called from several threads at once and must answer within seconds, but check() and
+// grants(), which ask databases and may take up to a minute.
 #pragma once
 
 #include <optional>

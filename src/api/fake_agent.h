@@ -1,8 +1,12 @@
-// FakeAgent: an Agent in memory for tests of the API and the command line. The test sets what it
-// answers and reads what it was asked.
+// FakeAgent: an Agent in memory for tests of the API and the command line, which keeps the contract
+// of agent_contract.h. Its streams and sites are those of the view that the test sets; the test
+// reads what it was asked.
 #pragma once
 
+#include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,25 +27,50 @@ class FakeAgent final : public Agent {
   Result<Outcome> act(const StreamAction& action) override {
     os::Lock lock(mutex_);
     actions_.push_back(action);
-    return act_answer_;
+    if (act_answer_) return *act_answer_;
+    FARSHORE_TRY_ASSIGN(const StreamView stream, stream_locked(action.stream));
+    if (!action.to.empty() && !has_target(stream, action.to))
+      return permanent(ErrorKind::not_found, "stream '{}' has no target '{}'", action.stream,
+                       action.to);
+    const bool removes = action.verb == Verb::remove, removed = removed_.contains(action.stream);
+    if (removed && removes) return Outcome::already;
+    if (removed)
+      return permanent(ErrorKind::conflict, "stream '{}' was removed here", action.stream);
+    if (removes) removed_.insert(action.stream);
+    add_locked({.name = removes ? "stream.removed" : std::string("stream.") + name_of(action.verb),
+                .stream = action.stream,
+                .target = action.to,
+                .message = "by " + action.by});
+    return Outcome::done;
   }
   Result<std::vector<FindingView>> check(const std::string& stream) override {
     os::Lock lock(mutex_);
-    if (stream == "nosuch") return permanent(ErrorKind::not_found, "no stream 'nosuch' here");
+    if (!stream.empty()) FARSHORE_TRY(stream_locked(stream));
     return findings_;
   }
   Result<std::string> grants(const std::string& site, GrantRole role) override {
-    if (site == "nosuch") return permanent(ErrorKind::not_found, "no site 'nosuch' here");
+    os::Lock lock(mutex_);
+    const bool known = std::any_of(
+        view_.streams.begin(), view_.streams.end(),
+        [&](const StreamView& stream) { return stream.from == site || has_target(stream, site); });
+    if (!known) return permanent(ErrorKind::not_found, "no site '{}' here", site);
     return fmt::format("GRANT {} ON DATABASE app TO farshore;\n",
                        role == GrantRole::source ? "CONNECT" : "CREATE");
   }
   Result<std::vector<events::StoredEvent>> events(const events::EventQuery& query,
                                                   Deadline deadline) override {
     os::Lock lock(mutex_);
-    std::vector<events::StoredEvent> found;
     while (true) {
+      std::vector<events::StoredEvent> found;
       for (const events::StoredEvent& stored : events_)
-        if (events::matches(stored, query) && found.size() < query.limit) found.push_back(stored);
+        if (events::matches(stored, query)) found.push_back(stored);
+      if (found.size() > query.limit) {
+        const auto surplus = static_cast<std::ptrdiff_t>(found.size() - query.limit);
+        if (query.after || query.since)
+          found.erase(found.end() - surplus, found.end());
+        else
+          found.erase(found.begin(), found.begin() + surplus);
+      }
       if (!found.empty() || deadline.reached(world_.now())) return found;
       changed_.wait(lock, deadline);
     }
@@ -55,14 +84,13 @@ class FakeAgent final : public Agent {
     os::Lock lock(mutex_);
     findings_ = std::move(findings);
   }
-  void set_act_answer(Result<Outcome> answer) {
+  void set_act_answer(Result<Outcome> answer) {  // of every verb from now on
     os::Lock lock(mutex_);
     act_answer_ = std::move(answer);
   }
   void add_event(Event event) {
     os::Lock lock(mutex_);
-    events_.push_back({.id = events_.size() + 1, .event = std::move(event)});
-    changed_.notify_all();
+    add_locked(std::move(event));
   }
   std::vector<StreamAction> actions() {
     os::Lock lock(mutex_);
@@ -70,6 +98,20 @@ class FakeAgent final : public Agent {
   }
 
  private:
+  Result<StreamView> stream_locked(const std::string& name) const {
+    for (const StreamView& stream : view_.streams)
+      if (stream.name == name) return stream;
+    return permanent(ErrorKind::not_found, "no stream '{}' here", name);
+  }
+  static bool has_target(const StreamView& stream, const std::string& site) {
+    return std::any_of(stream.targets.begin(), stream.targets.end(),
+                       [&](const LegView& leg) { return leg.site == site; });
+  }
+  void add_locked(Event event) {
+    events_.push_back({.id = events_.size() + 1, .event = std::move(event)});
+    changed_.notify_all();
+  }
+
   os::World& world_;
   os::Mutex mutex_;
   os::CondVar changed_;
@@ -77,7 +119,8 @@ class FakeAgent final : public Agent {
   std::vector<FindingView> findings_;
   std::vector<events::StoredEvent> events_;
   std::vector<StreamAction> actions_;
-  Result<Outcome> act_answer_ = Outcome::done;
+  std::optional<Result<Outcome>> act_answer_;
+  std::set<std::string> removed_;  // streams
 };
 
 // A region with one healthy target, one that is being copied, a stream that failed and a peer that

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "api/agent_contract.h"
 #include "api/fake_agent.h"
 #include "api/options.h"
 #include "os/real/real_world.h"
@@ -12,6 +13,26 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+
+class FakeAgentUnderTest final : public AgentUnderTest {
+ public:
+  FakeAgentUnderTest() {
+    agent_.set_view(sample_view());
+    agent_.set_findings(
+        {{.code = "wal_level", .object = "site orders-us", .message = "wal_level is replica"}});
+  }
+  Agent& agent() override { return agent_; }
+  Deadline soon(Duration d) override { return world_->after(d); }
+
+ private:
+  std::unique_ptr<os::World> world_ = os::make_real_world(std::nullopt);
+  FakeAgent agent_{*world_};
+};
+
+INSTANTIATE_TEST_SUITE_P(Fake, AgentContract,
+                         testing::Values(AgentSetup{
+                             "fake", [] { return std::make_unique<FakeAgentUnderTest>(); }}),
+                         agent_setup_name);
 
 class RoutesTest : public testing::Test {
  protected:

@@ -147,7 +147,6 @@ TEST_F(CommandLineTest, AnAgentOfAnotherRegionIsNotTheOneThatIsMeant) {
 TEST_F(CommandLineTest, ARemoveThatFindsNothingLeftSaysSo) {
   EXPECT_EQ(run({"stream", "remove", "orders", "--yes"}), kDone);
   EXPECT_THAT(out_.str(), HasSubstr("orders: removed here; take it out of farshore.yaml"));
-  agent_.set_act_answer(api::Outcome::already);
   EXPECT_EQ(run({"stream", "remove", "orders", "--yes"}), kDone);
   EXPECT_EQ(out_.str(),
             "orders: was removed here already; take it out of farshore.yaml, else it begins anew "
@@ -171,6 +170,7 @@ TEST_F(CommandLineTest, VerbsThatLoseSomethingAskFirst) {
   EXPECT_THAT(err_.str(), HasSubstr("public.t of stream orders again: their rows at all targets "
                                     "are replaced.\nGo on? [y/N]"));
   EXPECT_TRUE(agent_.actions().empty());
+  agent_.set_act_answer(api::Outcome::done);
   in_.clear();
   in_.str("y\nyes\ny\n");
   for (const auto& words : verbs) EXPECT_EQ(run(words), kDone);
