@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/test_golden.h"
 #include "config/differences.h"
 
 namespace farshore::config {
@@ -86,16 +87,13 @@ TEST(Differences, OfRules) {
       ElementsAre("streams.orders.tables: the same rules in another order"));
 }
 
-TEST(Definition, IsCanonicalAndHoldsNoAddressesAndLimits) {
-  EXPECT_EQ(
-      definition_text(kConfig.streams[0]),
-      R"({"format":1,"stream":"orders","tables":[)"
-      R"({"class":"async","exclude":"true","identity":"key","match":"public.log"},)"
-      R"({"class":"async","exclude":"false","identity":"full","match":"public.*"}],)"
-      R"("to":[{"apply_delay":"0s","existing":"refuse","required":"true","site":"b"},)"
-      R"({"apply_delay":"1h","existing":"refuse","required":"false","site":"c"}],)"
-      R"("values":{"from":"a","protection.degrade_after":"10s","protection.mode":"available",)"
-      R"("slo.objective":"99.9%","slo.rpo":"0s","slo.window":"30d"}})");
+// Canonical, and without addresses and limits. What format 1 said is read for ever.
+TEST(Definition, IsReadAndWrittenAsFormat1Was) {
+  const std::string now = definition_text(kConfig.streams[0]);
+  const std::string golden = golden_file("definition/1/definition.json", now);
+  EXPECT_EQ(golden, now);
+  EXPECT_THAT(*definition_differences(kConfig.streams[0], golden), IsEmpty());
+  EXPECT_EQ(definition_text(*with_definition(kConfig.streams[0], golden)), golden);
 }
 
 TEST(Definition, DoesNotDependOnLocalLimits) {

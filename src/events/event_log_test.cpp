@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/test_golden.h"
 #include "os/real/real_world.h"
 #include "os/real/test_folder.h"
 #include "os/thread.h"
@@ -55,22 +56,40 @@ class EventLogTest : public testing::Test {
   std::unique_ptr<EventLog> log_;
 };
 
-TEST(EventLine, ReadsWhatItWrites) {
-  const StoredEvent stored{.id = 7,
-                           .event = {.severity = Severity::warning,
-                                     .name = "journal.tail_cut",
-                                     .stream = "orders",
-                                     .target = "orders-eu",
-                                     .message = "line one\nline \"two\"",
-                                     .at = *parse_time("2026-11-24T16:17:12.345Z")}};
-  const std::string line = event_line(stored);
-  EXPECT_EQ(line.find('\n'), std::string::npos);
-  const auto read = parse_event_line(line);
-  ASSERT_TRUE(read.ok());
-  EXPECT_EQ(read->id, 7U);
-  EXPECT_EQ(read->event.message, stored.event.message);
-  EXPECT_EQ(read->event.at, stored.event.at);
-  EXPECT_EQ(read->event.severity, Severity::warning);
+// A new version goes into a folder of its own, and what version 1 wrote is read for ever.
+TEST_F(EventLogTest, AFileIsReadAndWrittenAsVersion1Was) {
+  const std::vector<StoredEvent> stored{
+      {.id = 1, .event = {.name = "agent.started", .at = *parse_time("2026-11-24T16:17:00Z")}},
+      {.id = 2,
+       .event = {.severity = Severity::warning,
+                 .name = "journal.tail_cut",
+                 .stream = "orders",
+                 .target = "orders-eu",
+                 .message = "line one\nline \"two\"",
+                 .at = *parse_time("2026-11-24T16:17:12.345Z")}},
+      {.id = 3, .event = {.severity = Severity::error, .name = "x"}}};
+  Bytes now;
+  for (const StoredEvent& one : stored) now += event_line(one) + "\n";
+  const std::string name = "events-00000000000000000001.jsonl";
+  const Bytes golden = golden_file("events/1/" + name, now);
+  EXPECT_EQ(golden, now);
+  std::filesystem::create_directories(options_.folder);
+  std::ofstream(options_.folder + "/" + name) << golden;
+  open();
+  say("goes on");
+  wait_for_id(4);
+  EXPECT_THAT(files(), ElementsAre(HasSubstr(name)));
+  const auto read = log_->read({.after = 0}, Deadline::passed());
+  ASSERT_EQ(read.value().size(), 4U);
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    EXPECT_EQ((*read)[i].id, stored[i].id);
+    EXPECT_EQ((*read)[i].event.severity, stored[i].event.severity);
+    EXPECT_EQ((*read)[i].event.name, stored[i].event.name);
+    EXPECT_EQ((*read)[i].event.stream, stored[i].event.stream);
+    EXPECT_EQ((*read)[i].event.target, stored[i].event.target);
+    EXPECT_EQ((*read)[i].event.message, stored[i].event.message);
+    EXPECT_EQ((*read)[i].event.at, stored[i].event.at);
+  }
 }
 
 TEST(EventLine, TakesBytesThatAreNoUtf8) {

@@ -2,8 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
+#include "base/test_golden.h"
+#include "identity/issue.h"
+#include "identity/pem.h"
 #include "os/real/real_world.h"
 #include "os/real/test_folder.h"
 #include "os/thread.h"
@@ -105,6 +109,50 @@ TEST_F(CertificateTest, ARenewedOneWorksWithTheOldOnes) {
   const Handshake hands = shake_hands(*agent_of("us-east-1"), *agent_of("eu-west-1"));
   EXPECT_EQ(hands.client_saw, "eu-west-1");
   EXPECT_EQ(hands.server_saw, "us-east-1");
+}
+
+// What stands in a certificate but numbers, times, keys and their digests.
+std::vector<std::string> layout_of(const Bytes& pem) {
+  const auto certificate = certificate_from(pem, "test");
+  if (!certificate.ok()) return {certificate.error().what};
+  X509* x509 = certificate->get();
+  std::vector<std::string> lines{std::to_string(X509_get_version(x509)),
+                                 OBJ_nid2sn(X509_get_signature_nid(x509))};
+  for (const X509_NAME* name : {X509_get_subject_name(x509), X509_get_issuer_name(x509)})
+    lines.push_back(common_name_of(name));
+  for (int i = 0; i < X509_get_ext_count(x509); ++i) {
+    X509_EXTENSION* extension = X509_get_ext(x509, i);
+    const std::string name = OBJ_nid2sn(OBJ_obj2nid(X509_EXTENSION_get_object(extension)));
+    const std::unique_ptr<BIO, OpenSslDeleter> text(BIO_new(BIO_s_mem()));
+    if (!name.ends_with("KeyIdentifier")) X509V3_EXT_print(text.get(), extension, 0, 0);
+    char* data = nullptr;
+    const auto size = static_cast<std::size_t>(BIO_get_mem_data(text.get(), &data));
+    lines.push_back(name + (X509_EXTENSION_get_critical(extension) != 0 ? " critical " : " ") +
+                    std::string(data, size));
+  }
+  return lines;
+}
+
+// A new version goes into a folder of its own, and what version 1 made is good as long as it is
+// valid.
+TEST_F(CertificateTest, AreReadRenewedAndMadeAsThoseOfVersion1Were) {
+  const std::string old = folder.file("old");
+  ASSERT_TRUE(world.files().create_folder(old).ok());
+  for (const char* name : {"ca.crt", "ca.key", "us-east-1.crt", "us-east-1.key"}) {
+    const Bytes golden = golden_file(std::string("certificates/1/") + name, contents(name));
+    ASSERT_TRUE(os::replace_file(world.files(), old + "/" + name, golden).ok());
+  }
+  for (const char* name : {"ca.crt", "us-east-1.crt"})
+    EXPECT_EQ(layout_of(contents(name)),
+              layout_of(*os::read_file(world.files(), old + "/" + name)));
+  const auto before = read_certificate(world.files(), old + "/us-east-1.crt");
+  ASSERT_TRUE(before.ok()) << before.error().what;
+  world.shift = before->not_before + 24h - world.wall();
+  EXPECT_EQ(days_left(*before, world.wall()), 364);
+  const auto checked = check_region_files(world, old, "us-east-1");
+  EXPECT_TRUE(checked.ok()) << checked.error().what;
+  EXPECT_THAT(*renew_all(world, old), ElementsAre("us-east-1"));
+  EXPECT_TRUE(check_region_files(world, old, "us-east-1").ok());
 }
 
 TEST_F(CertificateTest, SaysWhoseItIsAndHowLong) {
