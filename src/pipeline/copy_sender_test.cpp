@@ -2,19 +2,10 @@
 
 #include "journal/journal_fixture.h"
 #include "link/paired_channel.h"
+#include "source/test_no_tables.h"
 
 namespace farshore::pipeline {
 namespace {
-
-class NoTables final : public SnapshotSource {
- public:
-  Result<std::vector<SourceTable>> tables() override { return std::vector<SourceTable>(); }
-  Result<Bytes> shared_definitions() override { return Bytes(); }
-  Result<std::unique_ptr<TableRows>> open(const SourceTable&, Deadline) override {
-    return permanent(ErrorKind::invalid, "no such table");
-  }
-  void interrupt() override {}
-};
 
 // A first copy to a target where nothing is missing.
 class CopySenderTest : public journal::JournalFixture {

@@ -38,7 +38,7 @@ struct Welcome {
   Position position;       // newest source position at or before it
   WallTime commit_time{};  // of that position
   std::uint32_t session = 0;
-  Epoch promised;
+  Epoch promised;  // to be seen on the wire: what is older the target refuses by itself
   std::vector<journal::EpochEntry> history;
   bool copied = false;  // the initial copy is complete
 };

@@ -3,13 +3,13 @@
 #include <algorithm>
 
 #include "journal/epoch_history.h"
+#include "pipeline/fetch.h"
 
 namespace farshore::pipeline {
 namespace {
 
 constexpr Duration kRebuildAnswerWait = 15s;
 constexpr Duration kWriteWait = 60s;
-constexpr std::uint64_t kFetchRecordsMax = 1000;
 
 bool holds_records(const Held& held) {
   return !held.welcome.stream.is_nil() && held.welcome.durable.sequence > Sequence(0);

@@ -3,6 +3,7 @@
 #include "base/guarded.h"
 #include "link/long_message.h"
 #include "os/thread.h"
+#include "pipeline/fetch.h"
 #include "pipeline/log_counts.h"
 #include "pipeline/ship_loop.h"
 
@@ -11,10 +12,9 @@ namespace {
 
 constexpr Duration kWait = 200ms;  // how long a stop may take
 constexpr Duration kHelloWait = 15s;
-constexpr Duration kAppendWait = 1s;    // then the full journal is shown in the state
-constexpr Duration kAckEvery = 1s;      // also when nothing has changed
-constexpr Duration kFollowWait = 50ms;  // how late an applied place or an answer may be sent
-constexpr std::uint64_t kFetchBytes = 512_KiB;
+constexpr Duration kAppendWait = 1s;     // then the full journal is shown in the state
+constexpr Duration kAckEvery = 1s;       // also when nothing has changed
+constexpr Duration kFollowWait = 50ms;   // how late an applied place or an answer may be sent
 constexpr std::size_t kAnswersMax = 16;  // not yet sent: a source waits for one before it asks on
 
 }  // namespace
@@ -88,16 +88,8 @@ Result<void> ReceiveLoop::take(Message message, std::stop_token stop) {
     stats_.source_lacks = std::move(overtaken->why);
     return {};
   }
-  if (auto* fetch = std::get_if<Fetch>(&message)) {
-    Fetched fetched;
-    if (auto reader = journal_.reader(fetch->first); reader.ok()) {
-      if (auto records = (*reader)->next(kFetchBytes, world_.after(kWait)); records.ok())
-        fetched.records = *std::move(records);
-    }
-    std::erase_if(fetched.records,
-                  [&](const PlacedRecord& r) { return r.place.sequence > fetch->last; });
-    return queue_answer(std::move(fetched));
-  }
+  if (auto* fetch = std::get_if<Fetch>(&message))
+    return queue_answer(answer_to(*fetch, journal_, world_.after(kWait)));
   if (auto* fetched = std::get_if<Fetched>(&message)) return repair(*fetched);
   return permanent(ErrorKind::corrupt, "the source sent a message of type {}", message.index());
 }

@@ -6,6 +6,7 @@
 #include "change/remedy.h"
 #include "link/long_message.h"
 #include "os/thread.h"
+#include "pipeline/fetch.h"
 #include "pipeline/resume_point.h"
 
 namespace farshore::pipeline {
@@ -16,8 +17,7 @@ constexpr Duration kAnswerWait = 15s;        // for Welcome and the like
 constexpr Duration kSendWait =
     1h;  // back pressure of a slow target; a dead link closes the channel
 constexpr std::uint64_t kBatchBytes = 512_KiB;  // of payload per message
-constexpr std::uint64_t kFetchRecordsMax = 1000;
-constexpr std::size_t kFetchesMax = 16;  // of the target's, not yet answered
+constexpr std::size_t kFetchesMax = 16;         // of the target's, not yet answered
 
 }  // namespace
 
@@ -85,7 +85,6 @@ Result<void> ShipLoop::session(std::stop_token stop) {
     overtaken_ = overtaken;
     far_.connected = true;
     far_.heard_at = world_.now();
-    changed_.notify_all();
   }
   if (begin.ok()) {
     FARSHORE_TRY(start(*channel, welcome, *begin));
@@ -131,12 +130,9 @@ Result<void> ShipLoop::start(link::Channel& channel, const Welcome& welcome, con
   {
     os::Lock lock(mutex_);
     shipped_.clear();
-    far_.shipped = begin.next.sequence.previous();
-    far_.unacknowledged_bytes = 0;
   }
-  const Sequence durable = welcome.durable.sequence;
   if (!welcome.position.empty())
-    callbacks_.far_durable({durable, welcome.position, welcome.commit_time}, durable);
+    callbacks_.far_durable({welcome.durable.sequence, welcome.position, welcome.commit_time});
   callbacks_.copy_wanted();
   FARSHORE_TRY(channel.send(encode(begin), world_.after(kAnswerWait)));
   board_.worked();
@@ -190,9 +186,7 @@ Result<void> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> re
       if (placed.record.kind == RecordKind::data && placed.record.flags.last)
         ++far_.shipped_transactions;
     }
-    far_.shipped = records.back().place.sequence;
     far_.shipped_bytes += bytes;
-    far_.unacknowledged_bytes += bytes;
   }
   return channel.send(encode(Records{std::move(records)}), world_.after(kSendWait));
 }
@@ -235,11 +229,10 @@ void ShipLoop::take(const Ack& ack) {
     far_.heard_at = world_.now();
     resumed = ack.resumes != far_.ack.resumes;
     far_.ack = ack;
-    if (ack.durable.sequence >= far_.shipped) far_.unacknowledged_bytes = 0;
     commit = shipped_.through(ack.durable.sequence);
   }
   if (resumed) callbacks_.copy_wanted();
-  if (commit) callbacks_.far_durable(*commit, ack.durable.sequence);
+  if (commit) callbacks_.far_durable(*commit);
   durability_.advance(ack.durable_commit_time, now);
   apply_.advance(ack.applied_commit_time, now);
   if (overtaken) return;  // it keeps nothing here, and its state is ours
@@ -255,20 +248,10 @@ Result<void> ShipLoop::answer_fetches(link::Channel& channel) {
     os::Lock lock(mutex_);
     fetches.swap(fetches_);
   }
-  for (const Fetch& fetch : fetches) FARSHORE_TRY(answer(channel, fetch));
+  for (const Fetch& fetch : fetches)
+    FARSHORE_TRY(channel.send(encode(answer_to(fetch, journal_, world_.after(kShipFollowWait))),
+                              world_.after(kAnswerWait)));
   return {};
-}
-
-Result<void> ShipLoop::answer(link::Channel& channel, const Fetch& fetch) {
-  Fetched fetched;
-  auto reader = journal_.reader(fetch.first);
-  if (reader.ok()) {
-    auto records = (*reader)->next(kBatchBytes, world_.after(kShipFollowWait));
-    if (records.ok()) fetched.records = *std::move(records);
-  }
-  std::erase_if(fetched.records,
-                [&](const PlacedRecord& r) { return r.place.sequence > fetch.last; });
-  return channel.send(encode(fetched), world_.after(kAnswerWait));
 }
 
 Result<std::vector<PlacedRecord>> ShipLoop::fetch(link::Channel& channel, Fetch wanted) {
@@ -351,11 +334,6 @@ bool ShipLoop::overtaken() const {
 bool ShipLoop::shipping() const {
   os::Lock lock(mutex_);
   return far_.connected && !overtaken_;
-}
-
-bool ShipLoop::wait_connected(Deadline deadline) {
-  os::Lock lock(mutex_);
-  return changed_.wait(lock, deadline, [&] { return far_.connected; });
 }
 
 void ShipLoop::disconnected() {

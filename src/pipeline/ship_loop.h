@@ -32,9 +32,7 @@ struct FarStatus {
   bool connected = false;
   MonotonicTime heard_at{};
   Ack ack;
-  Sequence shipped;
   std::uint64_t shipped_transactions = 0, shipped_changes = 0, shipped_bytes = 0;
-  std::uint64_t unacknowledged_bytes = 0;
 };
 
 class ShipLoop {
@@ -47,7 +45,7 @@ class ShipLoop {
     bool required = true;  // for retention
   };
   struct Callbacks {
-    std::function<void(const CommitPosition&, Sequence durable)> far_durable;
+    std::function<void(const CommitPosition&)> far_durable;
     std::function<bool()> commits_wait;  // for this stream's acknowledgements
     // The target may lack tables: it has welcomed us, or an operator said so at its side.
     std::function<void()> copy_wanted;
@@ -68,7 +66,6 @@ class ShipLoop {
   bool overtaken() const;
   // Connected, and the target is not overtaken: what is copied to it can become current.
   bool shipping() const;
-  bool wait_connected(Deadline deadline);
   FarStatus status() const;
   Lag durability(WallTime now) const { return durability_.read(now); }
   Lag apply(WallTime now) const { return apply_.read(now); }
@@ -84,7 +81,6 @@ class ShipLoop {
   Result<void> send(link::Channel& channel, std::vector<PlacedRecord> records);
   Result<void> answer_fetches(link::Channel& channel);
   Result<void> receive(link::Channel& channel, std::stop_token stop);
-  Result<void> answer(link::Channel& channel, const Fetch& fetch);
   void take(const Ack& ack);
   Result<Message> ask_verb(const Verb& verb, Deadline deadline);
   void disconnected();

@@ -52,7 +52,7 @@ class ShipTest : public journal::JournalFixture {
                           .site = "app-eu",
                           .definition = "",
                           .epoch = Epoch(2)},
-        ShipLoop::Callbacks{.far_durable = [](const CommitPosition&, Sequence) {},
+        ShipLoop::Callbacks{.far_durable = [](const CommitPosition&) {},
                             .commits_wait = [this] { return commits_wait.load(); },
                             .copy_wanted = [] {},
                             .preamble_wanted = [] {},

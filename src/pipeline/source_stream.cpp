@@ -11,8 +11,7 @@ namespace {
 
 constexpr Duration kAskWait = 10s;
 constexpr Duration kAskEvery = 500ms;
-constexpr Duration kPatience = 10s;      // for a region that has not been reached yet
-constexpr Duration kReconnectWait = 5s;  // of a leg that had failed, before it hears a verb
+constexpr Duration kPatience = 10s;  // for a region that has not been reached yet
 constexpr Duration kVerbWait = 60s;
 // A far journal keeps the preamble before the oldest place that is needed: one in each segment lets
 // it work by segments.
@@ -36,7 +35,6 @@ struct SourceStream::Leg {
   os::Mutex mutex;
   bool copy_wanted = false;
   std::optional<CommitPosition> far;  // newest commit its journal holds
-  Sequence far_sequence;
   os::Thread ship_thread, copy_thread;
 
   Leg(os::World& world, const Target& t, EventSink events, const Options& options)
@@ -332,8 +330,7 @@ void SourceStream::make_loops(Running& running, Leg& leg, const StreamFile& file
                         .required = leg.target.required},
       ShipLoop::Callbacks{
           .far_durable = [this, &running, &leg](
-                             const CommitPosition& commit,
-                             Sequence durable) { far_durable(running, leg, commit, durable); },
+                             const CommitPosition& commit) { far_durable(running, leg, commit); },
           .commits_wait = [&running] { return running.capture->commits_wait(); },
           .copy_wanted = [&leg] { leg.want_copy(); },
           .preamble_wanted = [&running] { running.capture->want_preamble(); },
@@ -389,11 +386,9 @@ void SourceStream::copy_loop(Leg& leg, Running& running, std::stop_token stop) {
 }
 
 // What all required targets hold decides; with none required, what the slowest of all holds.
-void SourceStream::far_durable(Running& running, Leg& leg, const CommitPosition& commit,
-                               Sequence durable) {
+void SourceStream::far_durable(Running& running, Leg& leg, const CommitPosition& commit) {
   os::Lock lock(running.far_mutex);
   leg.far = commit;
-  leg.far_sequence = durable;
   const bool any_required = std::any_of(running.legs.begin(), running.legs.end(),
                                         [](const auto& l) { return l->target.required; });
   const CommitPosition* slowest = nullptr;
@@ -436,7 +431,6 @@ Result<void> SourceStream::resume(const std::string& site) {
     if (!site.empty() && leg->target.site != site) continue;
     leg->ship->poke();
     leg->copy_wanted_changed.poke();
-    (void)leg->ship->wait_connected(world_.after(kReconnectWait));
     auto resumed = leg->ship->verb("resume", "", world_.after(kVerbWait));
     if (!resumed.ok() && first_error.ok()) first_error = std::move(resumed);
   }

@@ -108,7 +108,7 @@ class SourceStream {
   void make_loops(Running& running, Leg& leg, const StreamFile& file);
   void start_leg(Running& running, Leg& leg);
   void copy_loop(Leg& leg, Running& running, std::stop_token stop);
-  void far_durable(Running& running, Leg& leg, const CommitPosition& commit, Sequence durable);
+  void far_durable(Running& running, Leg& leg, const CommitPosition& commit);
   Result<void> capture_goes_on() const;  // conflict: it has failed
   Result<void> keep_identity(const std::string& identity);
   Result<void> copy_anew(Running& running, const std::string& site, const std::string& table,

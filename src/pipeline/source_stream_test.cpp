@@ -6,6 +6,7 @@
 
 #include "journal/journal_fixture.h"
 #include "link/paired_channel.h"
+#include "source/test_no_tables.h"
 
 namespace farshore::pipeline {
 namespace {
@@ -52,16 +53,6 @@ class LosingSource final : public Source {
   std::uint64_t xid_ = 0;
 };
 
-class NoTables final : public SnapshotSource {
- public:
-  Result<std::vector<SourceTable>> tables() override { return std::vector<SourceTable>(); }
-  Result<Bytes> shared_definitions() override { return Bytes(); }
-  Result<std::unique_ptr<TableRows>> open(const SourceTable&, Deadline) override {
-    return permanent(ErrorKind::invalid, "no such table");
-  }
-  void interrupt() override {}
-};
-
 // A target's region: its journal is where it ends, and all is copied there.
 class FarRegion {
  public:
@@ -75,7 +66,7 @@ class FarRegion {
   }
 
   Result<std::unique_ptr<link::Channel>> dial(const std::string& name) {
-    if (verbs_fail && name.starts_with("verb/"))
+    if (away || (verbs_fail && name.starts_with("verb/")))
       return transient(ErrorKind::unavailable, "no session stands");
     auto [theirs, ours] = link::PairedChannel::make();
     os::Lock lock(mutex_);
@@ -92,14 +83,15 @@ class FarRegion {
     return welcome_.durable.sequence.value();
   }
 
-  std::atomic<bool> verbs_fail = false;
+  std::atomic<bool> away = false, verbs_fail = false;
   std::atomic<int> copies = 0;
   std::atomic<std::uint32_t> overtaken = 0;  // how often it was told so
 
  private:
   void serve(const std::string& name, link::Channel& channel, std::stop_token stop) {
     const int begun = begun_anew_;  // that ends a ship channel
-    while (!stop.stop_requested() && (begun == begun_anew_ || !name.starts_with("ship/"))) {
+    while (!stop.stop_requested() && !away &&
+           (begun == begun_anew_ || !name.starts_with("ship/"))) {
       const auto bytes = channel.receive(world_.after(50ms));
       if (!bytes.ok() && bytes.error().kind == ErrorKind::timeout) continue;
       if (!bytes.ok()) break;
@@ -204,6 +196,18 @@ TEST_F(SourceStreamTest, AResnapshotBehindAGapReachesEveryTargetThatCanBeReached
   const auto second = stream.resnapshot("ap", "");
   EXPECT_TRUE(second.ok()) << second.error().what;
   EXPECT_THAT(ap.verbs(), ElementsAre(kBeginAnew));
+}
+
+TEST_F(SourceStreamTest, AResumeOfATargetThatCannotBeReachedSaysSoAtOnce) {
+  ap.away = true;
+  ASSERT_TRUE(eventually([&] { return leg(0).retries > 0; }, 500));
+  const MonotonicTime asked = world.now();
+  EXPECT_THAT(stream.resume("ap").error().what, HasSubstr("ap did not take `resume`"));
+  EXPECT_LT(world.now() - asked, 2s);
+  ap.away = false;
+  EXPECT_TRUE(stream.resume("ap").ok());
+  EXPECT_TRUE(eventually([&] { return leg(0).retries == 0; }, 500));
+  EXPECT_THAT(ap.verbs(), ElementsAre("resume"));
 }
 
 TEST_F(SourceStreamTest, NothingIsCopiedBesideALogThatTheTargetLacksAPartOf) {

@@ -5,37 +5,10 @@
 #include "os/thread.h"
 #include "pipeline/messages.h"
 #include "pipeline/target_leg.h"
+#include "sink/test_idle_target.h"
 
 namespace farshore::pipeline {
 namespace {
-
-struct IdleSink final : Sink {
-  Result<Sequence> open(const Uuid&, Epoch) override {
-    return transient(ErrorKind::unavailable, "no database");
-  }
-  Result<Applied> apply(TransactionCursor&, Deadline) override { return Applied{}; }
-  Result<void> skip(const CursorItem&) override { return {}; }
-  void interrupt() override {}
-  void close() override {}
-};
-
-struct IdleCopySink final : CopySink {
-  Result<std::vector<std::string>> missing(const Uuid&, const std::vector<SourceTable>&) override {
-    return std::vector<std::string>();
-  }
-  Result<std::vector<TargetTable>> prepare(const Uuid&, std::optional<Epoch>, ByteView,
-                                           const std::vector<SourceTable>&, ExistingRows) override {
-    return std::vector<TargetTable>();
-  }
-  Result<std::unique_ptr<TableWriter>> begin(const Uuid&, const SourceTable& table) override {
-    return permanent(ErrorKind::not_found, "no table {}", table.name);
-  }
-  Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
-  Result<void> reset(const Uuid&, Epoch, const std::string&) override { return {}; }
-  Result<void> begin_anew(const Uuid&) override { return {}; }
-  Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
-  void interrupt() override {}
-};
 
 // The test is the source: it says Hello on ship channels.
 class TargetLegSourceTest : public journal::JournalFixture {
@@ -71,7 +44,7 @@ class TargetLegSourceTest : public journal::JournalFixture {
   }
 
   IdleSink sink_, aside_;
-  IdleCopySink copy_sink_;
+  NoCopy copy_sink_;
   TargetLeg leg_{world,
                  {.stream_name = "app",
                   .site = "app-eu",

@@ -1,40 +1,10 @@
 #include "pipeline/target_leg.h"
 
 #include "journal/journal_fixture.h"
+#include "sink/test_idle_target.h"
 
 namespace farshore::pipeline {
 namespace {
-
-class IdleSink final : public Sink {
- public:
-  Result<Sequence> open(const Uuid&, Epoch) override { return Sequence(0); }
-  Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override {
-    FARSHORE_TRY(cursor.next(deadline));
-    return Applied{};
-  }
-  Result<void> skip(const CursorItem&) override { return {}; }
-  void interrupt() override {}
-  void close() override {}
-};
-
-class IdleCopySink final : public CopySink {
- public:
-  Result<std::vector<std::string>> missing(const Uuid&, const std::vector<SourceTable>&) override {
-    return std::vector<std::string>();
-  }
-  Result<std::vector<TargetTable>> prepare(const Uuid&, std::optional<Epoch>, ByteView,
-                                           const std::vector<SourceTable>&, ExistingRows) override {
-    return std::vector<TargetTable>();
-  }
-  Result<std::unique_ptr<TableWriter>> begin(const Uuid&, const SourceTable&) override {
-    return permanent(ErrorKind::invalid, "nothing is copied here");
-  }
-  Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
-  Result<void> reset(const Uuid&, Epoch, const std::string&) override { return {}; }
-  Result<void> begin_anew(const Uuid&) override { return {}; }
-  Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
-  void interrupt() override {}
-};
 
 class TargetLegTest : public journal::JournalFixture {
  protected:
@@ -61,7 +31,7 @@ class TargetLegTest : public journal::JournalFixture {
 
   const std::string folder = "/leg", file = folder + "/stream.file";
   IdleSink sink_of_target, aside;
-  IdleCopySink copies;
+  NoCopy copies;
   TargetLeg leg{world,
                 {.stream_name = "app",
                  .site = "app-eu",

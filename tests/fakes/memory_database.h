@@ -126,14 +126,4 @@ class MemoryHeartbeatWriter final : public HeartbeatWriter {
   MemoryDatabase& database_;
 };
 
-// A stream whose tables are there already: nothing to copy.
-struct NoTables final : SnapshotSource {
-  void interrupt() override {}
-  Result<std::vector<SourceTable>> tables() override { return std::vector<SourceTable>(); }
-  Result<Bytes> shared_definitions() override { return Bytes(); }
-  Result<std::unique_ptr<TableRows>> open(const SourceTable& table, Deadline) override {
-    return permanent(ErrorKind::not_found, "no table {}", table.name);
-  }
-};
-
 }  // namespace farshore::fakes

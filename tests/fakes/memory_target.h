@@ -60,22 +60,4 @@ class MemorySink final : public Sink {
   std::set<char> known_;  // tables that the stream has defined
 };
 
-struct NoCopy final : CopySink {
-  Result<std::vector<std::string>> missing(const Uuid&, const std::vector<SourceTable>&) override {
-    return std::vector<std::string>();
-  }
-  Result<std::vector<TargetTable>> prepare(const Uuid&, std::optional<Epoch>, ByteView,
-                                           const std::vector<SourceTable>&, ExistingRows) override {
-    return std::vector<TargetTable>();
-  }
-  Result<std::unique_ptr<TableWriter>> begin(const Uuid&, const SourceTable& table) override {
-    return permanent(ErrorKind::not_found, "no table {}", table.name);
-  }
-  Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
-  Result<void> reset(const Uuid&, Epoch, const std::string&) override { return {}; }
-  Result<void> begin_anew(const Uuid&) override { return {}; }
-  Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
-  void interrupt() override {}
-};
-
 }  // namespace farshore::fakes

@@ -2,6 +2,8 @@
 
 #include "link/link.h"
 #include "os/thread.h"
+#include "sink/test_idle_target.h"
+#include "source/test_no_tables.h"
 
 namespace farshore::simtest {
 namespace {
@@ -76,7 +78,7 @@ void Regions::run_near(os::World& world, std::shared_ptr<NearAgent> self) {
       world, std::move(options),
       [this, &world](const Uuid&) -> Result<pipeline::SourceParts> {
         return pipeline::SourceParts{std::make_unique<fakes::MemorySource>(world, database_),
-                                     std::make_unique<fakes::NoTables>()};
+                                     std::make_unique<NoTables>()};
       },
       events("near"));
   self->stream = &stream;
@@ -93,7 +95,7 @@ void Regions::run_far(os::World& world, std::shared_ptr<FarAgent> self) {
   fakes::MemorySink sink(world, target_);
   sink.apply_twice = apply_twice;
   fakes::MemorySink aside(world, target_);
-  fakes::NoCopy copy;
+  NoCopy copy;
   pipeline::TargetLeg leg(world,
                           {.stream_name = kStream,
                            .site = kSite,
