@@ -58,7 +58,8 @@ struct Source : Port {
   // denied; unavailable.
   virtual Result<SourceIdentity> start(const Position& after, const AcceptSource& accept) = 0;
   // Records in order, each without place and session (capture sets them); empty when nothing came.
-  // <= 4 MiB at a time.
+  // <= 4 MiB at a time. However much there is, they end between two transactions that are written
+  // whole again and again: only there preambles stand, and journals keep all since the last one.
   virtual Result<std::vector<Record>> next(Deadline deadline) = 0;
   // What a reader that starts at the next record must know; an opaque payload for `preamble`
   // records. A preamble that does not fit one record is cut into several.

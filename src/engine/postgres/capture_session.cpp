@@ -8,6 +8,9 @@ namespace farshore::postgres {
 namespace {
 
 constexpr std::uint64_t kBatchBytesMax = 4_MiB;  // of one receive
+// So much is read ahead of it. One record more still goes out with it: the preamble that may follow
+// must not tell what a transaction defined that does not.
+constexpr std::uint64_t kReadyBytesMax = kBatchBytesMax - kRecordPayloadMax;
 // A record that only carries a place comes when keepalives ran ahead this long. Heartbeats make it
 // needless where they are written, and more often.
 constexpr Duration kPlaceEvery = 2s;
@@ -63,11 +66,11 @@ CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> con
 
 Result<std::vector<Record>> CaptureSession::receive(Deadline deadline, os::Waker& waker) {
   for (;;) {
-    if (in_backlog_) gather(deadline, waker);
+    if (in_backlog_ && assembler_.ready().empty()) gather(deadline, waker);
     Wait wait;
     {
       os::Lock lock(mutex_);
-      if (!failure_ && assembler_.ready_bytes() < kBatchBytesMax) drain();
+      if (!failure_ && assembler_.ready_bytes() < kReadyBytesMax) drain();
       // What is complete goes out before the failure that came after it.
       if (!assembler_.ready().empty()) return assembler_.take_ready(kBatchBytesMax);
       if (failure_) return *failure_;
@@ -121,10 +124,10 @@ void CaptureSession::drain() {
 
 Result<void> CaptureSession::read_all() {
   bool any = true;
-  while (any && assembler_.ready_bytes() < kBatchBytesMax) {
+  while (any && assembler_.ready_bytes() < kReadyBytesMax) {
     any = false;
     Result<void> consumed = connection_->consume();
-    while (assembler_.ready_bytes() < kBatchBytesMax) {
+    while (assembler_.ready_bytes() < kReadyBytesMax) {
       // After a broken read this gives what came before, last the server's own reason.
       FARSHORE_TRY_ASSIGN(const auto message, connection_->copy_both_next());
       if (!message) break;

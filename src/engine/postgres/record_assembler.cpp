@@ -20,6 +20,11 @@ Error misplaced(ByteView message) {
                    message.front());
 }
 
+// Of a transaction that is written whole, and more of it follows.
+bool stands_within(const Record& record) {
+  return record.kind == RecordKind::data && !record.flags.streamed && !record.flags.last;
+}
+
 template <class T>
 Result<T> decoded(ByteView message, bool in_stream) {
   FARSHORE_TRY_ASSIGN(Message out, decode(message, in_stream));
@@ -339,14 +344,21 @@ void RecordAssembler::remember_definitions() {
 }
 
 std::vector<Record> RecordAssembler::take_ready(std::uint64_t bytes_max) {
-  std::vector<Record> out;
+  std::size_t count = 0, whole = 0;
   std::uint64_t bytes = 0;
-  while (!ready_.empty() && (out.empty() || bytes + ready_.front().payload.size() <= bytes_max)) {
-    bytes += ready_.front().payload.size();
+  while (count < ready_.size() &&
+         (count == 0 || bytes + ready_[count].payload.size() <= bytes_max)) {
+    const Record& record = ready_[count++];
+    bytes += record.payload.size();
+    if (!stands_within(record)) whole = count;
+  }
+  if (whole > 0) count = whole;
+  std::vector<Record> out;
+  for (; count > 0; --count) {
+    ready_bytes_ -= ready_.front().payload.size();
     out.push_back(std::move(ready_.front()));
     ready_.pop_front();
   }
-  ready_bytes_ -= bytes;
   return out;
 }
 

@@ -51,7 +51,8 @@ class RecordAssembler {
   // What is complete, oldest first.
   std::deque<Record>& ready() { return ready_; }
   std::uint64_t ready_bytes() const { return ready_bytes_; }  // payload of it
-  // Up to about `bytes_max` of payload, at least one record if there is one.
+  // Up to `bytes_max` of payload, at least one record if there is one; where transactions that are
+  // written whole end among them, up to the end of the last.
   std::vector<Record> take_ready(std::uint64_t bytes_max);
   // A record that changes nothing and carries a place.
   void add_place(Lsn place);

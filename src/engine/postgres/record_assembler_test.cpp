@@ -204,6 +204,20 @@ TEST(RecordAssembler, EverythingTakesAtMostWhatIsAskedFor) {
   EXPECT_EQ(assembler.ready_bytes(), 0u);
 }
 
+// Preambles stand only there, and of a busy source there is always more that has begun.
+TEST(RecordAssembler, WhatIsTakenEndsBetweenTwoWholeTransactionsWhereOneEnds) {
+  RecordAssembler assembler("farshore_", 60);
+  int begun = 0;
+  for (const std::string& message : kPlain) {
+    ASSERT_TRUE(assembler.take(message).ok());
+    begun += static_cast<int>(message.front() == 'B');
+    if (begun == 2 && !assembler.ready().back().flags.last) break;
+  }
+  EXPECT_TRUE(assembler.take_ready(100_MiB).back().flags.last);
+  EXPECT_TRUE(assembler.take_ready(100_MiB).front().flags.first);
+  EXPECT_TRUE(assembler.take_ready(100_MiB).empty());
+}
+
 Result<void> take_all(RecordAssembler& assembler, std::span<const std::string> messages) {
   for (const std::string& message : messages) FARSHORE_TRY(assembler.take(message));
   return {};
