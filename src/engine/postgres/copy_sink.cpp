@@ -123,6 +123,7 @@ Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
   FARSHORE_TRY_ASSIGN(const SharedDefinitions shared, shared_from_json(shared_definitions));
   FARSHORE_TRY_ASSIGN(const std::vector<TableDefinition> definitions, definitions_of(tables));
   FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  FARSHORE_TRY(make_alone(*connection, world_.after(10 * options_.control_wait)));
   FARSHORE_TRY(make_own_tables(*connection, soon()));
   FARSHORE_TRY_ASSIGN(Survey survey,
                       survey_target(*connection, stream, shared, tables, definitions, existing,

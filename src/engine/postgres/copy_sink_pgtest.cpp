@@ -214,6 +214,30 @@ TEST_P(CopySinkOn, ManyTablesBeginAtTheSameMoment) {
   for (const auto& writer : writers) EXPECT_TRUE(writer->ok()) << writer->error().what;
 }
 
+// Those of one source begin together, and their tables may share schemas and types.
+TEST_P(CopySinkOn, SeveralStreamsPrepareOneTargetAtTheSameMoment) {
+  constexpr std::size_t kStreams = 4;
+  pair.on_source(
+      "CREATE SCHEMA shared; CREATE TYPE shared.mood AS ENUM ('calm');"
+      "CREATE TABLE shared.t (id int PRIMARY KEY, mood shared.mood)");
+  publish("shared.t");
+  tables = *snapshots->tables();
+  const Bytes definitions = *snapshots->shared_definitions();
+  pair.on_target("DROP SCHEMA IF EXISTS farshore CASCADE");
+  std::vector<Result<void>> prepared(kStreams);
+  {
+    std::vector<os::Thread> threads;
+    threads.reserve(kStreams);
+    for (std::size_t n = 0; n < kStreams; ++n)
+      threads.emplace_back("prepare", [&, n](const std::stop_token&) {
+        auto done = copies->prepare(Uuid::from_random(n, n), aside, definitions, tables,
+                                    ExistingRows::refuse);
+        if (!done.ok()) prepared[n] = std::move(done).error();
+      });
+  }
+  for (const auto& done : prepared) EXPECT_TRUE(done.ok()) << done.error().what;
+}
+
 TEST_P(CopySinkOn, RowsThatAreThereAreRefusedKeptOrReplaced) {
   pair.on_source(
       "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'source'), (2, "

@@ -28,6 +28,9 @@ constexpr const char* kSettings =
     " ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) v(name, value)"
     " JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = v.name WHERE s.context = 'user'";
 
+// A lock, as words behind pg_advisory_lock or pg_advisory_xact_lock.
+constexpr const char* kMaking = "(pg_catalog.hashtextextended('farshore makes objects', 0))";
+
 constexpr const char* kOwnTables = R"(
 CREATE TABLE IF NOT EXISTS farshore.progress (
   stream uuid, epoch bigint, sequence bigint NOT NULL, commit_time timestamptz,
@@ -155,6 +158,12 @@ Result<bool> prepare_writing_session(Connection& connection, Deadline deadline) 
   return std::move(replica).error();
 }
 
+Result<void> make_alone(Connection& connection, Deadline deadline) {
+  FARSHORE_TRY(
+      connection.query(fmt::format("SELECT pg_catalog.pg_advisory_lock{}", kMaking), deadline));
+  return {};
+}
+
 Result<void> make_own_tables(Connection& connection, Deadline deadline) {
   // Asked first, so that no right to create is needed once they are there.
   FARSHORE_TRY_ASSIGN(
@@ -168,13 +177,13 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline) {
                        deadline));
   if (there.text(0, 1) == "t") return {};
   const bool has_schema = there.text(0, 0) == "t";
-  const std::string make_schema = has_schema ? "" : "CREATE SCHEMA farshore;";
-  auto made = connection.query(make_schema + kOwnTables, deadline);
+  // One transaction, until whose end others wait.
+  auto made = connection.query(
+      fmt::format("SELECT pg_catalog.pg_advisory_xact_lock{};{}{}", kMaking,
+                  has_schema ? "" : "CREATE SCHEMA IF NOT EXISTS farshore;", kOwnTables),
+      deadline);
   if (made.ok()) return {};
   Error error = std::move(made).error();
-  const std::string& state = connection.server_error().sqlstate;
-  // Two sessions made them at once.
-  if (state == "23505" || state == "42P06" || state == "42P07") error.retry = Retry::yes;
   if (error.kind == ErrorKind::denied)
     error.what += has_schema ? "; run on the target: GRANT USAGE, CREATE ON SCHEMA farshore TO "
                                "<this role>"

@@ -32,6 +32,9 @@ std::string sequence_lsn(Sequence sequence);
 // Settings of every session of ours that writes: synchronous_commit=off, no timeouts, applies as a
 // replica if it may. True: as a replica.
 Result<bool> prepare_writing_session(Connection& connection, Deadline deadline);
+// Until the connection ends no other session of ours makes objects in this database: those of
+// several streams begin together. Waits for the others.
+Result<void> make_alone(Connection& connection, Deadline deadline);
 // Makes the schema farshore and its tables where they are missing. denied: names the line to paste.
 Result<void> make_own_tables(Connection& connection, Deadline deadline);
 // Makes the origin if it is missing and takes it for this session. conflict: another session has
