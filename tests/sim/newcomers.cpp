@@ -105,13 +105,11 @@ class Newcomers {
   }
 
   bool may_lack(const Preamble& preamble, const MemoryTransaction& transaction) {
-    return preamble.among_open && transaction.streamed &&
-           began_[transaction.xid] < preamble.first;
+    return preamble.among_open && transaction.streamed && began_[transaction.xid] < preamble.first;
   }
 
   [[noreturn]] void fail(const Preamble& preamble, const std::string& what) {
-    simulation_.fail(
-        fmt::format("who begins at the preamble at {}: {}", preamble.first, what));
+    simulation_.fail(fmt::format("who begins at the preamble at {}: {}", preamble.first, what));
   }
 
   Simulation& simulation_;
