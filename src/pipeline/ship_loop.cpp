@@ -130,6 +130,7 @@ Result<void> ShipLoop::start(link::Channel& channel, const Welcome& welcome, con
   {
     os::Lock lock(mutex_);
     shipped_.clear();
+    far_.shipped = begin.next.sequence.previous();
   }
   if (!welcome.position.empty())
     callbacks_.far_durable({welcome.durable.sequence, welcome.position, welcome.commit_time});
@@ -186,6 +187,7 @@ Result<void> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> re
       if (placed.record.kind == RecordKind::data && placed.record.flags.last)
         ++far_.shipped_transactions;
     }
+    far_.shipped = records.back().place.sequence;
     far_.shipped_bytes += bytes;
   }
   return channel.send(encode(Records{std::move(records)}), world_.after(kSendWait));

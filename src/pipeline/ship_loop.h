@@ -32,6 +32,7 @@ struct FarStatus {
   bool connected = false;
   MonotonicTime heard_at{};
   Ack ack;
+  Sequence shipped;
   std::uint64_t shipped_transactions = 0, shipped_changes = 0, shipped_bytes = 0;
 };
 

@@ -234,9 +234,9 @@ class History {
                           status.capture.reason, status.capture.last_error, status.journal.durable,
                           status.journal.written, status.journal.reason);
       for (const auto& target : status.targets)
-        text += fmt::format("; ship {} ({}{}), {} transactions shipped, acknowledged {}",
+        text += fmt::format("; ship {} ({}{}), shipped {}, acknowledged {}",
                             name_of(target.leg.state), target.leg.reason, target.leg.last_error,
-                            target.far.shipped_transactions, target.far.ack.durable);
+                            target.far.shipped, target.far.ack.durable);
     }
     if (const auto* leg = regions_.far_agent().leg) {
       const auto status = leg->status();
