@@ -24,7 +24,7 @@ class RefusedTest(LabTest):
         server.stop()
         (pathlib.Path(server.data) / "standby.signal").touch()
         server.start()
-        server.sql("SELECT pg_promote()", database="postgres")
+        server.sql("SELECT pg_promote()")
 
     def test_an_earlier_resume_accepts_no_other_source(self):
         deployment = self.start()

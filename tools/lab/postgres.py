@@ -41,7 +41,8 @@ def programs(version):
 
 
 class Templates:
-    """An initialised data folder for each version, copied for each server: 0.1 s against 0.6 s."""
+    """A data folder with the database `app` (and none `postgres`) for each version, copied for
+    each server: 0.1 s against 0.6 s."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -53,21 +54,26 @@ class Templates:
             if not template.exists():
                 self._make(version, template)
         shutil.rmtree(to, ignore_errors=True)
-        subprocess.run(["cp", "-a", template, to], check=True)
+        # Of the log nearly all is zeros.
+        subprocess.run(["cp", "-a", "--sparse=always", template, to], check=True)
 
     def _make(self, version, template):
         template.mkdir(parents=True, mode=0o700)
         user = server_user()
         if user:
             shutil.chown(template, user, user)
-        words = ["initdb", "-D", template, "-U", SUPERUSER, "--auth=trust", "-E", "UTF8"]
-        words += ["--locale=C.UTF-8", "--no-sync"]
-        words[0] = programs(version) / "initdb"
-        done = subprocess.run(
-            as_user(user) + [str(word) for word in words], capture_output=True, text=True, cwd="/"
-        )
+        words = ["-D", template, "-U", SUPERUSER, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]
+        self._run(version, ["initdb", *words, "--no-sync"])
+        # Not one more: of what a server costs most is the copying of its databases.
+        single = ["postgres", "--single", "-F", "-D", template, "template1"]
+        self._run(version, single, input=f"ALTER DATABASE postgres RENAME TO {DATABASE}\n")
+
+    def _run(self, version, words, **options):
+        command = as_user(server_user()) + [str(programs(version) / words[0])]
+        command += [str(word) for word in words[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", **options)
         if done.returncode:
-            raise Failed(f"initdb of PostgreSQL {version}: {done.stderr.strip()}")
+            raise Failed(f"{words[0]} of PostgreSQL {version}: {done.stderr.strip()}")
 
 
 class Postgres:
@@ -89,9 +95,7 @@ class Postgres:
             conf.write(SETTINGS + f"port = {self.port}\n")
             for name, value in self.settings.items():
                 conf.write(f"{name} = '{value}'\n")
-        self.start()
-        self.sql(f"CREATE DATABASE {DATABASE}", database="postgres")
-        return self
+        return self.start()
 
     def start(self):
         """Also after kill(): waits until the children of the dead server are gone."""
@@ -104,7 +108,7 @@ class Postgres:
         if not self.process.running():
             raise Failed(f"{self.name} ended: {self._last_lines()}")
         try:
-            self.connect("postgres").close()
+            self.connect().close()
             return True
         except psycopg2.OperationalError:
             return False
