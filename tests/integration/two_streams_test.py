@@ -101,9 +101,12 @@ class TwoStreamsTest(LabTest):
         self.assertGreater(min(gaps), 0.9, gaps)  # those of a second writer would lie between
         self.assertLess(max(gaps), 4, gaps)
 
-    def expect_heard_by_both(self, deployment, times):
+    def expect_heard_by_both(self, deployment, source):
+        """Each stream's newest heartbeat is one of those that were written."""
         heard = deployment.near.metric("farshore_heartbeat_last_timestamp_seconds")
         self.assertEqual(len(heard), 2, heard)
+        times = self.beats(source)
+        self.expect_one_a_second(times)
         for stream, at in heard.items():
             nearest = min(abs(at - BEFORE_2000 - time_) for time_ in times)
             self.assertLess(nearest, 0.01, f"{stream} {at} is none of {times}")
@@ -175,9 +178,7 @@ class TwoStreamsTest(LabTest):
         for lag in watch.durability + watch.apply:
             self.assertLess(lag, LAG_MAX_SECONDS)  # NaN is not
         self.expect_one_link(deployment)
-        times = self.beats(source)
-        self.expect_one_a_second(times)
-        self.expect_heard_by_both(deployment, times)
+        self.expect_heard_by_both(deployment, source)
 
         blocker.close()
         self.wait(
