@@ -94,8 +94,8 @@ class CopyTest(LabTest):
         self.assertEqual(self.times_copied(deployment, "public.big"), 1)
 
     def test_the_copy_shows_its_progress(self):
-        source, target = self.source_with_rows(), self.postgres("target")
-        deployment = self.deploy(source, target, rate="60Mbit", wait=False)
+        source, target = self.source_with_rows(100_000), self.postgres("target")
+        deployment = self.deploy(source, target, rate="4Mbit", wait=False)
 
         def progress():
             deployment.expect_agents_running()

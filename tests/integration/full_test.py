@@ -69,12 +69,20 @@ class HoldTest(FullTest):
         far = deployment.regions[1]
         self.wait_applied(deployment)
         deployment.farshore("stream", "pause", "app", region=far)
-        self.write_bulk(deployment.source, 30)
+        self.write_bulk(deployment.source, 22)
         self.wait(
             lambda: "journal.full " in deployment.far.process.output(), 30, "not full"
         )
         deployment.wan.cut()
-        time.sleep(3)
+        self.wait(
+            lambda: all(
+                "link.disconnected" in agent.process.output()
+                for agent in deployment.agents.values()
+            ),
+            15,
+            "the cut is not noticed",
+        )
+        time.sleep(0.5)
         deployment.wan.heal()
 
         def connected_again():
@@ -98,11 +106,11 @@ class HoldTest(FullTest):
         self.wait_applied(deployment)
         source.sql(
             "INSERT INTO public.bulk SELECT i, repeat(md5(i::text), 30) "
-            "FROM generate_series(1, 40000) i"
+            "FROM generate_series(1, 24000) i"
         )
         self.wait_applied(deployment)
         self.written = 100_000
-        self.write_bulk(source, 24)
+        self.write_bulk(source, 20)
         self.wait_applied(deployment)
         self.expect_equal(source, target)
         self.assertLess(deployment.source_view()["journal"]["bytes"], 17 << 20)
@@ -136,7 +144,7 @@ class HoldTest(FullTest):
         with connection.cursor() as cursor:
             cursor.execute(
                 "INSERT INTO public.bulk SELECT i, repeat(md5(i::text), 30) "
-                "FROM generate_series(100000, 140000) i"
+                "FROM generate_series(100000, 128000) i"
             )
 
         def passed_on():
@@ -183,7 +191,7 @@ class FarTest(FullTest):
         source, far = deployment.source, deployment.far
         self.wait_applied(deployment)
         older = self.open_transaction(source)
-        for number in range(30):
+        for number in range(24):
             newer = self.open_transaction(source)
             older.commit()
             older.close()
@@ -207,7 +215,7 @@ class FarTest(FullTest):
         )
         source, far = deployment.source, deployment.far
         self.wait_applied(deployment)
-        large = self.open_transaction(source, 20)
+        large = self.open_transaction(source, 16)
         leg = deployment.wait_for_state("degraded", 30)
         self.assertIn("raise journal.max", leg["remedy"])
         open_one = re.compile(r"transaction \d+ of the source .* is still open")

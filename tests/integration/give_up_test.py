@@ -31,7 +31,7 @@ class GiveUpTest(FullTest):
             20,
             "no forecast of wal_max while its log piles up",
         )
-        self.write_bulk(deployment.source, 60)
+        self.write_bulk(deployment.source, 40)
         capture = deployment.wait_for_capture("failed", 30, "wal_max")
         self.assertIn("resnapshot", capture["remedy"])
         self.assertIsNone(self.walsender(deployment))
@@ -140,7 +140,7 @@ class GiveUpTest(FullTest):
         deployment.wait_for_capture("starting", 20)
         self.write_bulk(deployment.source, 20)
         self.assertTrue(self.slots(deployment))
-        self.write_bulk(deployment.source, 40)
+        self.write_bulk(deployment.source, 20)
         self.wait(lambda: not self.slots(deployment), 30, "its log piles up at the source")
         self.assertIn("source.wal_max", deployment.farshore("events"))
         deployment.wan.heal()
@@ -166,7 +166,7 @@ class GiveUpTest(FullTest):
         history.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         deployment.near.start()
         deployment.wait_for_capture("failed", 20, "history")
-        self.write_bulk(deployment.source, 60)
+        self.write_bulk(deployment.source, 40)
         self.wait(lambda: not self.slots(deployment), 30, "its log piles up at the source")
         self.assertIn("source.wal_max", deployment.farshore("events"))
 
@@ -203,7 +203,7 @@ class GiveUpTest(FullTest):
         deployment.farshore(*words, region=gone)
         deployment.agents["r3"].stop()
         self.start_anew(deployment, ["app-r2"])
-        self.write_bulk(deployment.source, 40)
+        self.write_bulk(deployment.source, 22)
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, healthy.postgres)
         self.assertIn("stream.target_forgotten", deployment.farshore("events"))
@@ -217,7 +217,7 @@ class GiveUpTest(FullTest):
         deployment.agents["r3"].kill()
         targets = ["app-r2", {"site": "app-r3", "required": False}]
         self.start_anew(deployment, targets, when_full="drop")
-        self.write_bulk(deployment.source, 40)
+        self.write_bulk(deployment.source, 22)
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.regions[1].postgres)
         self.assertIn("journal.consumer_overtaken", deployment.farshore("events"))

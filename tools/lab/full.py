@@ -54,9 +54,9 @@ class FullTest(LabTest):
         """For longer than the server waits for a sign of life."""
         walsender, committed = self.walsender(deployment), writer.committed
         self.assertTrue(walsender)
-        time.sleep(2 * SENDER_TIMEOUT_SECONDS + 1)
+        time.sleep(1.5 * SENDER_TIMEOUT_SECONDS)
         self.assertEqual(self.walsender(deployment), walsender)
-        self.assertGreater(writer.committed, committed + 10, "the application waits")
+        self.assertGreater(writer.committed, committed + 5, "the application waits")
         self.assertNotIn("replication timeout", deployment.source.process.output())
         return walsender
 
