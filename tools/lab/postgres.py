@@ -54,8 +54,7 @@ class Templates:
             if not template.exists():
                 self._make(version, template)
         shutil.rmtree(to, ignore_errors=True)
-        # Of the log nearly all is zeros.
-        subprocess.run(["cp", "-a", "--sparse=always", template, to], check=True)
+        subprocess.run(["cp", "-a", template, to], check=True)
 
     def _make(self, version, template):
         template.mkdir(parents=True, mode=0o700)
