@@ -153,6 +153,10 @@ std::string ApplyLoop::next_transaction() {
 }
 
 Result<void> ApplyLoop::session(std::stop_token stop) {
+  {
+    os::Lock lock(mutex_);
+    session_outdated_ = false;  // what changes from here on is for the next one
+  }
   terms_ = options_.terms();
   FARSHORE_TRY_ASSIGN(const Sequence through, sink_.open(options_.stream, options_.epoch));
   FARSHORE_TRY_ASSIGN(const Sequence from, restart_place(through));
@@ -168,7 +172,6 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     os::Lock lock(mutex_);
     announced = announced_;
     hold.pause_at = pause_at_;
-    session_outdated_ = false;
     stats_.applied = through;
     undurable_.clear();
   }

@@ -19,6 +19,7 @@ class PickySink final : public Sink {
   explicit PickySink(os::World& world) : world_(world) {}
 
   Result<Sequence> open(const Uuid&, Epoch) override {
+    ++opens;
     os::Lock lock(mutex_);
     changed_.wait(lock, world_.after(10s), [&] { return !shut_; });
     return through_ = recorded_;
@@ -63,7 +64,7 @@ class PickySink final : public Sink {
     return skipped_;
   }
 
-  std::atomic<int> calls = 0;  // of apply()
+  std::atomic<int> opens = 0, calls = 0;  // of open() and apply()
 
  private:
   os::World& world_;
@@ -85,7 +86,11 @@ class SkipTest : public journal::JournalFixture {
                                     .site = "app-eu",
                                     .stream = {},
                                     .skip_folder = "/skipped",
-                                    .terms = [this] { return TargetTerms{.apply_delay = delay}; }},
+                                    .terms =
+                                        [this] {
+                                          return TargetTerms{.apply_delay = delay,
+                                                             .difference = differs ? "to" : ""};
+                                        }},
                  [](const Error&) {});
     thread = os::Thread("apply", [this](std::stop_token stop) { loop->run(stop); });
   }
@@ -127,6 +132,7 @@ class SkipTest : public journal::JournalFixture {
   }
 
   std::atomic<Duration> delay{Duration::zero()};
+  std::atomic<bool> differs{false};
   PickySink sink_of_target{world};
   StateBoard board{sink(), {.stream = "app", .target = "app-eu", .region = "eu-west-1"}};
   std::optional<ApplyLoop> loop;
@@ -289,6 +295,23 @@ TEST_F(SkipTest, AVerbThatEndsNoSessionLetsAHeldChangeWaitOnWithoutASpin) {
   before = sink_of_target.calls;
   EXPECT_FALSE(eventually([&] { return sink_of_target.calls > before + 10; }, 100));
   EXPECT_LT(loop->stats().applied, held.sequence);
+}
+
+class TermsTest : public SkipTest {};
+
+// As where both agents start anew with a changed file: the source is heard while the target is
+// dialled.
+TEST_F(TermsTest, ThoseThatChangeWhileASessionOpensHoldForTheNextOne) {
+  ASSERT_TRUE(shows(State::streaming));
+  differs = true;
+  sink_of_target.shut(true);
+  loop->new_session();
+  ASSERT_TRUE(eventually([&] { return sink_of_target.opens == 2; }, 300));
+  differs = false;
+  loop->new_session();
+  sink_of_target.shut(false);
+  ASSERT_TRUE(eventually([&] { return sink_of_target.opens == 3; }, 300));
+  EXPECT_TRUE(shows(State::streaming));
 }
 
 }  // namespace
