@@ -62,6 +62,9 @@ Result<Link*> ListeningEndpoint::add_peer(const Options& options, Link::Callback
   if (options.connections_max < 1 || options.connections_max > 16)
     return permanent(ErrorKind::invalid, "connections_max is {}, allowed are 1 to 16",
                      options.connections_max);
+  if (options.connections_min < 1 || options.connections_min > options.connections_max)
+    return permanent(ErrorKind::invalid, "connections_min is {}, allowed are 1 to {}",
+                     options.connections_min, options.connections_max);
   if (!callbacks.opened)
     return permanent(ErrorKind::invalid, "a link needs somebody who takes channels");
   for (const std::string* name : {&options.cluster, &options.own_region, &options.peer_region,

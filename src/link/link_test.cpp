@@ -202,6 +202,12 @@ TEST_F(LinkTest, OrderHoldsOverManyConnectionsThatComeAndGrowByNeed) {
   EXPECT_GE(eu->link->facts().connections, 2);
 }
 
+TEST_F(LinkTest, SoManyConnectionsStandFromTheBeginningAsOneSideAsks) {
+  us_options.connections_min = 3;
+  start();
+  EXPECT_TRUE(us->wait([&] { return us->link->facts().connections >= 3; }));
+}
+
 TEST_F(LinkTest, ManyChannelsComeAndGo) {
   start();
   for (int i = 0; i < 5000; ++i) {  // more than may be open at once

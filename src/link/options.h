@@ -17,6 +17,7 @@ struct Options {
   std::string own_version;
   std::string peer_region;   // the certificate's name must be this and nothing else
   std::string peer_address;  // "host:port" to dial
+  int connections_min = 1;   // from the beginning, 1..connections_max; more come by need
   int connections_max = 16;  // 1..16 per direction
   // The most credit of a channel: >= bandwidth x RTT. 1 Gbit/s at 80 ms needs 10 MiB, at 200 ms
   // 25 MiB. At short round trips channels get less (inbox.h).

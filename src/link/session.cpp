@@ -99,18 +99,17 @@ void Session::adapt_level() {
   level_ = decide_level(std::move(level_), sample);
 }
 
+// The wish is taken after the tick. To ring for it would make a tick of each wish, and a wish of
+// each tick, until the connection stands.
 void Session::adapt_pool() {
   const std::uint64_t waiting = mailroom_->outbox.waiting_bytes();
-  bool grows = false;
-  {
-    os::Lock lock(mutex_);
-    const int connections = static_cast<int>(pool_.size());
-    grows =
-        growth_.look(world_.now(), waiting, traffic_.plain_bytes_sent, clock_.rtt(), connections) &&
-        connections < options_.connections_max && wish_ == Wish::none;
-    if (grows) wish_ = Wish::ours;
-  }
-  if (grows) changed_();
+  os::Lock lock(mutex_);
+  const int connections = static_cast<int>(pool_.size());
+  const bool needed =
+      growth_.look(world_.now(), waiting, traffic_.plain_bytes_sent, clock_.rtt(), connections);
+  if ((needed || connections < options_.connections_min) &&
+      connections < options_.connections_max && wish_ == Wish::none)
+    wish_ = Wish::ours;
 }
 
 Session::Wish Session::take_wish() {
@@ -126,7 +125,7 @@ void Session::ask_peer_for_connection() {
 void Session::retire_idle(MonotonicTime now) {
   if (!identity_.ours) return;
   os::Lock lock(mutex_);
-  if (pool_.empty()) return;
+  if (static_cast<int>(pool_.size()) <= options_.connections_min) return;
   for (auto at = std::next(pool_.begin()); at != pool_.end(); ++at) {
     Pooled& pooled = *at->second;
     if (pooled.retiring || now - pooled.data_at < kIdleMax) continue;

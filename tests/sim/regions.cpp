@@ -20,6 +20,7 @@ link::Options link_options(os::World& world, const std::string& own, const std::
           .own_version = "0",
           .peer_region = peer,
           .peer_address = peer + ":7432",
+          .connections_min = 1 + static_cast<int>(world.random().next() % 3),
           .connections_max = 4};
 }
 
