@@ -134,11 +134,11 @@ class World:
     def reload_agent(self, name):
         self.agents[name].send(1)  # SIGHUP
 
-    def sql(self, text, name, database=DATABASE):
+    def sql(self, text, name):
         """What the statements print, a row a line."""
         file = self.server_folder / "statements.sql"
         file.write_text(text)
-        words = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", str(file)]
+        words = ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", DATABASE, "-f", str(file)]
         return self.servers[name].program("psql", *words)
 
     # ------------------------------------------------------------------ the end
