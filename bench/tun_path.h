@@ -103,6 +103,10 @@ class TunPath {
   }
 
   void move(const std::stop_token& stop) {
+    // A WAN does not wait for a processor of the ends.
+    const sched_param first{.sched_priority = 1};
+    FARSHORE_CHECK(::sched_setscheduler(0, SCHED_FIFO, &first) == 0, "sched_setscheduler: {}",
+                   std::strerror(errno));
     Queue queues[2];  // from end 0, from end 1; bounded by what TCP has in flight
     while (!stop.stop_requested()) {
       for (const std::size_t from : {0, 1}) {

@@ -21,7 +21,7 @@ struct Options {
   int connections_max = 16;  // 1..16 per direction
   // The most credit of a channel: >= bandwidth x RTT. 1 Gbit/s at 80 ms needs 10 MiB, at 200 ms
   // 25 MiB. At short round trips channels get less (inbox.h).
-  std::uint64_t channel_window_bytes = 32_MiB;
+  std::uint64_t channel_window_bytes = 64_MiB;
   Duration keepalive_every = 1s;
   Duration dead_after = 8s;  // no frame for so long: the session is ended (noticed within 10 s)
   Duration connect_timeout = 10s;

@@ -171,12 +171,14 @@ Result<void> ShipLoop::ship(link::Channel& channel, const Begin& begin, std::sto
       continue;
     }
     if (!records.ok()) return std::move(records).error();
-    if (!records->empty()) FARSHORE_TRY(send(channel, *std::move(records)));
+    if (records->empty()) continue;
+    FARSHORE_TRY_ASSIGN(const std::uint64_t bytes, send(channel, *std::move(records)));
+    if (bytes < kLittle && !callbacks_.commits_wait()) stopper_.wait(stop, kGather);
   }
   return {};
 }
 
-Result<void> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> records) {
+Result<std::uint64_t> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> records) {
   std::uint64_t bytes = 0;
   {
     os::Lock lock(mutex_);
@@ -190,7 +192,8 @@ Result<void> ShipLoop::send(link::Channel& channel, std::vector<PlacedRecord> re
     far_.shipped = records.back().place.sequence;
     far_.shipped_bytes += bytes;
   }
-  return channel.send(encode(Records{std::move(records)}), world_.after(kSendWait));
+  FARSHORE_TRY(channel.send(encode(Records{std::move(records)}), world_.after(kSendWait)));
+  return bytes;
 }
 
 Result<void> ShipLoop::receive(link::Channel& channel, std::stop_token stop) {

@@ -55,6 +55,11 @@ class ShipLoop {
     std::function<void(Error)> journal_failed;
   };
 
+  // After a message with less payload than kLittle, while no commit waits for the far region: what
+  // comes meanwhile goes together, and compresses together.
+  static constexpr Duration kGather = 3ms;
+  static constexpr std::uint64_t kLittle = 16_KiB;
+
   ShipLoop(os::World& world, Dial dial, journal::Journal& journal, StateBoard& board,
            Options options, Callbacks callbacks);
 
@@ -79,7 +84,8 @@ class ShipLoop {
                                    const Result<void>& receiving);
   Result<void> ship(link::Channel& channel, const Begin& begin, std::stop_token stop,
                     const Result<void>& receiving);
-  Result<void> send(link::Channel& channel, std::vector<PlacedRecord> records);
+  // How many bytes of payload.
+  Result<std::uint64_t> send(link::Channel& channel, std::vector<PlacedRecord> records);
   Result<void> answer_fetches(link::Channel& channel);
   Result<void> receive(link::Channel& channel, std::stop_token stop);
   void take(const Ack& ack);

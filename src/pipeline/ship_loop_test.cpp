@@ -152,6 +152,29 @@ TEST_F(ShipTest, TheStreamGoesAheadOfOthersWhileCommitsWait) {
   EXPECT_TRUE(becomes(link::Class::stream));
 }
 
+// What a commit waits for goes at once; the rest gathers for a moment.
+TEST_F(ShipTest, LittleRecordsGoTogetherUnlessACommitWaits) {
+  const auto channel = begin();
+  constexpr int kRows = 200;
+  const MonotonicTime began = world.now();
+  os::Thread writer("writer", [&](std::stop_token) {
+    for (int i = 0; i < kRows; ++i) commit(data_record(++xid, "row"));
+  });
+  std::size_t rows = 0;
+  int messages = 0;
+  for (; rows < kRows && !HasFailure(); ++messages)
+    rows += receive<Records>(*channel).records.size();
+  writer.join();
+  EXPECT_EQ(rows, kRows);
+  EXPECT_LE(messages - 1, (world.now() - began) / ShipLoop::kGather);
+
+  commits_wait = true;
+  for (int i = 0; i < 3; ++i) {
+    commit(data_record(++xid, "row"));
+    EXPECT_EQ(receive<Records>(*channel).records.size(), 1U);
+  }
+}
+
 TEST_F(ShipTest, AClosedJournalIsReported) {
   const auto channel = begin();
   journal->close();
