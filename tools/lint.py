@@ -76,7 +76,7 @@ FORBIDDEN_FILE_CALLS = [
 TEST_SUFFIXES = ("_test", "_pgtest", "_mytest", "_kafkatest", "_fuzz", "_bench", "_contract")
 
 
-NOT_OURS = {".git", "build", ".test", ".quickstart"}
+NOT_OURS = {".git", "build", ".test", ".quickstart"}  # at the top
 
 
 def git(root, *words):
@@ -93,11 +93,8 @@ class Tree:
         if listing.returncode == 0:
             names = [name for name in listing.stdout.split("\0") if name]
         else:
-            names = [
-                path.relative_to(root).as_posix()
-                for path in root.rglob("*")
-                if path.is_file() and not NOT_OURS & set(path.parts)
-            ]
+            paths = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+            names = [path.as_posix() for path in paths if path.parts[0] not in NOT_OURS]
         self.names = sorted(name for name in set(names) if (root / name).is_file())
         self.texts = {}
 

@@ -26,9 +26,10 @@ CLEAN = {
 
 class LintTest(unittest.TestCase):
     def lint(self, check, files):
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as outer:
+            folder = pathlib.Path(outer, "build")  # as the copies of `./dev bugs` are
             for name, text in {**CLEAN, **files}.items():
-                path = pathlib.Path(folder, name)
+                path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
                 if text.startswith("#!"):
