@@ -14,6 +14,7 @@ constexpr Duration kSnapshotWait = 10s;   // at a time, for transactions that st
 constexpr Duration kRowsWait = 5min;      // for the next chunk of a table
 constexpr Duration kCopySendWait =
     1h;  // back pressure of a slow target; a dead link closes the channel
+constexpr Duration kHeldEvery = 1s;      // how often a waiting copy looks whether it still may
 constexpr Duration kCompleteWait = 24h;  // the target builds indexes and foreign keys
 
 }  // namespace
@@ -167,13 +168,24 @@ Result<void> CopySender::send_rows(link::Channel& channel, TableRows& rows, std:
     const std::uint64_t bytes = chunk.size();
     // A chunk with a large row is cut: the sink takes the bytes of COPY in any pieces.
     for (std::uint64_t at = 0; at < bytes; at += kRecordPayloadMax)
-      FARSHORE_TRY(channel.send(encode(Chunk{chunk.substr(at, kRecordPayloadMax)}),
-                                world_.after(kCopySendWait)));
+      FARSHORE_TRY(send_chunk(channel, rows, Chunk{chunk.substr(at, kRecordPayloadMax)}));
     os::Lock lock(mutex_);
     progress_[slot].bytes += bytes;
     progress_[slot].rows = rows.rows_read();
   }
   return permanent(ErrorKind::closed, "the copy was stopped");
+}
+
+Result<void> CopySender::send_chunk(link::Channel& channel, const TableRows& rows,
+                                    const Message& chunk) {
+  const Bytes bytes = encode(chunk);
+  const Deadline deadline = world_.after(kCopySendWait);
+  for (;;) {
+    auto sent = channel.send(bytes, earlier(deadline, world_.after(kHeldEvery)));
+    const bool room = sent.ok() || sent.error().kind != ErrorKind::timeout;
+    if (room || deadline.reached(world_.now())) return sent;
+    FARSHORE_TRY(rows.held());
+  }
 }
 
 std::vector<CopyProgress> CopySender::progress() const {

@@ -51,6 +51,7 @@ class CopySender {
                           std::stop_token stop);
   Result<void> send_rows(link::Channel& channel, TableRows& rows, std::size_t slot,
                          std::stop_token stop);
+  Result<void> send_chunk(link::Channel& channel, const TableRows& rows, const Message& chunk);
 
   os::World& world_;
   const Dial dial_;

@@ -33,6 +33,9 @@ struct TableRows : Port {
   // The next chunk (<= 256 KiB + one row) in the form the sink of the same engine reads; empty: all
   // rows were given.
   virtual Result<Bytes> next(Deadline deadline) = 0;
+  // Without waiting: an error when the source can no longer hold this snapshot without making
+  // others wait. For a reader that does not come to next(), since nobody takes what it has.
+  virtual Result<void> held() const = 0;
   virtual std::uint64_t rows_read() const = 0;
 };
 

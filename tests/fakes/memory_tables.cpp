@@ -16,6 +16,7 @@ class MemoryTableRows final : public TableRows {
       ByteWriter(chunk).string32(rows_[read_++]);
     return chunk;
   }
+  Result<void> held() const override { return {}; }
   std::uint64_t rows_read() const override { return read_; }
 
  private:

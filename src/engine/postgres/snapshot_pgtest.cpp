@@ -302,6 +302,7 @@ TEST_P(SnapshotOnServer, AWatchingSessionThatBreaksIsOpenedAgainOrTheCopyEnds) {
 
   database_.run("ALTER ROLE " + role + " CONNECTION LIMIT 1");
   end(watchers());
+  ASSERT_TRUE(eventually([&] { return !rows->held().ok(); }));
   Error error;
   ASSERT_TRUE(eventually([&] {
     const auto chunk = rows->next(soon());

@@ -79,7 +79,7 @@ Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline dea
 
 Result<Bytes> PostgresTableRows::next(Deadline deadline) {
   while (!ended_ && unread_.empty() && chunk_.size() < kChunkBytes) {
-    FARSHORE_TRY(watched());
+    FARSHORE_TRY(held());
     auto message = connection_->copy_next(deadline);
     if (!message.ok() && message.error().kind == ErrorKind::timeout && !chunk_.empty()) break;
     if (!message.ok()) return failed(std::move(message).error());
@@ -151,7 +151,7 @@ Result<bool> PostgresTableRows::look(const SourceOptions& options, Deadline dead
   return give_way(*watching_, deadline);
 }
 
-Result<void> PostgresTableRows::watched() const {
+Result<void> PostgresTableRows::held() const {
   os::Lock lock(mutex_);
   if (unwatched_.empty()) return {};
   return transient(ErrorKind::unavailable,

@@ -25,6 +25,7 @@ class PostgresTableRows final : public TableRows {
 
   Bytes mark() const override { return mark_; }
   Result<Bytes> next(Deadline deadline) override;
+  Result<void> held() const override;
   std::uint64_t rows_read() const override { return rows_; }
 
  private:
@@ -43,7 +44,6 @@ class PostgresTableRows final : public TableRows {
   void watch(const SourceOptions& options, std::stop_token stop);
   Result<bool> look(const SourceOptions& options, Deadline deadline);
   Result<bool> give_way(Connection& watcher, Deadline deadline);
-  Result<void> watched() const;
 
   os::World& world_;
   const std::unique_ptr<Connection> connection_;
