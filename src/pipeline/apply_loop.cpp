@@ -79,6 +79,7 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
     set_failed(false);
     return;
   }
+  if (error.kind == ErrorKind::conflict) options_.table_wanted();
   const Duration pause = backoff_.next();
   board_.retrying(error, world_.now() + pause);
   stopper_.wait(stop, pause);

@@ -41,6 +41,7 @@ class ApplyLoop {
     std::string counts_file;             // how much was applied
     std::function<TargetTerms()> terms;  // asked at each session
     SourceClockOffset clock_offset = [] { return Duration::zero(); };
+    std::function<void()> table_wanted = [] {};  // the sink waits for what is to be copied
   };
 
   ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board,

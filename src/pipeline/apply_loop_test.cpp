@@ -42,6 +42,7 @@ class PickySink final : public Sink {
     skipped_.push_back(item.xid);
     return {};
   }
+  void listed(TablesListed) override {}
   void interrupt() override {}
   void close() override {}
 

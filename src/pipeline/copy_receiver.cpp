@@ -21,10 +21,11 @@ const std::string kConsumer = "aside";
 
 }  // namespace
 
-CopyReceiver::CopyReceiver(os::World& world, CopySink& copy_sink, Sink& aside, StateBoard& board,
-                           Callbacks callbacks)
+CopyReceiver::CopyReceiver(os::World& world, CopySink& copy_sink, Sink& sink, Sink& aside,
+                           StateBoard& board, Callbacks callbacks)
     : world_(world),
       copy_sink_(copy_sink),
+      sink_(sink),
       aside_(aside),
       board_(board),
       callbacks_(std::move(callbacks)) {}
@@ -60,7 +61,7 @@ void CopyReceiver::refuse(link::Channel& channel, const Error& error) {
 
 Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
-  std::optional<Prepare> prepared;
+  bool prepared = false;
   while (!stop.stop_requested()) {
     auto next = link::receive_long(channel, world_.after(kChannelWait));
     if (!next.ok() && next.error().kind == ErrorKind::timeout)
@@ -69,11 +70,11 @@ Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
     FARSHORE_TRY_ASSIGN(Message message, decode(*next));
     if (const auto* question = std::get_if<CopyAsk>(&message)) {
       FARSHORE_TRY(answer(channel, *question, leg));
-    } else if (auto* plan = std::get_if<Prepare>(&message)) {
+    } else if (const auto* plan = std::get_if<Prepare>(&message)) {
       FARSHORE_TRY(prepare(channel, *plan, leg));
-      prepared = std::move(*plan);
+      prepared = true;
     } else if (std::holds_alternative<CopyDone>(message)) {
-      if (prepared) FARSHORE_TRY(complete(*prepared, leg, stop));
+      FARSHORE_TRY(complete(leg, prepared, stop));
       FARSHORE_TRY(callbacks_.copied(true));
       release(leg);
       return channel.send(encode(Completed{}), world_.after(kCopyAnswerWait));
@@ -86,6 +87,9 @@ Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
 }
 
 Result<void> CopyReceiver::answer(link::Channel& channel, const CopyAsk& question, const Leg& leg) {
+  TablesListed listed{.epoch = leg.epoch, .through = question.through, .tables = {}};
+  for (const SourceTable& table : question.tables) listed.tables.insert(table.name);
+  sink_.listed(std::move(listed));
   FARSHORE_TRY_ASSIGN(auto names, copy_sink_.missing(leg.stream, question.tables));
   return link::send_long(channel,
                          encode(CopyMissing{.tables = std::move(names), .first = !leg.copied}),
@@ -112,9 +116,12 @@ Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepar
                          world_.after(kCopyAnswerWait));
 }
 
-Result<void> CopyReceiver::complete(const Prepare& prepare, const Leg& leg, std::stop_token stop) {
-  FARSHORE_TRY(copy_sink_.complete(leg.stream, prepare.tables));
-  return leg.copied ? catch_up(leg, stop) : Result<void>();
+// Where nothing was prepared nothing is missing: what the journal was kept for is gone from the
+// stream, or was joined before a kill.
+Result<void> CopyReceiver::complete(const Leg& leg, bool prepared, std::stop_token stop) {
+  FARSHORE_TRY(copy_sink_.complete(leg.stream));
+  if (!leg.copied) return {};
+  return prepared ? catch_up(leg, stop) : keep_no_longer(leg);
 }
 
 Result<void> CopyReceiver::receive_table(link::Channel& channel, std::stop_token stop) {
@@ -160,7 +167,7 @@ Result<void> CopyReceiver::begin_anew() {
   FARSHORE_TRY(hold(leg));  // until all is copied
   FARSHORE_TRY(callbacks_.copied(false));
   FARSHORE_TRY(copy_sink_.begin_anew(leg.stream));
-  if (leg.journal->consumer(kConsumer)) FARSHORE_TRY(leg.journal->remove_consumer(kConsumer));
+  FARSHORE_TRY(keep_no_longer(leg));
   return leg.journal->clear();
 }
 
@@ -173,11 +180,21 @@ Result<void> CopyReceiver::resnapshot(const std::string& table) {
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
   Result<void> done = hold(leg);
-  if (done.ok()) done = keep_from_here(leg);
-  if (done.ok()) done = copy_sink_.reset(leg.stream, leg.epoch, table);
+  if (done.ok())
+    done = leg.copied ? set_aside(leg, table) : copy_sink_.reset(leg.stream, std::nullopt, table);
   if (leg.copied) leg.loop->hold_for_copy(false, Deadline::passed());
   if (done.ok()) callbacks_.copy_wanted();
   return done;
+}
+
+// The journal is kept first: what is set aside needs it from then on.
+Result<void> CopyReceiver::set_aside(const Leg& leg, const std::string& table) {
+  const bool kept = leg.journal->consumer(kConsumer).has_value();
+  FARSHORE_TRY(keep_from_here(leg));
+  auto reset = copy_sink_.reset(leg.stream, leg.epoch, table);
+  const bool refused = !reset.ok() && reset.error().retry == Retry::no;
+  if (refused && !kept) FARSHORE_TRY(keep_no_longer(leg));
+  return reset;
 }
 
 // The changes of tables that are set aside now lie behind the apply loop's place.
@@ -200,6 +217,11 @@ Result<void> CopyReceiver::catch_up(const Leg& leg, std::stop_token stop) {
   const Sequence through = leg.loop->stats().applied;
   FARSHORE_TRY(apply_aside(leg, through, stop));
   FARSHORE_TRY(copy_sink_.join(leg.stream, leg.epoch, through));
+  return keep_no_longer(leg);
+}
+
+Result<void> CopyReceiver::keep_no_longer(const Leg& leg) {
+  if (!leg.journal->consumer(kConsumer)) return {};
   return leg.journal->remove_consumer(kConsumer);
 }
 

@@ -39,8 +39,9 @@ class CopyReceiver {
     std::function<void()> copy_wanted;         // the source shall ask what is missing
   };
 
-  // `aside` is the sink of tables that are set aside. All outlive this.
-  CopyReceiver(os::World& world, CopySink& copy_sink, Sink& aside, StateBoard& board,
+  // `sink` is the leg's, which is told what the source lists; `aside` that of tables that are set
+  // aside. All outlive this.
+  CopyReceiver(os::World& world, CopySink& copy_sink, Sink& sink, Sink& aside, StateBoard& board,
                Callbacks callbacks);
 
   void serve_copy(link::Channel& channel, std::stop_token stop);
@@ -59,9 +60,11 @@ class CopyReceiver {
   Result<void> copy(link::Channel& channel, std::stop_token stop);
   Result<void> answer(link::Channel& channel, const CopyAsk& question, const Leg& leg);
   Result<void> prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg);
-  Result<void> complete(const Prepare& prepare, const Leg& leg, std::stop_token stop);
+  Result<void> complete(const Leg& leg, bool prepared, std::stop_token stop);
   Result<void> receive_table(link::Channel& channel, std::stop_token stop);
+  Result<void> set_aside(const Leg& leg, const std::string& table);
   Result<void> keep_from_here(const Leg& leg);
+  Result<void> keep_no_longer(const Leg& leg);
   Result<void> catch_up(const Leg& leg, std::stop_token stop);
   Result<void> apply_aside(const Leg& leg, Sequence last, std::stop_token stop);
   Result<void> wait_idle();
@@ -71,6 +74,7 @@ class CopyReceiver {
 
   os::World& world_;
   CopySink& copy_sink_;
+  Sink& sink_;
   Sink& aside_;
   StateBoard& board_;
   const Callbacks callbacks_;

@@ -28,6 +28,7 @@ CopySender::CopySender(os::World& world, Dial dial, SnapshotSource& source, Stat
       options_(std::move(options)) {}
 
 Result<void> CopySender::run_once(std::stop_token stop) {
+  const Sequence through = options_.captured();
   FARSHORE_TRY_ASSIGN(std::vector<SourceTable> tables, source_.tables());
   if (tables.size() > kListMax)
     return permanent(ErrorKind::invalid,
@@ -38,7 +39,7 @@ Result<void> CopySender::run_once(std::stop_token stop) {
       auto channel,
       dial_(fmt::format("copy/{}/{}", options_.stream_name, options_.site), link::Class::copy));
   std::stop_callback close(stop, [&] { channel->close(); });
-  FARSHORE_TRY_ASSIGN(const CopyMissing missing, ask_missing(*channel, tables));
+  FARSHORE_TRY_ASSIGN(const CopyMissing missing, ask_missing(*channel, tables, through));
   const std::set<std::string> names(missing.tables.begin(), missing.tables.end());
   std::erase_if(tables, [&](const SourceTable& table) { return !names.contains(table.name); });
   if (missing.first) board_.hear(State::copying, "", "");
@@ -52,8 +53,9 @@ Result<void> CopySender::run_once(std::stop_token stop) {
 }
 
 Result<CopyMissing> CopySender::ask_missing(link::Channel& channel,
-                                            const std::vector<SourceTable>& tables) {
-  CopyAsk question;
+                                            const std::vector<SourceTable>& tables,
+                                            Sequence through) {
+  CopyAsk question{.tables = {}, .through = through};
   for (const SourceTable& table : tables)
     question.tables.push_back({.name = table.name,
                                .rows = table.rows,

@@ -32,6 +32,7 @@ class CopySender {
     std::string stream_name, site;
     ExistingRows existing = ExistingRows::refuse;
     std::size_t tables_at_once = 2;
+    std::function<Sequence()> captured = [] { return Sequence(0); };  // what the journal holds
   };
 
   CopySender(os::World& world, Dial dial, SnapshotSource& source, StateBoard& board,
@@ -42,7 +43,8 @@ class CopySender {
   std::vector<CopyProgress> progress() const;
 
  private:
-  Result<CopyMissing> ask_missing(link::Channel& channel, const std::vector<SourceTable>& tables);
+  Result<CopyMissing> ask_missing(link::Channel& channel, const std::vector<SourceTable>& tables,
+                                  Sequence through);
   Result<std::vector<SourceTable>> prepare(link::Channel& channel, std::vector<SourceTable> tables);
   // `first`: the stream's first copy to this target, which the leg's state shows.
   Result<void> copy_tables(const std::vector<SourceTable>& tables, bool first,

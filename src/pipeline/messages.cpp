@@ -172,7 +172,7 @@ FARSHORE_FIELDS(TableBegin, m.stream, m.table)
 FARSHORE_FIELDS(Chunk, m.bytes)
 FARSHORE_FIELDS(TableEnd, m.mark, m.rows)
 FARSHORE_FIELDS(TableCopied)
-FARSHORE_FIELDS(CopyAsk, m.tables)
+FARSHORE_FIELDS(CopyAsk, m.tables, m.through)
 FARSHORE_FIELDS(CopyMissing, m.tables, m.first)
 FARSHORE_FIELDS(Overtaken, m.why)
 #undef FARSHORE_FIELDS

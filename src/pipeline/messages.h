@@ -105,6 +105,7 @@ struct Prepared {
 };
 struct CopyAsk {
   std::vector<SourceTable> tables;  // without their definitions
+  Sequence through;                 // what the journal held when they were listed
 };
 struct CopyMissing {
   std::vector<std::string> tables;

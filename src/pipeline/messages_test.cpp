@@ -54,7 +54,7 @@ std::vector<Message> samples() {
           Chunk{"bytes"},
           TableEnd{"mark", 3},
           TableCopied{},
-          CopyAsk{{table}},
+          CopyAsk{{table}, Sequence(7)},
           CopyMissing{{"public.t"}, true},
           Overtaken{"trimmed"}};
 }

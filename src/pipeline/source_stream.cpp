@@ -335,13 +335,15 @@ void SourceStream::make_loops(Running& running, Leg& leg, const StreamFile& file
           .copy_wanted = [&leg] { leg.want_copy(); },
           .preamble_wanted = [&running] { running.capture->want_preamble(); },
           .journal_failed = [this](Error error) { fatal(std::move(error)); }});
-  leg.copy =
-      std::make_unique<CopySender>(world_, leg.target.dial, *running.parts.snapshot, leg.board,
-                                   CopySender::Options{.stream = file.stream,
-                                                       .stream_name = options_.name,
-                                                       .site = leg.target.site,
-                                                       .existing = leg.target.existing,
-                                                       .tables_at_once = options_.tables_at_once});
+  leg.copy = std::make_unique<CopySender>(
+      world_, leg.target.dial, *running.parts.snapshot, leg.board,
+      CopySender::Options{
+          .stream = file.stream,
+          .stream_name = options_.name,
+          .site = leg.target.site,
+          .existing = leg.target.existing,
+          .tables_at_once = options_.tables_at_once,
+          .captured = [&running] { return running.journal->status().written.sequence; }});
 }
 
 void SourceStream::start_leg(Running& running, Leg& leg) {

@@ -38,17 +38,13 @@ TargetLeg::TargetLeg(os::World& world, Options options, Sink& sink, Sink& aside,
       sink_(sink),
       board_(std::move(events), {options_.stream_name, options_.site, options_.region}),
       stopper_(world),
-      copies_(world, copy_sink, aside, board_,
+      copies_(world, copy_sink, sink, aside, board_,
               {.leg = [this] { return leg_for_copy(); },
                .copied =
                    [this](bool copied) {
                      return edit_file([copied](StreamFile& f) { f.copied = copied; });
                    },
-               .copy_wanted =
-                   [this] {
-                     os::Lock lock(mutex_);
-                     ++resumes_;
-                   }}),
+               .copy_wanted = [this] { want_copy(); }}),
       verb_channels_("verb", 4) {}
 
 void TargetLeg::run(std::stop_token stop) {
@@ -156,7 +152,8 @@ void TargetLeg::start_apply(Running& running) {
                                                            os::Lock lock(mutex_);
                                                            return terms();
                                                          },
-                                                     .clock_offset = options_.clock_offset},
+                                                     .clock_offset = options_.clock_offset,
+                                                     .table_wanted = [this] { want_copy(); }},
                                   [this](Error error) { fatal(std::move(error)); });
   running.apply->hold_for_copy(!file_->copied, Deadline::passed());
   if (file_->pause_at) running.apply->pause(file_->pause_at);
@@ -391,6 +388,12 @@ Result<void> TargetLeg::resume() {
   if (auto running = this->running(); running && running->loop != nullptr)
     running->loop.load()->resume();
   return {};
+}
+
+// The source hears it with the next acknowledgement, and asks what is missing.
+void TargetLeg::want_copy() {
+  os::Lock lock(mutex_);
+  ++resumes_;
 }
 
 Result<void> TargetLeg::keep_resumed() {

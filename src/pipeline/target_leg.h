@@ -80,6 +80,7 @@ class TargetLeg {
   void serve_verb(link::Channel& channel);
   Result<void> verb_of_source(const Verb& verb);
   Result<void> begin_anew();
+  void want_copy();
   Result<void> keep_resumed();
   Result<void> expect_source(const Uuid& stream, Epoch epoch) const;  // under mutex_
   Result<CopyReceiver::Leg> leg_for_copy() const;

@@ -1,10 +1,20 @@
 #include "pipeline/target_leg.h"
 
 #include "journal/journal_fixture.h"
+#include "link/paired_channel.h"
+#include "pipeline/messages.h"
 #include "sink/test_idle_target.h"
 
 namespace farshore::pipeline {
 namespace {
+
+// Knows one table, which is copied.
+struct OneTable final : NoCopy {
+  Result<void> reset(const Uuid&, std::optional<Epoch>, const std::string& table) override {
+    if (table == "public.t") return {};
+    return permanent(ErrorKind::not_found, "no table {}", table);
+  }
+};
 
 class TargetLegTest : public journal::JournalFixture {
  protected:
@@ -31,7 +41,7 @@ class TargetLegTest : public journal::JournalFixture {
 
   const std::string folder = "/leg", file = folder + "/stream.file";
   IdleSink sink_of_target, aside;
-  NoCopy copies;
+  OneTable copies;
   TargetLeg leg{world,
                 {.stream_name = "app",
                  .site = "app-eu",
@@ -71,6 +81,31 @@ TEST_F(TargetLegTest, AResumeWhileTheJournalIsBeingOpenedHolds) {
   EXPECT_TRUE(shows(State::streaming));
   EXPECT_TRUE(resumed);
   EXPECT_FALSE(kept_as_paused());
+}
+
+// The journal is kept for a table that is copied again, and no longer.
+TEST_F(TargetLegTest, TheJournalIsNotKeptForWhatIsNotCopied) {
+  start();
+  ASSERT_TRUE(shows(State::paused));
+  const auto kept = [&](bool wanted) {
+    return eventually([&] {
+      const Bytes consumers = world.disk.read(folder + "/journal/consumers");
+      return (consumers.find("aside") != Bytes::npos) == wanted;
+    });
+  };
+  EXPECT_EQ(leg.resnapshot("public.typo").error().kind, ErrorKind::not_found);
+  EXPECT_TRUE(kept(false));
+  ASSERT_TRUE(leg.resnapshot("public.t").ok());
+  EXPECT_TRUE(kept(true));
+  EXPECT_EQ(leg.resnapshot("public.typo").error().kind, ErrorKind::not_found);
+  EXPECT_TRUE(kept(true));
+  auto [ours, theirs] = link::PairedChannel::make();  // the source finds nothing missing
+  leg.accept("copy", std::move(theirs));
+  for (const Message& message : {Message(CopyAsk{}), Message(CopyDone{})}) {
+    ASSERT_TRUE(ours->send(encode(message), soon()).ok());
+    ASSERT_TRUE(ours->receive(soon()).ok());
+  }
+  EXPECT_TRUE(kept(false));
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ TEST_P(CopyContract, MissingTablesAreMadeAndAllTheirRowsCopiedOnce) {
   copy("b");
   for (const char* table : {"a", "b"}) EXPECT_EQ(state_of(table), TableState::copied);
   for (int i = 0; i < 2; ++i)  // safe to call again
-    ASSERT_TRUE(pair_->copies().complete(pair_->stream(), tables_).ok());
+    ASSERT_TRUE(pair_->copies().complete(pair_->stream()).ok());
   EXPECT_EQ(pair_->at_target("a"), (std::vector<int>{1, 2, 3}));
   EXPECT_EQ(pair_->at_target("b"), (std::vector<int>{}));
 }

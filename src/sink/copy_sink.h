@@ -47,7 +47,7 @@ struct CopySink : Port {
   // Makes what is missing (schemas, types, tables without indexes and foreign keys) and answers
   // each table's state. rejected: a table holds rows under `refuse`, or has another shape; names
   // table, column and remedy. `aside`: the epoch in whose progress new tables are set aside; the
-  // sink must be closed meanwhile. nullopt: the first copy.
+  // sink must be closed meanwhile. nullopt: the first copy, in which no table is set aside.
   virtual Result<std::vector<TargetTable>> prepare(const Uuid& stream, std::optional<Epoch> aside,
                                                    ByteView shared_definitions,
                                                    const std::vector<SourceTable>& tables,
@@ -55,11 +55,14 @@ struct CopySink : Port {
   // Several tables at once, each by a thread of its own.
   virtual Result<std::unique_ptr<TableWriter>> begin(const Uuid& stream,
                                                      const SourceTable& table) = 0;
-  // Indexes and foreign keys, after all tables are copied. Safe to call again.
-  virtual Result<void> complete(const Uuid& stream, const std::vector<SourceTable>& tables) = 0;
+  // Once all tables are copied: the indexes and foreign keys of every table that prepare() was
+  // given and that has not got them yet, also by a copy that broke. Safe to call again.
+  virtual Result<void> complete(const Uuid& stream) = 0;
   // Marks a table (empty: all) for a new copy (`stream resnapshot`) and sets it aside at the
-  // progress of `epoch`. The sink must be closed meanwhile.
-  virtual Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) = 0;
+  // progress of the epoch; nullopt: the first copy is not complete, nothing is set aside. The sink
+  // must be closed meanwhile. not_found: prepare() was never given such a table.
+  virtual Result<void> reset(const Uuid& stream, std::optional<Epoch> aside,
+                             const std::string& table) = 0;
   // All tables are to be copied as if for the first time, and what was applied is forgotten: the
   // stream may begin anew at any place before the copies. Both sinks must be closed meanwhile.
   virtual Result<void> begin_anew(const Uuid& stream) = 0;

@@ -3,6 +3,7 @@
 // one leg; one thread, but interrupt.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,14 @@ struct Applied {
   WallTime commit_time{};  // of the newest transaction applied in this call; zero: none
 };
 
+// What the source's list of tables said: a change of that epoch at or before `through`, of a table
+// that is not in it, is of one that the source no longer has or no longer takes.
+struct TablesListed {
+  Epoch epoch{1};
+  Sequence through;
+  std::set<std::string> tables;  // as SourceTable::name
+};
+
 struct Sink : Port {
   // Connects and answers what the target holds of this stream in this epoch (sequence 0: nothing).
   // conflict: another session holds the stream's progress; denied; unavailable.
@@ -38,6 +47,9 @@ struct Sink : Port {
   // `stream skip`: passes over the one item that ends at `place` and durably records that. Its
   // content is the caller's to save.
   virtual Result<void> skip(const CursorItem& item) = 0;
+  // Any thread: holds from the next open on. What no copy will bring is then passed over instead of
+  // being waited for.
+  virtual void listed(TablesListed tables) = 0;
   virtual void interrupt() = 0;  // any thread: apply returns soon
   virtual void close() = 0;
 };

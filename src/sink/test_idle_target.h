@@ -19,11 +19,12 @@ struct IdleSink final : Sink {
     return Applied{};
   }
   Result<void> skip(const CursorItem&) override { return {}; }
+  void listed(TablesListed) override {}
   void interrupt() override {}
   void close() override {}
 };
 
-struct NoCopy final : CopySink {
+struct NoCopy : CopySink {
   Result<std::vector<std::string>> missing(const Uuid&, const std::vector<SourceTable>&) override {
     return std::vector<std::string>();
   }
@@ -34,8 +35,8 @@ struct NoCopy final : CopySink {
   Result<std::unique_ptr<TableWriter>> begin(const Uuid&, const SourceTable& table) override {
     return permanent(ErrorKind::not_found, "no table {}", table.name);
   }
-  Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
-  Result<void> reset(const Uuid&, Epoch, const std::string&) override { return {}; }
+  Result<void> complete(const Uuid&) override { return {}; }
+  Result<void> reset(const Uuid&, std::optional<Epoch>, const std::string&) override { return {}; }
   Result<void> begin_anew(const Uuid&) override { return {}; }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
   void interrupt() override {}

@@ -106,7 +106,7 @@ Result<std::unique_ptr<TableWriter>> MemoryCopySink::begin(const Uuid&, const So
   return std::unique_ptr<TableWriter>(std::make_unique<MemoryTableWriter>(found->second));
 }
 
-Result<void> MemoryCopySink::reset(const Uuid&, Epoch, const std::string& table) {
+Result<void> MemoryCopySink::reset(const Uuid&, std::optional<Epoch>, const std::string& table) {
   bool found = table.empty();
   for (auto& [name, here] : tables) {
     if (!table.empty() && name != table) continue;

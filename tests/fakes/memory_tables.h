@@ -39,9 +39,10 @@ class MemoryCopySink final : public CopySink {
                                            const std::vector<SourceTable>& tables,
                                            ExistingRows existing) override;
   Result<std::unique_ptr<TableWriter>> begin(const Uuid& stream, const SourceTable& table) override;
-  Result<void> complete(const Uuid&, const std::vector<SourceTable>&) override { return {}; }
-  Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) override;
-  Result<void> begin_anew(const Uuid& stream) override { return reset(stream, Epoch(1), ""); }
+  Result<void> complete(const Uuid&) override { return {}; }
+  Result<void> reset(const Uuid& stream, std::optional<Epoch> aside,
+                     const std::string& table) override;
+  Result<void> begin_anew(const Uuid& stream) override { return reset(stream, std::nullopt, ""); }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
   void interrupt() override {}
 

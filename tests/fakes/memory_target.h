@@ -45,6 +45,7 @@ class MemorySink final : public Sink {
   Result<Sequence> open(const Uuid& stream, Epoch epoch) override;
   Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override;
   Result<void> skip(const CursorItem& item) override;
+  void listed(TablesListed) override {}
   void interrupt() override {}
   void close() override {}
 

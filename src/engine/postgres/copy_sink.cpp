@@ -30,8 +30,9 @@ class PostgresCopySink final : public CopySink {
                                            const std::vector<SourceTable>& tables,
                                            ExistingRows existing) override;
   Result<std::unique_ptr<TableWriter>> begin(const Uuid& stream, const SourceTable& table) override;
-  Result<void> complete(const Uuid& stream, const std::vector<SourceTable>& tables) override;
-  Result<void> reset(const Uuid& stream, Epoch epoch, const std::string& table) override;
+  Result<void> complete(const Uuid& stream) override;
+  Result<void> reset(const Uuid& stream, std::optional<Epoch> aside,
+                     const std::string& table) override;
   Result<void> begin_anew(const Uuid& stream) override;
   Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) override;
   void interrupt() override { waker_.wake(); }
@@ -45,6 +46,9 @@ class PostgresCopySink final : public CopySink {
   Result<void> make_table(Connection& connection, const Uuid& stream, std::optional<Epoch> aside,
                           const SourceTable& table, const TableDefinition& definition,
                           Survey& survey, ExistingRows existing);
+  Result<void> lock_state(Connection& connection, const Uuid& stream, const std::string& table,
+                          KnownState& known);
+  Result<void> make_objects(Connection& connection, std::vector<TableDefinition> definitions);
   void tell_rejoined(const Uuid& stream, const Survey& survey, ExistingRows existing) const;
   void tell_renamed(const Uuid& stream, const Survey& survey) const;
   void tell_new_name(const NewName& name) const;
@@ -248,6 +252,7 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
     }
   }
   KnownState& known = survey.states[name];
+  FARSHORE_TRY(lock_state(connection, stream, name, known));
   const bool holds_rows = survey.holds_rows[name];
   if (known.state == TableState::missing) {
     known.membership.kept = holds_rows && existing == ExistingRows::keep;
@@ -260,16 +265,31 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
   const bool waits = aside && known.state == TableState::pending;
   FARSHORE_TRY(connection.query(
       "INSERT INTO farshore.table_state AS t"
-      " (stream, table_name, state, replace, membership, aside_from)"
-      " VALUES ($1::uuid, $2, $3, $4::bool, $5, " +
+      " (stream, table_name, state, replace, membership, to_complete, aside_from)"
+      " VALUES ($1::uuid, $2, $3, $4::bool, $5, $6, " +
           (waits ? progress_of(stream, *aside) : "NULL") +
           ") ON CONFLICT (stream, table_name) DO UPDATE SET state = EXCLUDED.state,"
           " replace = EXCLUDED.replace, membership = EXCLUDED.membership,"
-          " aside_from = coalesce(t.aside_from, EXCLUDED.aside_from)",
+          " to_complete = EXCLUDED.to_complete, aside_from = " +
+          // What it was set aside from before lies before its copy now: the snapshot shows it.
+          (aside ? "coalesce(EXCLUDED.aside_from, t.aside_from)" : "NULL"),
       {stream.text(), name, std::string(text_of(known.state)), replace ? "t" : "f",
-       known.membership.stored()},
+       known.membership.stored(), table.definition},
       soon()));
   FARSHORE_TRY(connection.query("COMMIT", soon()));
+  return {};
+}
+
+// A copy of before, whose channel broke, may finish this table just now: its word counts.
+Result<void> PostgresCopySink::lock_state(Connection& connection, const Uuid& stream,
+                                          const std::string& table, KnownState& known) {
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection.query("SELECT state FROM farshore.table_state"
+                                       " WHERE stream = $1::uuid AND table_name = $2 FOR UPDATE",
+                                       {stream.text(), table}, soon()));
+  if (rows.count() == 0 || known.state != TableState::copying) return {};
+  known.state = table_state_of(rows.text(0, 0));
+  if (is_copied(known.state)) known.replace = false;
   return {};
 }
 
@@ -309,11 +329,38 @@ Result<std::unique_ptr<TableWriter>> PostgresCopySink::begin(const Uuid& stream,
   return PostgresTableWriter::begin(world_, connect_, options_, stream, definition, waker_);
 }
 
-Result<void> PostgresCopySink::complete(const Uuid& stream,
-                                        const std::vector<SourceTable>& tables) {
+// What is to be made is kept with the tables until it is: the source lists a copied table no more.
+Result<void> PostgresCopySink::complete(const Uuid& stream) {
+  FARSHORE_TRY_ASSIGN(auto connection, open());
+  FARSHORE_TRY_ASSIGN(const Rows rows,
+                      connection->query("SELECT table_name, to_complete FROM farshore.table_state"
+                                        " WHERE stream = $1::uuid AND to_complete IS NOT NULL"
+                                        " AND state IN ('copied', 'streaming') ORDER BY table_name",
+                                        {stream.text()}, soon()));
+  if (rows.count() == 0) return {};
+  std::vector<SourceTable> tables;
+  for (int row = 0; row < rows.count(); ++row)
+    tables.push_back({.name = std::string(rows.text(row, 0)),
+                      .membership = {},
+                      .definition = Bytes(rows.text(row, 1))});
   FARSHORE_TRY_ASSIGN(std::vector<TableDefinition> definitions, definitions_of(tables));
-  FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
-  FARSHORE_TRY_ASSIGN(const std::vector<NewName> renamed, free_names(*connection, definitions));
+  FARSHORE_TRY_ASSIGN(connection, connect(stream));
+  FARSHORE_TRY(make_objects(*connection, std::move(definitions)));
+  FARSHORE_TRY(connection->query("SET synchronous_commit = local", soon()));
+  for (const SourceTable& table : tables)
+    FARSHORE_TRY(
+        connection->query("UPDATE farshore.table_state SET to_complete = NULL"
+                          " WHERE stream = $1::uuid AND table_name = $2",
+                          {stream.text(), table.name}, soon()));
+  connection.reset();  // it holds one of the origins
+  FARSHORE_TRY_ASSIGN(connection, open());
+  drop_copy_origins(*connection, stream);
+  return {};
+}
+
+Result<void> PostgresCopySink::make_objects(Connection& connection,
+                                            std::vector<TableDefinition> definitions) {
+  FARSHORE_TRY_ASSIGN(const std::vector<NewName> renamed, free_names(connection, definitions));
   std::vector<LaterObject> objects;
   for (const TableDefinition& table : definitions)
     for (LaterObject& object : objects_after_copy(table)) objects.push_back(std::move(object));
@@ -321,9 +368,9 @@ Result<void> PostgresCopySink::complete(const Uuid& stream,
   std::stable_sort(objects.begin(), objects.end(),
                    [](const LaterObject& a, const LaterObject& b) { return a.kind < b.kind; });
   for (const LaterObject& object : objects) {
-    FARSHORE_TRY_ASSIGN(const bool there, is_made(*connection, object));
+    FARSHORE_TRY_ASSIGN(const bool there, is_made(connection, object));
     if (there) continue;
-    FARSHORE_TRY_ASSIGN(const bool made, make_later(*connection, object));
+    FARSHORE_TRY_ASSIGN(const bool made, make_later(connection, object));
     if (!made) continue;
     for (const NewName& name : renamed)
       if (name.table == TableName{object.schema, object.table} && name.given == object.name)
@@ -331,16 +378,13 @@ Result<void> PostgresCopySink::complete(const Uuid& stream,
   }
   for (const TableDefinition& table : definitions)
     for (const std::string& sql : identity_after_copy(table))
-      if (auto set = connection->query(sql, soon()); !set.ok() && !connection->usable())
+      if (auto set = connection.query(sql, soon()); !set.ok() && !connection.usable())
         return std::move(set).error();
   for (const LaterObject& object : objects)
     if (!object.validate.empty()) {
-      FARSHORE_TRY_ASSIGN(const bool there, is_made(*connection, object));
-      if (there) FARSHORE_TRY(validate(*connection, object));
+      FARSHORE_TRY_ASSIGN(const bool there, is_made(connection, object));
+      if (there) FARSHORE_TRY(validate(connection, object));
     }
-  connection.reset();  // it holds one of the origins
-  FARSHORE_TRY_ASSIGN(connection, open());
-  drop_copy_origins(*connection, stream);
   return {};
 }
 
@@ -413,34 +457,25 @@ void PostgresCopySink::drop_copy_origins(Connection& connection, const Uuid& str
                            {std::string(names->text(row, 0))}, soon());
 }
 
-Result<void> PostgresCopySink::reset(const Uuid& stream, Epoch epoch, const std::string& table) {
+Result<void> PostgresCopySink::reset(const Uuid& stream, std::optional<Epoch> aside,
+                                     const std::string& table) {
   FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
   FARSHORE_TRY(make_own_tables(*connection, soon()));
   FARSHORE_TRY(connection->query("SET synchronous_commit = local", soon()));
-  const std::string again =
-      "state = 'pending', replace = true, snapshot = NULL, snapshot_lsn = NULL, at = now(),"
-      " aside_from = coalesce(t.aside_from, " +
-      progress_of(stream, epoch) + ")";
-  if (table.empty()) {
-    FARSHORE_TRY(connection->query(
-        "UPDATE farshore.table_state AS t SET " + again + " WHERE t.stream = $1::uuid",
-        {stream.text()}, soon()));
-    return {};
-  }
   FARSHORE_TRY_ASSIGN(
-      const Rows there,
-      connection->query("SELECT pg_catalog.to_regclass($1) IS NOT NULL", {table}, soon()));
-  if (there.text(0, 0) != "t")
-    return permanent(
-        ErrorKind::not_found,
-        "{}: there is no table {} to be copied again: name it as `farshore status` does",
-        connection->server(), table);
-  FARSHORE_TRY(connection->query(
-      "INSERT INTO farshore.table_state AS t (stream, table_name, state, replace, aside_from)"
-      " VALUES ($1::uuid, $2, 'pending', true, " +
-          progress_of(stream, epoch) + ") ON CONFLICT (stream, table_name) DO UPDATE SET " + again,
-      {stream.text(), table}, soon()));
-  return {};
+      const Rows marked,
+      connection->query(
+          "UPDATE farshore.table_state AS t SET state = 'pending', replace = true, snapshot = NULL,"
+          " snapshot_lsn = NULL, at = now(), aside_from = " +
+              (aside ? "coalesce(t.aside_from, " + progress_of(stream, *aside) + ")" : "NULL") +
+              " WHERE t.stream = $1::uuid AND ($2 = '' OR t.table_name = $2)",
+          {stream.text(), table}, soon()));
+  if (marked.affected() > 0 || table.empty()) return {};
+  return permanent(
+      ErrorKind::not_found,
+      "{}: the stream has no table {} to be copied again: name it as `farshore status` "
+      "does",
+      connection->server(), table);
 }
 
 Result<void> PostgresCopySink::begin_anew(const Uuid& stream) {

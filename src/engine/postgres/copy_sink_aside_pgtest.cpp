@@ -380,6 +380,76 @@ TEST_P(TablesSetAside, NothingWaitsForATableThatIsNotCopiedAgain) {
   EXPECT_EQ(pair.target_text("SELECT count(*) FROM m"), "2");
 }
 
+// Nobody will copy it; a target that joins later meets its changes in the journal.
+TEST_P(TablesSetAside, WhatTheSourceNoLongerListsIsNotWaitedFor) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
+  publish("t");
+  copy_all();
+  pair.on_source("CREATE TABLE stage (id int PRIMARY KEY); ALTER PUBLICATION p ADD TABLE stage");
+  pair.on_source("BEGIN; INSERT INTO stage VALUES (1); INSERT INTO t VALUES (1); COMMIT");
+  pair.on_source("DROP TABLE stage; INSERT INTO t VALUES (2)");
+  pair.capture();
+  const auto apply = [&](const TablesListed& listed) {
+    const auto sink = pair.sink({.unknown_waits = true});
+    sink->listed(listed);
+    return pair.apply_with(*sink);
+  };
+  for (const TablesListed& holding :
+       {TablesListed{.through = Sequence(1), .tables = {"public.t"}},
+        TablesListed{.through = pair.log.last(), .tables = {"public.t", "public.stage"}}}) {
+    const auto held = apply(holding);
+    ASSERT_FALSE(held.ok());
+    EXPECT_EQ(held.error().retry, Retry::yes);
+    EXPECT_THAT(held.error().what, HasSubstr("table public.stage is not copied yet"));
+  }
+  const auto applied = apply({.through = pair.log.last(), .tables = {"public.t"}});
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  EXPECT_EQ(pair.on_both("SELECT string_agg(t::text, ',' ORDER BY id) FROM t"), "");
+}
+
+TEST_P(TablesSetAside, WhatAnOperatorSkippedIsNotAppliedToThemEither) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied();
+  set_aside("public.t");
+  copy_all();
+  pair.on_source("DELETE FROM t");
+  pair.capture();
+  {
+    const auto sink = pair.sink();
+    const auto through = sink->open(pair.stream, pair.log.epoch);
+    ASSERT_TRUE(through.ok());
+    TestCursor cursor(pair.log);
+    std::optional<CursorItem> item;
+    while (!item || item->kind != RecordKind::data || item->place.sequence <= *through) {
+      item = *cursor.next(pair.world->after(20s));
+      ASSERT_TRUE(item);
+    }
+    ASSERT_TRUE(sink->skip(*item).ok());
+  }
+  pair.on_source("INSERT INTO t VALUES (2)");
+  pair.captured_and_applied();
+  catch_up_and_join();
+  EXPECT_EQ(pair.target_text("SELECT string_agg(id::text, ',' ORDER BY id) FROM t"), "1,2");
+}
+
+// Its first copy has stopped half-way: nothing of it is set aside, and nothing would join it.
+TEST_P(TablesSetAside, WhatIsMarkedBeforeTheFirstCopyIsCompleteIsPartOfIt) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  publish("t");
+  copy_all();
+  for (const bool marked_aside : {true, false}) {  // true: as an agent of before has left it
+    ASSERT_TRUE(
+        copies->reset(pair.stream, marked_aside ? std::optional(Epoch(1)) : std::nullopt, "").ok());
+    copy_all();
+    EXPECT_EQ(pair.target_text("SELECT aside_from IS NULL FROM farshore.table_state"), "t");
+    pair.on_source("INSERT INTO t SELECT max(id) + 1 FROM t");
+    pair.captured_and_applied();
+    pair.expect_same_tables();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Servers, TablesSetAside, testing::ValuesIn(server_pairs()),
                          [](const auto& info) { return pair_name(info.param); });
 

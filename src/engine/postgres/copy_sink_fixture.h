@@ -59,7 +59,7 @@ class CopyBetweenServers : public testing::TestWithParam<Servers> {
       auto copied = copy(table(state.name));
       ASSERT_TRUE(copied.ok()) << copied.error().what;
     }
-    auto completed = copies->complete(pair.stream, tables);
+    auto completed = copies->complete(pair.stream);
     ASSERT_TRUE(completed.ok()) << completed.error().what;
   }
   std::string state_of(const std::string& name) {

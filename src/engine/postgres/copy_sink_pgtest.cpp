@@ -113,7 +113,7 @@ TEST_P(CopySinkOn, ChangesBesideTheCopyTakeEffectOnce) {
   rows->reset();
   pair.on_source(
       "UPDATE u SET n = n + 1000; UPDATE t SET n = n + 1000; DELETE FROM u WHERE id = 7000");
-  ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
+  ASSERT_TRUE(copies->complete(pair.stream).ok());
   pair.capture(true);
   auto applied = pair.apply_all();
   ASSERT_TRUE(applied.ok()) << applied.error().what;
@@ -145,7 +145,7 @@ TEST_P(CopySinkOn, ATransactionThatRanWhenTheSnapshotWasTakenIsApplied) {
   ASSERT_TRUE((*writer)->finish(mark).ok());
   pair.run(*other, "COMMIT");
   pair.on_source("UPDATE t SET n = n + 1");
-  ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
+  ASSERT_TRUE(copies->complete(pair.stream).ok());
   pair.captured_and_applied();
   pair.expect_same_tables();
   EXPECT_EQ(pair.target_text("SELECT n FROM t WHERE id = 11"), "6");
@@ -191,6 +191,80 @@ TEST_P(CopySinkOn, AKilledCopyLeavesTheTableAsItWasAndStartsAgain) {
   pair.expect_same_tables();
   EXPECT_EQ(state_of("public.t"), "copied");
   EXPECT_EQ(pair.target_text("SELECT rows FROM farshore.table_state"), "20000");
+}
+
+// The source lists only what is still to be copied.
+TEST_P(CopySinkOn, ACopyThatBrokeMakesTheRestOfTheTablesThatItHadCopied) {
+  pair.on_source(
+      "CREATE TABLE p (id int PRIMARY KEY, n int UNIQUE); CREATE INDEX p_n ON p (n);"
+      "CREATE TABLE t (id int PRIMARY KEY, p int REFERENCES p)");
+  publish("p, t");
+  ASSERT_TRUE(prepare().ok());
+  ASSERT_TRUE(copy(table("public.p")).ok());
+  const std::vector<SourceTable> left{table("public.t")};
+  ASSERT_TRUE(copies
+                  ->prepare(pair.stream, std::nullopt, *snapshots->shared_definitions(), left,
+                            ExistingRows::refuse)
+                  .ok());
+  ASSERT_TRUE(copy(left[0]).ok());
+  const std::string made =
+      "SELECT (SELECT count(*) FROM pg_indexes WHERE schemaname = 'public'),"
+      " (SELECT count(*) FROM pg_constraint WHERE contype = 'f')";
+  EXPECT_NE(pair.target_text(made), pair.source_text(made));
+  ASSERT_TRUE(copies->complete(pair.stream).ok());
+  EXPECT_EQ(pair.target_text(made), pair.source_text(made));
+}
+
+TEST_P(CopySinkOn, ATableThatACopyOfBeforeFinishesMeanwhileIsNotCopiedOverIt) {
+  pair.on_source("CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+  publish("t");
+  ASSERT_TRUE(prepare().ok());
+  auto rows = snapshots->open(table("public.t"), pair.world->after(20s));
+  auto writer = copies->begin(pair.stream, table("public.t"));
+  ASSERT_TRUE(rows.ok() && writer.ok());
+  for (Bytes chunk = *(*rows)->next(pair.world->after(20s)); !chunk.empty();
+       chunk = *(*rows)->next(pair.world->after(20s)))
+    ASSERT_TRUE((*writer)->write(chunk).ok());
+  auto again = prepare();
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->front().state, TableState::copying);
+  ASSERT_TRUE((*writer)->finish((*rows)->mark()).ok());
+  writer->reset();
+  auto second = copies->begin(pair.stream, table("public.t"));
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().retry, Retry::yes);
+  EXPECT_EQ(prepare()->front().state, TableState::copied);
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "1");
+}
+
+// Whoever decodes the target (another stream, the way back) knows by the origin what is ours.
+TEST_P(CopySinkOn, WhatEmptiesATableBearsItsOriginAlsoWhereItIsStreamed) {
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, v text);"
+      "INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(1, 5000) g");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied();
+  pair.on_target("CREATE PUBLICATION back FOR TABLE t");
+  ASSERT_TRUE(copies->reset(pair.stream, std::nullopt, "public.t").ok());
+  const auto origins_of = [&](const auto& what) {
+    pair.on_target("SELECT pg_create_logical_replication_slot('back', 'pgoutput')");
+    what();
+    pair.on_target("SET logical_decoding_work_mem = '64kB'");
+    const std::string seen = pair.target_text(
+        "SELECT count(*) FILTER (WHERE get_byte(data, 0) = ascii('S')) > 1, "
+        "count(*) FILTER (WHERE get_byte(data, 0) = ascii('O')) > 0 "
+        "FROM pg_logical_slot_get_binary_changes('back', NULL, NULL, 'proto_version', '2',"
+        " 'publication_names', 'back', 'streaming', 'on')");
+    pair.on_target("SELECT pg_drop_replication_slot('back')");
+    return seen;
+  };
+  const std::string streamed_with_origin = "t,t";
+  EXPECT_EQ(origins_of([&] { copy_all(); }), streamed_with_origin);
+  pair.on_source(
+      "BEGIN; TRUNCATE t; INSERT INTO t SELECT g, repeat('y', 100) FROM generate_series(1, 5000) g;"
+      "COMMIT");
+  EXPECT_EQ(origins_of([&] { pair.captured_and_applied(); }), streamed_with_origin);
 }
 
 TEST_P(CopySinkOn, ManyTablesBeginAtTheSameMoment) {
@@ -301,7 +375,7 @@ TEST_P(CopySinkOn, BeginningAnewCopiesAllAgainAndForgetsWhatWasApplied) {
     auto copied = copy(table(name));
     ASSERT_TRUE(copied.ok()) << copied.error().what;
   }
-  ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
+  ASSERT_TRUE(copies->complete(pair.stream).ok());
   pair.expect_same_tables();
 }
 
@@ -406,7 +480,7 @@ TEST_P(CopySinkOn, AForeignKeyThatCannotHoldYetIsMadeUnvalidated) {
   ASSERT_TRUE(copy(table("public.p")).ok());
   pair.on_source("INSERT INTO p VALUES (2); INSERT INTO c VALUES (1, 2)");
   ASSERT_TRUE(copy(table("public.c")).ok());
-  ASSERT_TRUE(copies->complete(pair.stream, tables).ok());
+  ASSERT_TRUE(copies->complete(pair.stream).ok());
   EXPECT_EQ(pair.target_text("SELECT convalidated FROM pg_constraint WHERE contype = 'f'"), "f");
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[0].name, "copy.object_missing");

@@ -69,16 +69,19 @@ Result<void> PostgresTableWriter::claim() {
                          " AND state IN ('pending', 'copying') RETURNING replace",
                          {stream_.text(), table_}, soon()));
   if (state.count() == 0)
-    return permanent(ErrorKind::conflict, "{}: table {} does not wait for a copy{}",
-                     connection_->server(), table_,
-                     to_do("mark it for one with " +
-                           stream_command(options_.leg, "resnapshot", {"--table", table_})));
+    return transient(
+        ErrorKind::conflict,
+        "{}: table {} does not wait for a copy: one of before has finished it, and the "
+        "source asks again what is missing",
+        connection_->server(), table_);
   FARSHORE_TRY(connection_->query("BEGIN", soon()));
   return empties_ && state.text(0, 0) == "t" ? empty_table() : Result<void>();
 }
 
 Result<void> PostgresTableWriter::empty_table() {
   const std::string name = (only_ ? "ONLY " : "") + table_;
+  for (const std::string& sql : open_with_rows(stream_))
+    FARSHORE_TRY(connection_->query(sql, soon()));
   FARSHORE_TRY(connection_->query("SAVEPOINT emptied", soon()));
   auto emptied = connection_->query("TRUNCATE " + name, world_.after(kWriteWait));
   if (emptied.ok()) return {};

@@ -72,6 +72,7 @@ struct GateKey {
   bool known = false;
   int gate = 0;
   bool other_table = false;  // than the one that was copied
+  bool gone = false;         // the source no longer lists it
 };
 
 class RelationMap {

@@ -32,6 +32,7 @@ Result<Sequence> PostgresSink::open(const Uuid& stream, Epoch epoch) {
   held_since_ = {};
   session_ = *std::move(opened);
   stream_ = stream;
+  epoch_ = epoch;
   sets_ = std::make_unique<SetWriter>(session_->pipeline(), session_->statements(), options_);
   rows_ = std::make_unique<RowWriter>(session_->pipeline(), session_->statements());
   sets_->set_keep_order(!session_->replica_role());
@@ -44,12 +45,31 @@ Result<Sequence> PostgresSink::open(const Uuid& stream, Epoch epoch) {
                         "SET ON PARAMETER "
                         "session_replication_role TO this role (PostgreSQL 15 and later)"});
   relations_.forget_all();
-  FARSHORE_TRY(gates_.load(session_->pipeline(), stream_, options_));
+  FARSHORE_TRY(load_gates());
+  FARSHORE_TRY(load_skipped());
   // The one before us may have committed it without a flush and been killed.
   FARSHORE_TRY(session_->make_durable());
   through_ = written_ = durable_ = recorded_ = pending_through_ = session_->progress_at_open();
   asked_durable_at_ = world_.now();
   return through_;
+}
+
+// The sink of what is set aside comes by later, and must pass over them, too.
+Result<void> PostgresSink::load_skipped() {
+  skipped_.clear();
+  FARSHORE_TRY_ASSIGN(
+      const Answer answer,
+      session_->pipeline().query(
+          fmt::format("SELECT sequence FROM farshore.skipped WHERE stream = '{}' AND epoch = {}",
+                      stream_.text(), epoch_)));
+  for (int row = 0; row < PQntuples(answer.get()); ++row)
+    skipped_.insert(Sequence(std::strtoull(PQgetvalue(answer.get(), row, 0), nullptr, 10)));
+  return {};
+}
+
+void PostgresSink::listed(TablesListed tables) {
+  os::Lock lock(listed_mutex_);
+  listed_ = std::move(tables);
 }
 
 void PostgresSink::close() {
@@ -104,6 +124,12 @@ Result<void> PostgresSink::take(TransactionCursor& cursor, const CursorItem& ite
   if (teaches) FARSHORE_TRY(learn_only(cursor, item));
   if (item.place.sequence <= through_)
     return transaction ? learn_only(cursor, item) : Result<void>();
+  if (transaction && skipped_.contains(item.place.sequence)) {
+    FARSHORE_TRY(finish_group(applied));
+    FARSHORE_TRY(learn_only(cursor, item));
+    through_ = pending_through_ = item.place.sequence;
+    return {};
+  }
   if (transaction)
     return item.bytes > options_.group_bytes_max ? apply_large(cursor, item, applied)
                                                  : add_to_group(cursor, item, applied);
@@ -198,7 +224,14 @@ Result<void> PostgresSink::take_back() {
   FARSHORE_TRY(session_->roll_back());
   relations_.drop_group();
   relations_.forget_targets();
-  return gates_.load(session_->pipeline(), stream_, options_);
+  return load_gates();
+}
+
+Result<void> PostgresSink::load_gates() {
+  os::Lock lock(listed_mutex_);
+  TablesListed listed = listed_.epoch == epoch_ ? listed_ : TablesListed{};
+  lock.unlock();
+  return gates_.load(session_->pipeline(), stream_, options_, std::move(listed));
 }
 
 Result<void> PostgresSink::redo_group(Applied& applied) {
@@ -234,7 +267,7 @@ Result<void> PostgresSink::commit_rows(const CursorItem& item) {
   if (!failure) return {};
   const std::string name = fmt::format("{}-{}{}.json", item.place.epoch.value(),
                                        item.place.sequence.value(), options_.aside ? "-aside" : "");
-  return with_report(explain_failure(session_->pipeline(), *failure, item, options_.leg),
+  return with_report(explain_failure(session_->pipeline(), *failure, item, options_),
                      world_.files(), options_.rejected_folder, name);
 }
 

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "engine/postgres/sink_session.h"
 #include "engine/postgres/sink_sets.h"
 #include "engine/postgres/sink_tables.h"
+#include "os/mutex.h"
 #include "sink/sink.h"
 
 namespace farshore::postgres {
@@ -33,6 +35,7 @@ class PostgresSink final : public Sink {
   Result<Sequence> open(const Uuid& stream, Epoch epoch) override;
   Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override;
   Result<void> skip(const CursorItem& item) override;
+  void listed(TablesListed tables) override;
   void interrupt() override;
   void close() override;
 
@@ -63,6 +66,8 @@ class PostgresSink final : public Sink {
   Result<void> finish_group(Applied& applied);
   Result<void> redo_group(Applied& applied);
   Result<void> take_back();
+  Result<void> load_gates();
+  Result<void> load_skipped();
   void learn_from_failure(const Failure& failure);
   Result<std::optional<Failure>> commit(const CursorItem& last);
   Result<void> commit_rows(const CursorItem& item);
@@ -101,6 +106,9 @@ class PostgresSink final : public Sink {
   std::unique_ptr<SetWriter> sets_;
   std::unique_ptr<RowWriter> rows_;
   RelationMap relations_;
+  std::set<Sequence> skipped_;  // by an operator
+  os::Mutex listed_mutex_;
+  TablesListed listed_;
   TableGates gates_;
   std::uint64_t mappings_ = 0;
   MonotonicTime held_since_{};  // by another session; zero: not

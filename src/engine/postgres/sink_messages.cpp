@@ -149,6 +149,8 @@ Result<void> PostgresSink::truncate(const Truncate& message, Mode mode) {
   if (tables.empty()) return {};
   FARSHORE_TRY(session_->begin());
   if (mode == Mode::sets) FARSHORE_TRY(sets_->flush());
+  for (const std::string& sql : open_with_rows(stream_))
+    FARSHORE_TRY(session_->pipeline().run(sql));
   if (all)
     return session_->pipeline().run(
         truncate_statement(tables, message.restart_identity),
@@ -170,21 +172,17 @@ Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uin
       return std::shared_ptr<const MappedRelation>();
     case GateAnswer::hold:
       return transient(ErrorKind::conflict,
-                       "table {} is not copied yet: its changes and all behind them wait; if the "
-                       "source has dropped it, pass over transaction {} with {}",
-                       entry->source.quoted(), item_.xid,
-                       stream_command(options_.leg, "skip", {fmt::format("{}", item_.place)}));
+                       "table {} is not copied yet: its changes and all behind them wait for that",
+                       entry->source.quoted());
     case GateAnswer::other_table:
       return transient(
           ErrorKind::conflict,
           "table {0} is another one at the source than when it was copied (it was made "
           "again, or renamed): its changes and all behind them wait until it is copied again, "
           "which begins within a minute; if not, another table bore its name only in between "
-          "(swapped there and back), which the source cannot see: {1}; if it is gone at the "
-          "source, {2}",
+          "(swapped there and back), which the source cannot see: {1}",
           entry->source.quoted(),
-          stream_command(options_.leg, "resnapshot", {"--table", entry->source.quoted()}),
-          stream_command(options_.leg, "skip", {fmt::format("{}", item_.place)}));
+          stream_command(options_.leg, "resnapshot", {"--table", entry->source.quoted()}));
     case GateAnswer::apply:
       break;
   }
@@ -207,10 +205,20 @@ Result<void> PostgresSink::map(RelationMap::Entry& entry) {
     return text.ok() ? *text : std::string("…");
   };
   if (!target) return missing_table(source, type_text);
-  FARSHORE_TRY_ASSIGN(MappedRelation mapped,
-                      map_relation(source, *std::move(target), relations_.types(), type_text));
-  mapped.id = ++mappings_;
-  entry.mapped = std::make_shared<const MappedRelation>(std::move(mapped));
+  auto mapped = map_relation(source, *std::move(target), relations_.types(), type_text);
+  if (!mapped.ok() && mapped.error().kind == ErrorKind::rejected) {
+    // What ALTER TABLE itself writes into rows is in no stream of changes.
+    Error error = std::move(mapped).error();
+    error.what += fmt::format(
+        "; rows that the source's ALTER filled or converted itself (DEFAULT, USING) are not among "
+        "the "
+        "changes: give the line here the same, or copy the table anew after it: {}",
+        stream_command(options_.leg, "resnapshot", {"--table", source.quoted()}));
+    return error;
+  }
+  if (!mapped.ok()) return std::move(mapped).error();
+  mapped->id = ++mappings_;
+  entry.mapped = std::make_shared<const MappedRelation>(*std::move(mapped));
   return {};
 }
 

@@ -14,9 +14,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string then(const LegName& leg, const CursorItem& item) {
-  return fmt::format("then {}; or pass over the transaction with {}", stream_command(leg, "resume"),
-                     stream_command(leg, "skip", {fmt::format("{}", item.place)}));
+// What is set aside lies behind the leg: there is nothing to skip there.
+std::string then(const SinkOptions& options, const CursorItem& item) {
+  const std::string resume = "then " + stream_command(options.leg, "resume");
+  if (options.aside) return resume;
+  return resume + "; or pass over the transaction with " +
+         stream_command(options.leg, "skip", {fmt::format("{}", item.place)});
 }
 
 const char* verb_of(RowOp op) {
@@ -212,7 +215,7 @@ Error in_transaction(Error error, const CursorItem& item) {
 }
 
 Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const CursorItem& item,
-                          const LegName& leg) {
+                          const SinkOptions& options) {
   if (failure.miscounted() && !failure.trace)
     return {transient(ErrorKind::conflict, "{}: the stream's row in farshore.progress is gone",
                       place_text(item)),
@@ -233,7 +236,7 @@ Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const Curs
     const Result<std::string> counted = counted_rows(pipeline, failure, lines);
     const std::string found = counted.ok() ? *counted : counted.error().what;
     return {permanent(ErrorKind::rejected, "{}: {}{}", subject, found,
-                      to_do("repair the row on the target, " + then(leg, item))),
+                      to_do("repair the row on the target, " + then(options, item))),
             text_of(lines)};
   }
   std::string found = failure.shown_message();
@@ -243,7 +246,7 @@ Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const Curs
   const std::string remedy = remedy_for(failure);
   return {permanent(kind, "{}: {} ({}){}", subject, found, failure.sqlstate,
                     to_do(fmt::format("{}{} {}", remedy, remedy.ends_with(';') ? "" : ",",
-                                      then(leg, item)))),
+                                      then(options, item)))),
           text_of(lines)};
 }
 

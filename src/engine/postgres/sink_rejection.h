@@ -6,8 +6,8 @@
 
 #include <string>
 
-#include "change/stream_command.h"
 #include "change/transaction_cursor.h"
+#include "engine/postgres/sink_options.h"
 #include "engine/postgres/sink_pipeline.h"
 #include "os/file.h"
 
@@ -20,9 +20,9 @@ struct Rejection {
 
 // The failure of a row written with a trace, after it was rolled back. Asks the target for the row
 // it has instead, so the pipeline must be settled and outside of a transaction.
-// `leg`: whose commands the remedy names.
+// `options`: whose commands the remedy names.
 Rejection explain_failure(Pipeline& pipeline, const Failure& failure, const CursorItem& item,
-                          const LegName& leg);
+                          const SinkOptions& options);
 // Saves the report as `folder`/`name`, readable by us only; the error then says where it is.
 Error with_report(Rejection rejection, os::Files& files, const std::string& folder,
                   const std::string& name);

@@ -145,7 +145,8 @@ TEST_P(SinkRejects, ANewColumn) {
   good_then("ALTER TABLE t ADD COLUMN extra numeric(10,2); UPDATE t SET extra = 1.5 WHERE id = 3");
   EXPECT_THAT(rejected().what,
               AllOf(HasSubstr("table public.t: column extra is missing"),
-                    HasSubstr("ALTER TABLE public.t ADD COLUMN extra numeric(10,2);")));
+                    HasSubstr("ALTER TABLE public.t ADD COLUMN extra numeric(10,2);"),
+                    HasSubstr("--table public.t")));
   goes_on_after("ALTER TABLE public.t ADD COLUMN extra numeric(10,2);");
 }
 

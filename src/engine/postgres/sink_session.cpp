@@ -38,11 +38,12 @@ CREATE TABLE IF NOT EXISTS farshore.progress (
 CREATE TABLE IF NOT EXISTS farshore.table_state (
   stream uuid, table_name text, state text NOT NULL, snapshot text, snapshot_lsn pg_lsn,
   rows bigint, replace boolean NOT NULL DEFAULT false, aside_from bigint, membership text,
-  at timestamptz NOT NULL DEFAULT now(),
+  to_complete text, at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (stream, table_name));
 CREATE TABLE IF NOT EXISTS farshore.skipped (
   stream uuid, epoch bigint, sequence bigint, xid bigint, changes bigint, commit_time timestamptz,
-  at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (stream, epoch, sequence)))";
+  at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (stream, epoch, sequence));
+CREATE TABLE IF NOT EXISTS farshore.opened (stream uuid))";
 
 constexpr const char* kMoveProgress = "farshore_progress";
 constexpr Duration kOldHolderWait = 3s;  // for the backend of a session that just ended
@@ -172,7 +173,8 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline) {
                        " CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN"
                        " pg_catalog.to_regclass('farshore.table_state') IS NOT NULL AND"
                        " pg_catalog.to_regclass('farshore.progress') IS NOT NULL AND"
-                       " pg_catalog.to_regclass('farshore.skipped') IS NOT NULL END"
+                       " pg_catalog.to_regclass('farshore.skipped') IS NOT NULL AND"
+                       " pg_catalog.to_regclass('farshore.opened') IS NOT NULL END"
                        " FROM (SELECT pg_catalog.to_regnamespace('farshore')::oid) n(oid)",
                        deadline));
   if (there.text(0, 1) == "t") return {};
@@ -190,6 +192,11 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline) {
                              : "; run on the target: CREATE SCHEMA farshore AUTHORIZATION "
                                "<this role>";
   return error;
+}
+
+std::vector<std::string> open_with_rows(const Uuid& stream) {
+  return {fmt::format("INSERT INTO farshore.opened VALUES ('{}')", stream.text()),
+          fmt::format("DELETE FROM farshore.opened WHERE stream = '{}'", stream.text())};
 }
 
 Result<void> take_origin(Connection& connection, const std::string& name, Deadline deadline) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/uuid.h"
 #include "change/place.h"
@@ -40,6 +41,12 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline);
 // Makes the origin if it is missing and takes it for this session. conflict: another session has
 // it; names its pid.
 Result<void> take_origin(Connection& connection, const std::string& name, Deadline deadline);
+
+// To be run before TRUNCATE. A transaction that begins with a change of the catalogs and is
+// streamed to whoever decodes it comes without its origin, and would be passed back to where it is
+// from: a change of rows, of a table that nobody publishes, goes first (reorderbuffer.c, the first
+// change's origin is the transaction's; seen on 15.18).
+std::vector<std::string> open_with_rows(const Uuid& stream);
 
 class TargetSession {
  public:

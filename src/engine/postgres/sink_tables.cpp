@@ -22,8 +22,10 @@ Result<CopyMark> copy_mark_from(std::string_view json) {
   return mark;
 }
 
-Result<void> TableGates::load(Pipeline& pipeline, const Uuid& stream, const SinkOptions& options) {
+Result<void> TableGates::load(Pipeline& pipeline, const Uuid& stream, const SinkOptions& options,
+                              TablesListed listed) {
   stream_ = stream;
+  listed_ = std::move(listed);
   gates_.clear();
   by_name_.clear();
   joined_.clear();
@@ -62,15 +64,19 @@ Result<int> TableGates::gate_of(const Answer& answer, int row, bool aside) {
 
 GateKey TableGates::find(const std::string& table, std::uint32_t oid) const {
   const auto found = by_name_.find(table);
-  if (found == by_name_.end()) return {.known = true, .gate = unknown_};
-  const Named& named = found->second;
-  return {.known = true, .gate = named.gate, .other_table = named.oid != 0 && named.oid != oid};
+  const Named named = found != by_name_.end() ? found->second : Named{.gate = unknown_};
+  return {.known = true,
+          .gate = named.gate,
+          .other_table = named.oid != 0 && named.oid != oid,
+          .gone = !listed_.tables.contains(table)};
 }
 
 GateAnswer TableGates::ask(GateKey key, std::uint64_t xid, Sequence at) const {
-  const GateAnswer answer = ask_gate(key.gate, xid, at);
+  GateAnswer answer = ask_gate(key.gate, xid, at);
   // What was done to another table of that name before the copy is in the snapshot, too: dropped.
-  return key.other_table && answer == GateAnswer::apply ? GateAnswer::other_table : answer;
+  if (key.other_table && answer == GateAnswer::apply) answer = GateAnswer::other_table;
+  const bool waits = answer == GateAnswer::hold || answer == GateAnswer::other_table;
+  return waits && key.gone && at <= listed_.through ? GateAnswer::drop : answer;
 }
 
 GateAnswer TableGates::ask_gate(int gate, std::uint64_t xid, Sequence at) const {

@@ -28,6 +28,7 @@
 #include "engine/postgres/sink_options.h"
 #include "engine/postgres/sink_pipeline.h"
 #include "engine/postgres/sink_visibility.h"
+#include "sink/sink.h"
 
 namespace farshore::postgres {
 
@@ -44,7 +45,8 @@ enum class GateAnswer : std::uint8_t { apply, drop, hold, other_table };
 
 class TableGates {
  public:
-  Result<void> load(Pipeline& pipeline, const Uuid& stream, const SinkOptions& options);
+  Result<void> load(Pipeline& pipeline, const Uuid& stream, const SinkOptions& options,
+                    TablesListed listed);
   // By a table's name as SourceTable gives it, and its oid at the source.
   GateKey find(const std::string& table, std::uint32_t oid) const;
   // `at`: where the transaction ends.
@@ -76,6 +78,7 @@ class TableGates {
   std::vector<Gate> gates_;
   std::unordered_map<std::string, Named> by_name_;
   int unknown_ = kOpen;  // gate of a table that has no row
+  TablesListed listed_;
   std::vector<std::string> joined_;
   std::size_t copied_ = 0;
 };

@@ -314,6 +314,40 @@ TEST_P(SnapshotOnServer, AWatchingSessionThatBreaksIsOpenedAgainOrTheCopyEnds) {
   EXPECT_THAT(error.what, HasSubstr("table public.t: the session that watches for those who wait"));
 }
 
+// A list may be hours old when the turn of a table comes.
+TEST_P(SnapshotOnServer, ATableThatIsNotWhatWasListedIsNotCopied) {
+  auto& source = snapshot_of(
+      "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1);"
+      "CREATE TABLE u (id int PRIMARY KEY)");
+  const auto listed = tables(source);
+  const auto refused = [&](const SourceTable& table, const char* why) {
+    const auto rows = source.open(table, soon());
+    ASSERT_FALSE(rows.ok());
+    EXPECT_EQ(rows.error().retry, Retry::yes);
+    EXPECT_THAT(rows.error().what, HasSubstr(why));
+  };
+  database_.run("ALTER TABLE t ADD c bigint; UPDATE t SET c = 10; DROP TABLE u");
+  refused(listed[0], "table public.t: its columns were changed");
+  refused(listed[1], "table public.u: it was dropped or renamed");
+  database_.run("ALTER TABLE t DROP c; ALTER TABLE t ALTER v TYPE real");
+  refused(listed[0], "table public.t: its columns were changed");
+  EXPECT_EQ(read_all(*open(source, tables(source)[0])).empty(), false);
+}
+
+// Others see it, and a crash of the server takes it back.
+TEST_P(SnapshotOnServer, WhatIsNotFlushedIsNotCopiedBeforeItIs) {
+  database_.run("ALTER SYSTEM SET wal_writer_delay = '1s'");
+  database_.run("SELECT pg_reload_conf()");
+  auto& source = snapshot_of("CREATE TABLE t (id int PRIMARY KEY)");
+  const auto listed = tables(source);
+  database_.run("SET synchronous_commit = off; INSERT INTO t VALUES (1)");
+  const std::string end = database_.value("SELECT pg_current_wal_insert_lsn()");
+  read_all(*open(source, listed[0]));
+  EXPECT_EQ(database_.value("SELECT pg_current_wal_flush_lsn() >= '" + end + "'"), "t");
+  database_.run("ALTER SYSTEM RESET wal_writer_delay");
+  database_.run("SELECT pg_reload_conf()");
+}
+
 TEST_P(SnapshotOnServer, PartitionsAreCopiedUnderTheirOwnNamesOrThroughTheirRoot) {
   database_.run(
       "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);"

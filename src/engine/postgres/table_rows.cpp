@@ -1,5 +1,6 @@
 #include "engine/postgres/table_rows.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engine/postgres/quoting.h"
@@ -10,6 +11,9 @@ namespace {
 constexpr std::size_t kChunkBytes = 256_KiB;
 constexpr Duration kWatchEvery = 200ms;
 constexpr Duration kWatchWait = 10s;
+constexpr Duration kFlushWait = 1min;  // the server flushes by itself at least each 15 s
+constexpr Duration kFlushPoll = 20ms;
+constexpr std::string_view kUndefinedTable = "42P01", kInvalidSchema = "3F000";
 
 std::string copy_sql(const TableDefinition& table) {
   const std::string name = table.quoted_name();
@@ -63,7 +67,7 @@ PostgresTableRows::~PostgresTableRows() {
 
 Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline deadline) {
   FARSHORE_TRY(connection_->query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", deadline));
-  FARSHORE_TRY(connection_->query(lock_sql(table), deadline));
+  FARSHORE_TRY(lock(table, deadline));
   FARSHORE_TRY_ASSIGN(const Rows snapshot,
                       connection_->query("SELECT pg_current_snapshot()", deadline));
   FARSHORE_TRY_ASSIGN(const Rows lsn,
@@ -74,7 +78,50 @@ Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline dea
   const nlohmann::json mark = {
       {"version", 1}, {"snapshot", snapshot.text(0, 0)}, {"lsn", lsn.text(0, 0)}};
   mark_ = mark.dump();
+  FARSHORE_TRY_ASSIGN(snapshot_lsn_, Lsn::parse(lsn.text(0, 0)));
+  FARSHORE_TRY(still_as_listed(table, deadline));
   return connection_->begin_copy_out(copy_sql(table), deadline);
+}
+
+Result<void> PostgresTableRows::lock(const TableDefinition& table, Deadline deadline) {
+  auto locked = connection_->query(lock_sql(table), deadline);
+  if (locked.ok()) return {};
+  const std::string state = connection_->server_error().sqlstate;
+  if (state != kUndefinedTable && state != kInvalidSchema) return std::move(locked).error();
+  return transient(ErrorKind::conflict,
+                   "it was dropped or renamed: the copy lists the tables anew");
+}
+
+// The list may be hours old. What a migration wrote meanwhile into a column that it does not have
+// is in the snapshot, so that its changes are passed over.
+Result<void> PostgresTableRows::still_as_listed(const TableDefinition& table, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(
+      const std::vector<TableDefinition> now,
+      read_tables(*connection_, {{.schema = table.schema, .name = table.name}}, deadline));
+  const auto same = [](const ColumnDefinition& a, const ColumnDefinition& b) {
+    return a.name == b.name && a.type == b.type && a.generated == b.generated;
+  };
+  if (now.size() == 1 && now[0].kind == table.kind &&
+      std::ranges::equal(now[0].columns, table.columns, same))
+    return {};
+  return transient(
+      ErrorKind::conflict,
+      "its columns were changed while it waited for its copy: the copy lists the tables "
+      "anew");
+}
+
+// Others see what was committed without a flush, and a crash of the server takes it back: a copy
+// must not hold what the source then lacks.
+Result<void> PostgresTableRows::wait_flushed() {
+  const std::string sql =
+      fmt::format("SELECT pg_is_in_recovery() OR pg_current_wal_flush_lsn() >= '{}'::pg_lsn",
+                  snapshot_lsn_.text());
+  const Deadline deadline = world_.after(kFlushWait);
+  for (;;) {
+    FARSHORE_TRY_ASSIGN(const Rows flushed, connection_->query(sql, deadline));
+    if (flushed.text(0, 0) == "t") return {};
+    os::poll_fd(-1, false, false, world_.after(kFlushPoll), nullptr);
+  }
 }
 
 Result<Bytes> PostgresTableRows::next(Deadline deadline) {
@@ -87,6 +134,7 @@ Result<Bytes> PostgresTableRows::next(Deadline deadline) {
       ended_ = true;
       rows_ = connection_->copied_rows();
       FARSHORE_TRY(connection_->query("COMMIT", deadline));  // its locks are no longer needed
+      FARSHORE_TRY(wait_flushed());
       break;
     }
     row_.emplace(*std::move(*message));

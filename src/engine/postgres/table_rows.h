@@ -8,6 +8,7 @@
 
 #include "engine/postgres/catalog.h"
 #include "engine/postgres/connection.h"
+#include "engine/postgres/lsn.h"
 #include "engine/postgres/source_options.h"
 #include "os/mutex.h"
 #include "os/thread.h"
@@ -37,6 +38,9 @@ class PostgresTableRows final : public TableRows {
         binary_(table.binary_copy()) {}
 
   Result<void> begin(const TableDefinition& table, Deadline deadline);
+  Result<void> lock(const TableDefinition& table, Deadline deadline);
+  Result<void> still_as_listed(const TableDefinition& table, Deadline deadline);
+  Result<void> wait_flushed();
   void take_unread();
   Error failed(Error error);
   Result<std::unique_ptr<Connection>> open_watching(const SourceOptions& options,
@@ -50,6 +54,7 @@ class PostgresTableRows final : public TableRows {
   const std::string name_;
   const bool binary_;
   Bytes mark_;
+  Lsn snapshot_lsn_;
   bool format_told_ = false;  // the table's first byte
   Bytes chunk_;
   std::optional<CopyMessage> row_;
