@@ -83,8 +83,8 @@ struct CaptureView {
   std::string position;                         // the engine's text form; empty: unknown
   std::optional<std::uint64_t> retained_bytes;  // log that the source keeps for us
   std::optional<std::uint64_t> behind_bytes;    // log written at the source, not yet received
-  // Until that log reaches source.retain_max or source.wal_max, at the present rate; empty: it does
-  // not grow.
+  // Until what of it we have not released reaches source.retain_max or source.wal_max, at the
+  // present rate; empty: it does not grow.
   std::optional<double> hours_to_retain_max, hours_to_wal_max;
   std::optional<std::uint64_t> open_transactions;
   std::optional<WallTime> heartbeat_at;  // commit time of the newest heartbeat that was captured

@@ -196,9 +196,9 @@ constexpr std::array<Key<StreamConfig>, 20> kStreamKeys{{
     {.name = "source.wal_max",
      .field = [](StreamConfig& s) -> Field { return &s.source.wal_max; },
      .bounds = {"32MiB", "1024TiB"},
-     .help = "log that may pile up at the source while capture is held: then our slot is dropped, "
-             "before "
-             "the source's disk fills; keep it below the free space there"},
+     .help = "log that may pile up at the source while capture is held, counted from what we "
+             "released: then our slot is dropped, before the source's disk fills; keep it below "
+             "the free space there"},
     {.name = "slo.rpo",
      .field = [](StreamConfig& s) -> Field { return &s.slo.rpo; },
      .bounds = {"0s", "30d"},

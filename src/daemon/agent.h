@@ -116,7 +116,7 @@ class Agent final : public api::Agent {
   std::optional<api::LegStateView> told_by_source(const config::StreamConfig& stream,
                                                   const std::string& site);
   api::LinkView view_of(const Peer& peer);
-  void forecast_source(const std::string& stream, const config::SourceLimits& limits,
+  void forecast_source(const config::StreamConfig& stream, const SourceProgress& source,
                        api::CaptureView& capture);
   api::RatesView rates(const std::string& key, const pipeline::Amount& now);
 

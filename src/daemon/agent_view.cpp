@@ -184,7 +184,7 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
       .totals = status.captured_ever ? totals_view(*status.captured_ever) : api::TotalsView{},
       .near_waits = histogram_view(status.near_waits),
       .far_waits = histogram_view(status.far_waits)};
-  forecast_source(entry.config->name, entry.config->source, *view.capture);
+  forecast_source(*entry.config, captured.source, *view.capture);
   view.journal = journal_view(status.journal, entry.config->journal);
   for (const pipeline::SourceTargetStatus& target : status.targets) {
     const pipeline::Ack& ack = target.far.ack;
@@ -220,17 +220,18 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
   return view;
 }
 
-// What the near journal has and the far ones lack counts towards retain_max, all of it towards
-// wal_max.
-void Agent::forecast_source(const std::string& stream, const config::SourceLimits& limits,
+// Of what we hold back at the source, what the near journal has and the far ones lack counts
+// towards retain_max, all of it towards wal_max.
+void Agent::forecast_source(const config::StreamConfig& stream, const SourceProgress& source,
                             api::CaptureView& capture) {
-  if (!capture.retained_bytes || !capture.behind_bytes) return;
-  const std::uint64_t kept = *capture.retained_bytes;
-  const std::uint64_t captured = kept - std::min(kept, *capture.behind_bytes);
-  capture.hours_to_retain_max = hours_until(
-      captured, limits.retain_max, rates(stream + "/captured log", {0, 0, captured}).bytes);
-  capture.hours_to_wal_max =
-      hours_until(kept, limits.wal_max, rates(stream + "/kept log", {0, 0, kept}).bytes);
+  if (source.heard_at == MonotonicTime{}) return;
+  const std::uint64_t held = source.held_bytes;
+  const std::uint64_t captured = held - std::min(held, source.behind_bytes);
+  capture.hours_to_retain_max =
+      hours_until(captured, stream.source.retain_max,
+                  rates(stream.name + "/captured log", {0, 0, captured}).bytes);
+  capture.hours_to_wal_max = hours_until(held, stream.source.wal_max,
+                                         rates(stream.name + "/held log", {0, 0, held}).bytes);
 }
 
 // Only states: the figures are the source's region's to show. `site` empty: of capture.

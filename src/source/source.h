@@ -40,7 +40,8 @@ struct Acknowledgement {
 // engine's text form.
 struct SourceProgress {
   std::string server_position;       // e.g. "0/16B3748": end of the server's log
-  std::uint64_t retained_bytes = 0;  // log that the server keeps for us
+  std::uint64_t retained_bytes = 0;  // log that the server keeps while it keeps ours
+  std::uint64_t held_bytes = 0;      // of that, what is behind what we released
   std::uint64_t behind_bytes = 0;    // log written but not yet received by us
   MonotonicTime heard_at{};          // when the server was last heard
   bool commits_wait = false;         // the server makes commits wait for what we acknowledge

@@ -23,10 +23,23 @@ int protocol_version(int server_version) {
   return server_version >= 150000 ? 3 : 2;
 }
 
+std::uint64_t log_since(Lsn place, const ServerState& server) {
+  return server.position > place ? server.position.value() - place.value() : 0;
+}
+
+// All that the server keeps while the slot stands: also from before what we released, for as long
+// as a transaction of the application runs that began there.
 std::uint64_t retained_by(const ServerState& server) {
   const Lsn restart = server.slot->restart;
-  return server.position > restart && restart > Lsn() ? server.position.value() - restart.value()
-                                                      : 0;
+  return restart > Lsn() ? log_since(restart, server) : 0;
+}
+
+// What we hold back: the log behind what we released. A transaction that has ended, but not been
+// read, counts from there on too: what lies before was its own while it ran, on a disk that had
+// room for it.
+std::uint64_t held_by(const ServerState& server) {
+  const SlotState& slot = *server.slot;
+  return slot.restart > Lsn() ? log_since(std::max(slot.restart, slot.confirmed), server) : 0;
 }
 
 bool says(const Error& error, std::string_view text) {
@@ -69,6 +82,7 @@ class PostgresSource final : public Source {
   Result<bool> look(Connection& sql, CaptureSession& session);
   std::optional<Error> beyond_wal_max(const Connection& sql, const Uuid& stream,
                                       const ServerState& server);
+  void tell_pinned(Connection& sql, const ServerState& server);
   Result<void> give_up(const Uuid& stream, const Error& error);
   void tell(Severity severity, const char* name, std::string message) const;
   std::shared_ptr<CaptureSession> session() const {
@@ -87,8 +101,14 @@ class PostgresSource final : public Source {
   SourceProgress progress_;
   Lsn server_position_;
   bool released_early_ = false;
-  // By slot: what the server kept when this object first looked, until that is caught up.
+  // By slot: what we held back when this object first looked, until that is caught up.
   std::map<std::string, std::uint64_t> piled_up_;
+  // Upkeep's thread: since when the log is kept from one place on, and whether that was told.
+  struct Pinned {
+    Lsn at;
+    MonotonicTime since{};
+    bool told = false;
+  } pinned_;
 
   os::Waker bound_waker_;  // of bound_log
   os::Waker upkeep_waker_;
@@ -362,12 +382,12 @@ Result<bool> PostgresSource::look(Connection& sql, CaptureSession& session) {
                       read_server(sql, options_.stream, world_.after(kUpkeepWait)));
   const std::string name = slot_name(options_.stream);
   if (!server.slot) return false;  // the walsender knows it first
-  const std::uint64_t retained = retained_by(server);
   {
     os::Lock lock(mutex_);
     server_position_ = server.position;
     progress_.server_position = server.position.text();
-    progress_.retained_bytes = retained;
+    progress_.retained_bytes = retained_by(server);
+    progress_.held_bytes = held_by(server);
     progress_.commits_wait = server.synchronous;
     progress_.tables_joined = publication_.joined();
     progress_.no_tables = why_no_tables();
@@ -377,7 +397,10 @@ Result<bool> PostgresSource::look(Connection& sql, CaptureSession& session) {
                            name, server.slot->lost_reason, resnapshot()),
                  waker_);
   const std::optional<Error> error = beyond_wal_max(sql, options_.stream, server);
-  if (!error) return true;
+  if (!error) {
+    tell_pinned(sql, server);
+    return true;
+  }
   session.fail(*error, waker_);
   FARSHORE_TRY(give_up(options_.stream, *error));
   return false;
@@ -385,22 +408,39 @@ Result<bool> PostgresSource::look(Connection& sql, CaptureSession& session) {
 
 std::optional<Error> PostgresSource::beyond_wal_max(const Connection& sql, const Uuid& stream,
                                                     const ServerState& server) {
-  const std::uint64_t retained = retained_by(server);
+  const std::uint64_t held = held_by(server);
   const std::string slot = slot_name(stream);
   {
     os::Lock lock(mutex_);
     // What piled up while no agent ran is caught up, not a reason to give the slot up; what piles
     // up between our sessions is one.
-    std::uint64_t& piled_up = piled_up_.try_emplace(slot, retained).first->second;
-    if (retained <= options_.wal_max) piled_up = 0;
-    if (options_.wal_max == 0 || retained <= options_.wal_max + piled_up) return std::nullopt;
+    std::uint64_t& piled_up = piled_up_.try_emplace(slot, held).first->second;
+    if (held <= options_.wal_max) piled_up = 0;
+    if (options_.wal_max == 0 || held <= options_.wal_max + piled_up) return std::nullopt;
   }
   return permanent(
       ErrorKind::overtaken,
-      "{}: slot {} held {} of log, more than source.wal_max ({}): it was dropped before the disk "
-      "fills{}",
-      sql.server(), slot, format_bytes(retained), format_bytes(options_.wal_max),
+      "{}: slot {} held back {} of log, more than source.wal_max ({}): it was dropped before the "
+      "disk fills{}",
+      sql.server(), slot, format_bytes(held), format_bytes(options_.wal_max),
       resnapshot("make room, then "));
+}
+
+// No reason to give the slot up: no other could be made before that transaction ends.
+void PostgresSource::tell_pinned(Connection& sql, const ServerState& server) {
+  const std::uint64_t retained = retained_by(server);
+  if (options_.wal_max == 0 || retained <= options_.wal_max || server.slot->restart != pinned_.at)
+    pinned_ = {.at = server.slot->restart, .since = world_.now()};
+  if (pinned_.told || world_.now() - pinned_.since < options_.pinned_after) return;
+  const std::string who = oldest_transaction(sql, 0, world_.after(kUpkeepWait));
+  if (who.empty()) return;
+  pinned_.told = true;
+  tell(Severity::warning, "source.log_pinned",
+       fmt::format("{}: the log is kept from {} on, {} and more than source.wal_max ({}), for a "
+                   "transaction that runs: the oldest is {}; we released all but {}. It is kept "
+                   "until that one ends",
+                   sql.server(), server.slot->restart.text(), format_bytes(retained),
+                   format_bytes(options_.wal_max), who, format_bytes(held_by(server))));
 }
 
 // Over a connection that the end of the session, which follows at once, does not interrupt.

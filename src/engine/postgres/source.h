@@ -4,7 +4,7 @@
 // A source owns one thread beside its capture loop's: it answers the server while the capture loop
 // is held up, asks for progress, and keeps the publication's list of tables current. Events:
 // those of publication.h, source.slot_created, source.slot_dropped, source.released_early,
-// source.released_in_time, source.upkeep_failed.
+// source.released_in_time, source.log_pinned, source.upkeep_failed.
 #pragma once
 
 #include <memory>

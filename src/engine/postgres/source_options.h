@@ -39,7 +39,8 @@ struct SourceOptions {
   // published (PostgreSQL manual, CREATE PUBLICATION), so the default is each under its own name.
   bool publish_via_partition_root = false;
   std::uint64_t retain_max = 1_GiB;  // how far `released` may stay behind near-durable
-  std::uint64_t wal_max = 0;         // then the slot is dropped; 0: never
+  std::uint64_t wal_max = 0;         // of log that we hold back: then the slot is dropped; 0: never
+  Duration pinned_after = 40s;       // by then the server has noted what ended: it does each 15 s
   Duration connect_wait = 10s;
   Duration slot_wait = 30s;      // for transactions that run while the slot is made
   Duration unwatched_max = 10s;  // a copy goes on for without its watching session

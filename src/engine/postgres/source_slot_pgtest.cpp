@@ -191,6 +191,35 @@ TEST_P(SourceSlot, WhatPiledUpWhileNobodyCapturedIsCaughtUp) {
   EXPECT_TRUE(eventually([&] { return stream.told("source.slot_dropped"); }));
 }
 
+TEST_P(SourceSlot, LogThatATransactionOfTheApplicationPinsDoesNotCountAndIsTold) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  TestStream stream(database_);
+  stream.options.wal_max = 3_MiB;
+  stream.options.pinned_after = 500ms;
+  stream.start();
+  TestSession idle(database_.conninfo());
+  idle.run("BEGIN; INSERT INTO t VALUES (-1)");
+  for (int i = 0; i < 10; ++i) {
+    const std::string from = std::to_string(i * 500);
+    database_.run("INSERT INTO t SELECT " + from + " + i, repeat('x', 1000) " +
+                  "FROM generate_series(1, 500) i");
+    stream.acknowledge_all(stream.read_transactions(1));
+  }
+  const std::string pid = idle.value("SELECT pg_backend_pid()");
+  EXPECT_TRUE(eventually([&] {
+    stream.acknowledge_all(stream.read_for(50ms));
+    return stream.told("source.log_pinned", "pid " + pid);
+  }));
+  EXPECT_GT(stream.source->progress().retained_bytes, stream.options.wal_max);
+  EXPECT_LT(stream.source->progress().held_bytes, 1_MiB);
+  EXPECT_FALSE(stream.told("source.slot_dropped"));
+  // What we hold back counts all the same.
+  database_.run("INSERT INTO t SELECT 9000 + i, repeat('x', 1000) FROM generate_series(1, 4000) i");
+  EXPECT_TRUE(eventually([&] { return stream.told("source.slot_dropped"); }));
+  EXPECT_EQ(stream.count("source.log_pinned"), 1);
+  idle.run("ROLLBACK");
+}
+
 TEST_P(SourceSlot, ProgressTellsWhatTheServerHolds) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
   TestStream stream(database_);
