@@ -79,7 +79,7 @@ Result<void> ShipLoop::session(std::stop_token stop) {
                                        {.restart = held.next(), .required = options_.required}));
     callbacks_.preamble_wanted();
   }
-  if (!begin.ok() && !overtaken) return begin.error();
+  if (!begin.ok() && !overtaken) return with_remedy(begin.error());
   {
     os::Lock lock(mutex_);
     overtaken_ = overtaken;
@@ -109,6 +109,16 @@ Result<void> ShipLoop::session(std::stop_token stop) {
   // What the receiver hears of our own close says nothing of why the session ended.
   const bool told = !received.ok() && received.error().kind != ErrorKind::closed;
   return told ? std::move(received) : std::move(shipped);
+}
+
+// Nobody knows here which of the two journals is right, so neither is changed.
+Error ShipLoop::with_remedy(Error error) const {
+  if (error.kind != ErrorKind::conflict || error.retry == Retry::yes) return error;
+  error.what +=
+      to_do(fmt::format("to give up the far one, {} there and start that agent anew, then {}",
+                        stream_command({options_.stream_name, options_.site, ""}, "remove"),
+                        board_.command("resume")));
+  return error;
 }
 
 Result<Welcome> ShipLoop::greet(link::Channel& channel) {

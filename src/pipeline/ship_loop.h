@@ -79,6 +79,7 @@ class ShipLoop {
  private:
   Result<void> session(std::stop_token stop);
   Result<Welcome> greet(link::Channel& channel);
+  Error with_remedy(Error error) const;
   Result<void> start(link::Channel& channel, const Welcome& welcome, const Begin& begin);
   Result<void> wait_for_resnapshot(link::Channel& channel, std::stop_token stop,
                                    const Result<void>& receiving);

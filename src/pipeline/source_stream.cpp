@@ -9,9 +9,6 @@
 namespace farshore::pipeline {
 namespace {
 
-constexpr Duration kAskWait = 10s;
-constexpr Duration kAskEvery = 500ms;
-constexpr Duration kPatience = 10s;  // for a region that has not been reached yet
 constexpr Duration kVerbWait = 60s;
 // A far journal keeps the preamble before the oldest place that is needed: one in each segment lets
 // it work by segments.
@@ -19,8 +16,6 @@ std::uint64_t preamble_every(const journal::Options& options) {
   return std::min(options.preamble_every_bytes, options.segment_bytes);
 }
 
-// In the stream's folder while the near journal is filled from the far ones.
-constexpr const char* kRebuilding = "/rebuilding";
 constexpr Duration kBoundEvery = 3s;
 
 }  // namespace
@@ -179,87 +174,6 @@ Result<SourceParts> SourceStream::parts_of(const Uuid& stream) {
   }
   parts.source = source_;
   return parts;
-}
-
-// A journal that is empty has either never been begun, or was lost with its disk: only the targets
-// know. `held`: what they hold, when the journal is empty or lacks its end.
-Result<StreamFile> SourceStream::identify(const journal::Journal& journal, std::vector<Held>& held,
-                                          std::stop_token stop) {
-  const bool journal_is_empty = journal.status().written.sequence == Sequence(0);
-  const std::string path = options_.folder + "/stream.file";
-  FARSHORE_TRY_ASSIGN(std::optional<StreamFile> file, load_stream_file(world_.files(), path));
-  if (!file || journal_is_empty || lacks_its_end(journal)) {
-    FARSHORE_TRY_ASSIGN(held, ask_targets(stop));
-    const Held* ahead = furthest_ahead(held);
-    if (!file) {
-      file = StreamFile{.name = options_.name};
-      if (ahead != nullptr) {
-        file->stream = ahead->welcome.stream;
-        if (!ahead->welcome.history.empty()) file->epoch = ahead->welcome.history.back().epoch;
-      } else {
-        file->stream = Uuid::from_random(world_.random().next(), world_.random().next());
-      }
-      FARSHORE_TRY(save_stream_file(world_.files(), path, *file));
-    }
-    if (ahead == nullptr || ahead->welcome.durable.sequence == Sequence(0))
-      held.clear();
-    else if (journal_is_empty)
-      board_.report(
-          Severity::warning, "stream.near_journal_lost",
-          fmt::format("the near journal is empty; it is continued from the far one after {}",
-                      ahead->welcome.durable));
-  }
-  os::Lock lock(mutex_);
-  file_ = *file;
-  return *std::move(file);
-}
-
-Result<std::vector<Held>> SourceStream::ask_targets(std::stop_token stop) {
-  std::vector<Held> held;
-  for (const Target& target : options_.targets) {
-    board_.set(State::starting, fmt::format("asks {} what it holds of this stream", target.site));
-    auto welcome = ask_target(target);
-    const MonotonicTime asked = world_.now();
-    while (!welcome.ok() && welcome.error().retry == Retry::yes && !stop.stop_requested()) {
-      // Both agents start at about the same time: not being there yet is no news.
-      if (world_.now() - asked > kPatience)
-        board_.retrying(welcome.error(), world_.now() + kAskEvery);
-      stopper_.wait(stop, kAskEvery);
-      welcome = ask_target(target);
-    }
-    if (!welcome.ok()) return std::move(welcome).error();
-    board_.worked();
-    held.push_back({target.site, target.dial, *std::move(welcome)});
-  }
-  return held;
-}
-
-Result<Welcome> SourceStream::ask_target(const Target& target) {
-  FARSHORE_TRY_ASSIGN(
-      auto channel,
-      target.dial(fmt::format("ship/{}/{}", options_.name, target.site), link::Class::control));
-  FARSHORE_TRY_ASSIGN(Message answer,
-                      ask(*channel, Hello{.name = options_.name}, world_.after(kAskWait)));
-  channel->close();
-  if (auto* welcome = std::get_if<Welcome>(&answer)) return std::move(*welcome);
-  return permanent(ErrorKind::corrupt, "{} answered Hello with something else", target.site);
-}
-
-Result<void> SourceStream::prepare_journal(journal::Journal& journal,
-                                           const std::vector<Held>& held) {
-  if (journal.status().written.sequence > Sequence(0)) {
-    if (lacks_its_end(journal)) return restore_end(world_, journal, options_.name, held);
-    return {};
-  }
-  if (!held.empty()) {
-    const std::string mark = options_.folder + kRebuilding;
-    FARSHORE_TRY(os::replace_file(world_.files(), mark, {}));
-    FARSHORE_TRY(rebuild(world_, journal, options_.name, held));
-    FARSHORE_TRY(world_.files().remove(mark));
-    return world_.files().sync_folder(options_.folder);
-  }
-  if (!journal.history().empty()) return {};
-  return journal.begin_epoch({.epoch = Epoch(1), .first = Sequence(1), .identity = options_.name});
 }
 
 std::shared_ptr<SourceStream::Running> SourceStream::start(

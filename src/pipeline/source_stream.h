@@ -55,6 +55,8 @@ struct SourceStatus {
 
 class SourceStream {
  public:
+  // For targets that are not required, before capture begins without knowing what they hold.
+  static constexpr Duration kOptionalWait = 15s;
   struct Target {
     std::string site, region;
     Dial dial;
@@ -68,6 +70,7 @@ class SourceStream {
     std::string definition;
     std::size_t tables_at_once = 4;
     std::vector<Target> targets;
+    Duration optional_wait = kOptionalWait;  // for those that are not required
   };
   // A stream that is nil is not known yet: its source is only asked to bound the log.
   using MakeParts = std::function<Result<SourceParts>(const Uuid& stream)>;
@@ -92,6 +95,8 @@ class SourceStream {
  private:
   struct Leg;
   struct Running;
+  // In the stream's folder while the near journal is filled from the far ones.
+  static constexpr const char* kRebuilding = "/rebuilding";
 
   Result<void> run_once(std::stop_token stop);
   void bound_log(std::stop_token stop);
@@ -100,6 +105,8 @@ class SourceStream {
   Result<StreamFile> identify(const journal::Journal& journal, std::vector<Held>& held,
                               std::stop_token stop);
   Result<std::vector<Held>> ask_targets(std::stop_token stop);
+  Result<std::optional<Error>> ask_each(std::vector<const Target*>& open, std::vector<Held>& held);
+  void begin_without(const Target& target, const Error& why);
   Result<Welcome> ask_target(const Target& target);
   Result<void> prepare_journal(journal::Journal& journal, const std::vector<Held>& held);
   std::shared_ptr<Running> start(std::unique_ptr<journal::Journal> journal, SourceParts parts,

@@ -82,6 +82,10 @@ class FarRegion {
     os::Lock lock(mutex_);
     return welcome_.durable.sequence.value();
   }
+  void hold(Welcome welcome) {
+    os::Lock lock(mutex_);
+    welcome_ = std::move(welcome);
+  }
 
   std::atomic<bool> away = false, verbs_fail = false;
   std::atomic<int> copies = 0;
@@ -133,67 +137,81 @@ class FarRegion {
   std::list<os::Thread> threads_;
 };
 
-class SourceStreamTest : public journal::JournalFixture {
+class SourceStreamFixture : public journal::JournalFixture {
+ protected:
+  void TearDown() override { stop(); }
+  void stop() {
+    thread.request_stop();
+    if (thread.joinable()) thread.join();
+  }
+  SourceStream::Target target(const std::string& site, FarRegion& far, bool required = true) {
+    return {.site = site,
+            .region = site,
+            .dial = [&far](const std::string& name, link::Class) { return far.dial(name); },
+            .required = required};
+  }
+  void start(std::vector<SourceStream::Target> targets) {
+    stream = std::make_unique<SourceStream>(
+        world,
+        SourceStream::Options{.name = "app",
+                              .region = "us-east-1",
+                              .folder = "/stream",
+                              .journal = options,
+                              .definition = "",
+                              .targets = std::move(targets),
+                              .optional_wait = 300ms},
+        [this](const Uuid&) -> Result<SourceParts> {
+          return SourceParts{source, std::make_unique<NoTables>()};
+        },
+        sink());
+    thread = os::Thread("stream", [this](std::stop_token stop) { stream->run(stop); });
+  }
+  LegState leg(std::size_t number) {
+    const SourceStatus status = stream->status();
+    return status.targets.at(number).leg;
+  }
+  bool streams(std::size_t number) { return leg(number).state == State::streaming; }
+  bool captures() { return stream->status().capture.state == State::streaming; }
+
+  const std::shared_ptr<LosingSource> source = std::make_shared<LosingSource>(world);
+  FarRegion ap{world}, eu{world};
+  std::unique_ptr<SourceStream> stream;
+  os::Thread thread;
+};
+
+class SourceStreamTest : public SourceStreamFixture {
  protected:
   void SetUp() override {
-    thread = os::Thread("stream", [this](std::stop_token stop) { stream.run(stop); });
+    start({target("ap", ap), target("eu", eu)});
     ASSERT_TRUE(eventually([&] { return streams(0) && streams(1); }, 500));
     ASSERT_TRUE(eventually([&] { return ap.received() >= 3 && eu.received() >= 3; }, 500));
     ASSERT_TRUE(eventually([&] { return ap.copies > 0 && eu.copies > 0; }, 500));
   }
-  void TearDown() override {
-    thread.request_stop();
-    thread.join();
-  }
-  SourceStream::Target target(const std::string& site, FarRegion& far) {
-    return {.site = site, .region = site, .dial = [&far](const std::string& name, link::Class) {
-              return far.dial(name);
-            }};
-  }
-  LegState leg(std::size_t number) {
-    const SourceStatus status = stream.status();
-    return status.targets.at(number).leg;
-  }
-  bool streams(std::size_t number) { return leg(number).state == State::streaming; }
   bool overtaken(std::size_t number) {
     const LegState shown = leg(number);
     return shown.state == State::failed && shown.remedy.find("resnapshot") != std::string::npos;
   }
-  bool captures() { return stream.status().capture.state == State::streaming; }
   // Capture has failed since the log is gone, and could go on behind the gap.
   void lose_log() {
     source->log_gone = true;
-    ASSERT_TRUE(eventually([&] { return stream.status().capture.state == State::failed; }, 500));
+    ASSERT_TRUE(eventually([&] { return stream->status().capture.state == State::failed; }, 500));
     source->log_gone = false;
   }
-
-  const std::shared_ptr<LosingSource> source = std::make_shared<LosingSource>(world);
-  FarRegion ap{world}, eu{world};
-  SourceStream stream{world,
-                      {.name = "app",
-                       .region = "us-east-1",
-                       .folder = "/stream",
-                       .journal = options,
-                       .definition = "",
-                       .targets = {target("ap", ap), target("eu", eu)}},
-                      [this](const Uuid&) -> Result<SourceParts> {
-                        return SourceParts{source, std::make_unique<NoTables>()};
-                      },
-                      sink()};
-  os::Thread thread;
 };
+
+class SourceStreamBegins : public SourceStreamFixture {};
 
 TEST_F(SourceStreamTest, AResnapshotBehindAGapReachesEveryTargetThatCanBeReachedAndLaterTheOthers) {
   ap.verbs_fail = true;
   lose_log();
-  const auto first = stream.resnapshot("", "");
+  const auto first = stream->resnapshot("", "");
   ASSERT_FALSE(first.ok());
   EXPECT_THAT(first.error().what, HasSubstr("ap did not take"));
   EXPECT_THAT(eu.verbs(), ElementsAre(kBeginAnew));
   EXPECT_TRUE(eventually([&] { return overtaken(0) && streams(1) && captures(); }, 500))
       << leg(0).reason;
   ap.verbs_fail = false;
-  const auto second = stream.resnapshot("ap", "");
+  const auto second = stream->resnapshot("ap", "");
   EXPECT_TRUE(second.ok()) << second.error().what;
   EXPECT_THAT(ap.verbs(), ElementsAre(kBeginAnew));
 }
@@ -202,10 +220,10 @@ TEST_F(SourceStreamTest, AResumeOfATargetThatCannotBeReachedSaysSoAtOnce) {
   ap.away = true;
   ASSERT_TRUE(eventually([&] { return leg(0).retries > 0; }, 500));
   const MonotonicTime asked = world.now();
-  EXPECT_THAT(stream.resume("ap").error().what, HasSubstr("ap did not take `resume`"));
+  EXPECT_THAT(stream->resume("ap").error().what, HasSubstr("ap did not take `resume`"));
   EXPECT_LT(world.now() - asked, 2s);
   ap.away = false;
-  EXPECT_TRUE(stream.resume("ap").ok());
+  EXPECT_TRUE(stream->resume("ap").ok());
   EXPECT_TRUE(eventually([&] { return leg(0).retries == 0; }, 500));
   EXPECT_THAT(ap.verbs(), ElementsAre("resume"));
 }
@@ -214,12 +232,68 @@ TEST_F(SourceStreamTest, NothingIsCopiedBesideALogThatTheTargetLacksAPartOf) {
   ap.verbs_fail = true;
   lose_log();
   const int before = ap.copies, before_there = eu.copies;
-  ASSERT_FALSE(stream.resnapshot("", "").ok());
+  ASSERT_FALSE(stream->resnapshot("", "").ok());
   ASSERT_TRUE(eventually([&] { return ap.overtaken > 0 && eu.copies > before_there; }, 500));
   EXPECT_FALSE(eventually([&] { return ap.copies > before; }, 50));
   EXPECT_TRUE(overtaken(0)) << leg(0).reason;
   ap.verbs_fail = false;
-  ASSERT_TRUE(stream.resnapshot("ap", "").ok());
+  ASSERT_TRUE(stream->resnapshot("ap", "").ok());
+}
+
+TEST_F(SourceStreamBegins, WithoutATargetThatIsNotRequiredAndIsAway) {
+  eu.away = true;
+  start({target("eu", eu, false), target("ap", ap)});
+  ASSERT_TRUE(eventually([&] { return captures() && streams(1) && ap.received() >= 3; }, 500));
+  EXPECT_THAT(event_text("stream.target_not_asked"), HasSubstr("'eu'"));
+  eu.away = false;
+  EXPECT_TRUE(eventually([&] { return streams(0) && eu.received() >= 3; }, 500)) << leg(0).reason;
+}
+
+TEST_F(SourceStreamBegins, NotWithoutOneThatIsRequiredNorWithoutAny) {
+  ap.away = eu.away = true;
+  start({target("ap", ap), target("eu", eu, false)});
+  EXPECT_FALSE(eventually([&] { return stream->status().stream != Uuid{}; }, 100));
+  eu.away = false;
+  EXPECT_FALSE(eventually([&] { return stream->status().stream != Uuid{}; }, 100));
+  ap.away = false;
+  EXPECT_TRUE(eventually([&] { return captures() && streams(0) && streams(1); }, 500));
+  EXPECT_EQ(count_events("stream.target_not_asked"), 0U);
+}
+
+TEST_F(SourceStreamBegins, WithOneOfThoseOfWhichNoneIsRequired) {
+  ap.away = eu.away = true;
+  start({target("ap", ap, false), target("eu", eu, false)});
+  EXPECT_FALSE(eventually([&] { return stream->status().stream != Uuid{}; }, 100));
+  eu.away = false;
+  EXPECT_TRUE(eventually([&] { return captures() && streams(1); }, 500));
+}
+
+TEST_F(SourceStreamBegins, ATargetThatWasNotAskedAndHoldsMoreFailsWithARemedy) {
+  const Uuid id = Uuid::from_random(1, 2);
+  const auto holding = [&](std::uint64_t sequence, std::uint64_t hash) {
+    return Welcome{.stream = id,
+                   .durable = {Epoch(1), Sequence(sequence)},
+                   .hash = hash,
+                   .history = {{Epoch(1), Sequence(1), "app"}},
+                   .copied = true};
+  };
+  ap.hold(holding(2, 7));
+  for (const std::uint64_t far : {3, 500}) {
+    SCOPED_TRACE(far);
+    eu.hold(holding(far, 9));
+    eu.away = true;
+    start({target("ap", ap), target("eu", eu, false)});
+    ASSERT_TRUE(eventually([&] { return captures() && ap.received() >= 5; }, 500));
+    eu.away = false;
+    EXPECT_TRUE(eventually([&] { return leg(1).state == State::failed; }, 500));
+    EXPECT_THAT(leg(1).remedy, HasSubstr("`farshore stream remove app --to eu`"));
+    EXPECT_EQ(eu.received(), far);
+    EXPECT_TRUE(captures() && streams(0));
+    stop();
+    for (const std::string& path : world.disk.paths())
+      if (path.starts_with("/stream/")) ASSERT_TRUE(world.disk.remove(path).ok());
+    ap.hold(holding(2, 7));
+  }
 }
 
 }  // namespace
