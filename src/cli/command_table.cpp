@@ -198,7 +198,8 @@ void add_inspect(std::vector<Command>& commands, const Hooks& hooks) {
         {.path = {"journal", "inspect"},
          .summary = "Check and describe a journal's files, without row data",
          .details = "Segments with their places, preambles and damage, whether or not an agent "
-                    "runs over them.",
+                    "runs over them. Exits 1 when anything is damaged, or torn before the end; a "
+                    "torn tail of the newest segment is none.",
          .arguments = {{"FILE",
                         "A segment, `history`, `consumers`, the journal's folder, or a .records "
                         "file of a skipped transaction",

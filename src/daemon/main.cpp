@@ -17,14 +17,14 @@ namespace {
 
 int inspect(const cli::InspectArguments& arguments, cli::Output output) {
   auto world = os::make_real_world(std::nullopt);
-  auto text = journal::inspect_file(world->files(), arguments.file,
-                                    {.records = arguments.records, .json = arguments.json});
-  if (!text.ok()) {
-    output.err << "farshore: " << text.error().what << "\n";
+  const auto shown = journal::inspect_file(world->files(), arguments.file,
+                                           {.records = arguments.records, .json = arguments.json});
+  if (!shown.ok()) {
+    output.err << "farshore: " << shown.error().what << "\n";
     return cli::kRefused;
   }
-  output.out << *text;
-  return cli::kDone;
+  output.out << shown->text;
+  return shown->damaged ? cli::kRefused : cli::kDone;
 }
 
 cli::Hooks hooks() {

@@ -106,14 +106,14 @@ TEST_F(JournalEpoch, ATailThatLostIsSetAsideWholeAndTheLogGoesOnBeforeIt) {
   for (const std::string& path : salvaged()) {
     const auto shown = inspect_file(world.disk, path, {});
     ASSERT_TRUE(shown.ok());
-    EXPECT_NE(shown->find("no damage"), std::string::npos) << *shown;
-    std::size_t at = shown->find(" records, ");
-    set_aside += std::stoull(shown->substr(shown->rfind('\n', at) + 1));
+    EXPECT_NE(shown->text.find("no damage"), std::string::npos) << shown->text;
+    std::size_t at = shown->text.find(" records, ");
+    set_aside += std::stoull(shown->text.substr(shown->text.rfind('\n', at) + 1));
   }
   EXPECT_EQ(set_aside, 2001U - 500U);
   const auto shown = inspect_file(world.disk, kFolder + "/history", {});
-  EXPECT_NE(shown->find("set aside: 1:501 to 1:2001, replaced by epoch 2"), std::string::npos)
-      << *shown;
+  EXPECT_NE(shown->text.find("set aside: 1:501 to 1:2001, replaced by epoch 2"), std::string::npos)
+      << shown->text;
 }
 
 TEST_F(JournalEpoch, WhileATailIsSetAsideTheEndHasItsHashAndItsTail) {

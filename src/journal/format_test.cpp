@@ -181,16 +181,17 @@ TEST_F(JournalInspect, ShowsEveryRecordButNoPayload) {
   for (const bool json : {false, true}) {
     const auto shown = inspect_file(world.disk, path, {.records = true, .json = json});
     ASSERT_TRUE(shown.ok());
-    EXPECT_NE(shown->find("4711"), std::string::npos);
-    EXPECT_NE(shown->find("first,last"), std::string::npos);
-    EXPECT_NE(shown->find("session"), std::string::npos);
-    EXPECT_EQ(shown->find("SECRET"), std::string::npos);
-    EXPECT_EQ(shown->find("identity"), std::string::npos);
+    EXPECT_NE(shown->text.find("4711"), std::string::npos);
+    EXPECT_NE(shown->text.find("first,last"), std::string::npos);
+    EXPECT_NE(shown->text.find("session"), std::string::npos);
+    EXPECT_EQ(shown->text.find("SECRET"), std::string::npos);
+    EXPECT_EQ(shown->text.find("identity"), std::string::npos);
   }
-  EXPECT_NE(inspect_file(world.disk, path, {})->find("2 records, 1 transactions end here"),
+  EXPECT_NE(inspect_file(world.disk, path, {})->text.find("2 records, 1 transactions end here"),
             std::string::npos);
-  EXPECT_NE(inspect_file(world.disk, path, {.json = true})->find(R"("records":2,"transactions":1)"),
-            std::string::npos);
+  EXPECT_NE(
+      inspect_file(world.disk, path, {.json = true})->text.find(R"("records":2,"transactions":1)"),
+      std::string::npos);
 }
 
 TEST_F(JournalInspect, WithoutRecordsItIsASummary) {
@@ -200,12 +201,12 @@ TEST_F(JournalInspect, WithoutRecordsItIsASummary) {
   commit(data_record(4711, "x"));
   commit(record_of(RecordKind::preamble));
   const std::string path = segment_paths().at(0);
-  const std::string text = *inspect_file(world.disk, path, {});
+  const std::string text = inspect_file(world.disk, path, {})->text;
   EXPECT_EQ(text.find("4711"), std::string::npos);
   EXPECT_NE(text.find("first 1:1"), std::string::npos) << text;
   EXPECT_NE(text.find("preambles begin at: 2, 4\nlast 1:4"), std::string::npos) << text;
   EXPECT_NE(text.find("no damage"), std::string::npos);
-  const std::string json = *inspect_file(world.disk, path, {.json = true});
+  const std::string json = inspect_file(world.disk, path, {.json = true})->text;
   EXPECT_EQ(json.find("4711"), std::string::npos);
   EXPECT_NE(json.find(R"("preambles":[2,4])"), std::string::npos) << json;
 }
@@ -221,7 +222,7 @@ TEST_F(JournalInspect, ShowsATransactionThatWasSkipped) {
   const std::string path = "/skipped/1-7.records";
   const auto shown = [&](Bytes bytes, InspectOptions how) {
     EXPECT_TRUE(os::replace_file(world.disk, path, bytes).ok());
-    return *inspect_file(world.disk, path, how);
+    return inspect_file(world.disk, path, how)->text;
   };
   EXPECT_EQ(shown(content, {.records = true}),
             fmt::format("skipped transaction /skipped/1-7.records, {} bytes\n"
@@ -236,6 +237,7 @@ TEST_F(JournalInspect, ShowsATransactionThatWasSkipped) {
   const std::string cut = shown(content.substr(0, content.size() - 1), {});
   EXPECT_NE(cut.find("DAMAGE: offset 52: "), std::string::npos) << cut;
   EXPECT_NE(cut.find("1 records, 1 changes"), std::string::npos) << cut;
+  EXPECT_TRUE(inspect_file(world.disk, path, {})->damaged);
 }
 
 TEST_F(JournalInspect, OfAFolderItShowsAllFiles) {
@@ -243,7 +245,7 @@ TEST_F(JournalInspect, OfAFolderItShowsAllFiles) {
   commit_many(1000, 200);
   const std::size_t segments = segment_paths().size();
   ASSERT_GT(segments, 1U);
-  const std::string text = *inspect_file(world.disk, kFolder, {});
+  const std::string text = inspect_file(world.disk, kFolder, {})->text;
   EXPECT_NE(text.find("epoch history"), std::string::npos);
   EXPECT_TRUE(text.ends_with(fmt::format("{} segments\n", segments))) << text;
 }
@@ -255,13 +257,45 @@ TEST_F(JournalInspect, ShowsDamageAndTornTails) {
   const std::string path = segment_paths().at(0);
   const Bytes whole = world.disk.read(path);
   world.disk.change(path, [](Bytes& bytes) { bytes[200] ^= 1; });
-  EXPECT_NE(inspect_file(world.disk, path, {})->find("DAMAGE: "), std::string::npos);
-  EXPECT_NE(inspect_file(world.disk, path, {.json = true})->find(R"({"damage":)"),
+  EXPECT_NE(inspect_file(world.disk, path, {})->text.find("DAMAGE: "), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, {.json = true})->text.find(R"({"damage":)"),
             std::string::npos);
   world.disk.change(path, [&](Bytes& bytes) { bytes = whole.substr(0, whole.size() - 3); });
-  EXPECT_NE(inspect_file(world.disk, path, {})->find("TORN: "), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, {})->text.find("TORN: "), std::string::npos);
   world.disk.change(path, [&](Bytes& bytes) { bytes[9] ^= 1; });
-  EXPECT_NE(inspect_file(world.disk, path, {})->find("DAMAGE: offset 0"), std::string::npos);
+  EXPECT_NE(inspect_file(world.disk, path, {})->text.find("DAMAGE: offset 0"), std::string::npos);
+}
+
+TEST_F(JournalInspect, TellsDamageFromATailThatIsTorn) {
+  open();
+  commit_many(1000, 200);
+  const std::vector<Record> together(3, data_record(++xid, Bytes(200, 'x')));
+  const auto place = journal->append(together, soon());
+  ASSERT_TRUE(journal->wait_durable(place->sequence, soon()).ok());
+  journal.reset();
+  const std::string closed = segment_paths().front(), newest = segment_paths().back();
+  ASSERT_NE(closed, newest);
+  const auto damaged = [&](const std::string& path) {
+    return inspect_file(world.disk, path, {})->damaged;
+  };
+  const auto damaged_with = [&](const std::string& path, const std::function<void(Bytes&)>& how) {
+    const Bytes whole = world.disk.read(path);
+    world.disk.change(path, how);
+    EXPECT_EQ(damaged(path), damaged(kFolder)) << path;
+    const bool said = damaged(path);
+    world.disk.change(path, [&](Bytes& bytes) { bytes = whole; });
+    return said;
+  };
+  EXPECT_FALSE(damaged(kFolder));
+  const auto cut = [](Bytes& bytes) { bytes.resize(bytes.size() - 3); };
+  EXPECT_FALSE(damaged_with(newest, cut));
+  EXPECT_TRUE(damaged_with(closed, cut));
+  EXPECT_FALSE(damaged_with(newest, [](Bytes& bytes) { bytes[bytes.size() - 100] ^= 1; }));
+  EXPECT_TRUE(damaged_with(closed, [](Bytes& bytes) { bytes[bytes.size() - 100] ^= 1; }));
+  // Whole records follow, of the same sync: to open they are torn, too.
+  EXPECT_TRUE(damaged_with(newest, [](Bytes& bytes) { bytes[bytes.size() - 600] ^= 1; }));
+  EXPECT_TRUE(damaged_with(closed, [](Bytes& bytes) { bytes[9] ^= 1; }));
+  EXPECT_TRUE(damaged_with(kFolder + "/history", [](Bytes& bytes) { bytes[20] ^= 1; }));
 }
 
 TEST_F(JournalInspect, ADamagedHistoryHidesNothingOfItsFolder) {
@@ -272,10 +306,10 @@ TEST_F(JournalInspect, ADamagedHistoryHidesNothingOfItsFolder) {
   world.disk.change(path, [](Bytes& bytes) { bytes[20] ^= 1; });
   const auto text = inspect_file(world.disk, kFolder, {});
   ASSERT_TRUE(text.ok()) << text.error().what;
-  EXPECT_NE(text->find("DAMAGE: " + path + ": epoch history does not match its checksum"),
+  EXPECT_NE(text->text.find("DAMAGE: " + path + ": epoch history does not match its checksum"),
             std::string::npos)
-      << *text;
-  EXPECT_TRUE(text->ends_with("1 segments\n")) << *text;
+      << text->text;
+  EXPECT_TRUE(text->text.ends_with("1 segments\n")) << text->text;
 }
 
 TEST_F(JournalInspect, KnowsTheOtherFilesAndRefusesForeignOnes) {
@@ -284,10 +318,10 @@ TEST_F(JournalInspect, KnowsTheOtherFilesAndRefusesForeignOnes) {
   ASSERT_TRUE(journal->set_consumer("eu", {Sequence(6), Sequence(4), true}).ok());
   journal.reset();
   EXPECT_NE(inspect_file(world.disk, kFolder + "/consumers", {})
-                ->find("eu: applied 6, restart 4, required"),
+                ->text.find("eu: applied 6, restart 4, required"),
             std::string::npos);
   EXPECT_NE(inspect_file(world.disk, kFolder + "/history", {.json = true})
-                ->find(R"("epoch":1,"first":1)"),
+                ->text.find(R"("epoch":1,"first":1)"),
             std::string::npos);
   ASSERT_TRUE(os::replace_file(world.disk, kFolder + "/other", "hello").ok());
   EXPECT_EQ(inspect_file(world.disk, kFolder + "/other", {}).error().kind, ErrorKind::invalid);

@@ -12,6 +12,8 @@
 namespace farshore::journal {
 namespace {
 
+constexpr std::string_view kHistory = "history";
+
 const char* name_of(RecordKind kind) {
   switch (kind) {
     case RecordKind::data:
@@ -146,20 +148,23 @@ class SegmentReport {
     text_ += damage_line(what, json_);
   }
 
+  // Of the newest segment. An agent that runs may be writing just there.
   void torn(const SegmentScan& scan) {
     if (scan.torn_bytes == 0) return;
+    torn_within_ = scan.frames_follow;
     const std::string what = fmt::format(
-        "the last {} bytes, from offset {} on, are no whole frames ({}): a torn tail in the newest "
-        "segment, which open "
-        "cuts; damage in any other",
-        scan.torn_bytes, scan.end, scan.torn_why);
+        "the last {} bytes, from offset {} on, are no whole frames ({}){}, which open cuts as not "
+        "synced",
+        scan.torn_bytes, scan.end, scan.torn_why,
+        scan.frames_follow ? ", though some follow: damage, or what a crash left"
+                           : ": a torn tail");
     text_ += json_ ? fmt::format(R"({{"torn_tail":{},"bytes":{},"offset":{}}})"
                                  "\n",
                                  quoted(what), scan.torn_bytes, scan.end)
                    : fmt::format("TORN: {}\n", what);
   }
 
-  std::string finish(const SegmentScan& scan) {
+  Inspection finish(const SegmentScan& scan) {
     const Place last{epoch_, scan.last};
     if (json_)
       text_ += fmt::format(R"({{"records":{},"transactions":{},"changes":{},"payload_bytes":{},)"
@@ -179,9 +184,10 @@ class SegmentReport {
               : fmt::format("{}", fmt::join(scan.index.preambles(), ", ")),
           last, scan.hash,
           problems_ > 0         ? fmt::format("{} damaged places", problems_)
+          : torn_within_        ? "torn before the end"
           : scan.torn_bytes > 0 ? "no whole frames at the end"
                                 : "no damage");
-    return std::move(text_);
+    return {.text = std::move(text_), .damaged = problems_ > 0 || torn_within_};
   }
 
  private:
@@ -190,10 +196,31 @@ class SegmentReport {
   Epoch epoch_;
   std::string text_;
   std::uint64_t records_ = 0, transactions_ = 0, changes_ = 0, payload_ = 0, problems_ = 0;
+  bool torn_within_ = false;
 };
 
-Result<std::string> inspect_segment(SegmentReader& reader, ByteView head,
-                                    const InspectOptions& options) {
+// The newest record of a segment that is closed, as the next one in the journal's folder says.
+std::optional<Sequence> closed_at(os::Files& files, const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash);
+  const auto own = parse_segment_name(path.substr(slash + 1));  // all of it without a slash
+  const auto names = files.list(folder);
+  if (!own || !names.ok() || std::ranges::find(*names, kHistory) == names->end())
+    return std::nullopt;
+  const auto order = [](const SegmentName& name) { return std::pair(name.first, name.epoch); };
+  std::optional<SegmentName> next;
+  for (const std::string& name : *names) {
+    const auto other = parse_segment_name(name);
+    if (other && order(*other) > order(*own) && (!next || order(*other) < order(*next)))
+      next = other;
+  }
+  return next ? std::optional(next->first.previous()) : std::nullopt;
+}
+
+Result<Inspection> inspect_segment(os::Files& files, SegmentReader& reader, ByteView head,
+                                   const InspectOptions& options) {
+  // Before the size: what is closed now is whole, and grows no more.
+  const std::optional<Sequence> last = closed_at(files, reader.path());
   FARSHORE_TRY_ASSIGN(const std::uint64_t size, reader.file().size());
   SegmentReport report(options, reader.path());
   const auto header = decode_segment_header(head);
@@ -202,7 +229,7 @@ Result<std::string> inspect_segment(SegmentReader& reader, ByteView head,
     return report.finish({});
   }
   report.header(*header, size);
-  const ScanBounds bounds{.limit = size, .last = std::nullopt, .durable = {}};
+  const ScanBounds bounds{.limit = size, .last = last, .durable = {}};
   SegmentReader frames = reader.for_epoch(header->epoch);
   FARSHORE_TRY_ASSIGN(const SegmentScan scan,
                       scan_segment(frames, *header, bounds,
@@ -250,9 +277,10 @@ std::string text_of(const ConsumerTable& table, bool json) {
 }
 
 template <class Contents>
-std::string inspect_small(const std::string& path, const Result<Contents>& contents, bool json) {
-  if (contents) return text_of(*contents, json);
-  return damage_line(fmt::format("{}: {}", path, contents.error().what), json);
+Inspection inspect_small(const std::string& path, const Result<Contents>& contents, bool json) {
+  if (contents) return {.text = text_of(*contents, json)};
+  return {.text = damage_line(fmt::format("{}: {}", path, contents.error().what), json),
+          .damaged = true};
 }
 
 // A transaction that was skipped (docs/formats/skipped.md).
@@ -260,7 +288,7 @@ class SkippedReport {
  public:
   explicit SkippedReport(const InspectOptions& options) : options_(options) {}
 
-  std::string of(const std::string& path, ByteView bytes) {
+  Inspection of(const std::string& path, ByteView bytes) {
     text_ = options_.json ? fmt::format(R"({{"file":{},"bytes":{}}})"
                                         "\n",
                                         quoted(path), bytes.size())
@@ -277,7 +305,7 @@ class SkippedReport {
       }
       add(offset, *record);
     }
-    return finish();
+    return {.text = finish(), .damaged = damages_ > 0};
   }
 
  private:
@@ -315,35 +343,37 @@ class SkippedReport {
   WallTime committed_{};
 };
 
-Result<std::string> inspect_folder(os::Files& files, const std::string& folder,
-                                   std::vector<std::string> names, const InspectOptions& options) {
+Result<Inspection> inspect_folder(os::Files& files, const std::string& folder,
+                                  std::vector<std::string> names, const InspectOptions& options) {
   std::sort(names.begin(), names.end());
-  std::string text;
+  Inspection whole;
   std::size_t segments = 0;
   for (const std::string& name : names) {
     const bool segment = name.ends_with(".segment");
-    if (!segment && name != "history" && name != "consumers") continue;
+    if (!segment && name != kHistory && name != "consumers") continue;
     segments += segment ? 1 : 0;
-    FARSHORE_TRY_ASSIGN(const std::string part,
+    FARSHORE_TRY_ASSIGN(const Inspection part,
                         inspect_file(files, fmt::format("{}/{}", folder, name), options));
-    text += part;
+    whole.text += part.text;
+    whole.damaged |= part.damaged;
   }
-  return text + (options.json ? fmt::format(R"({{"segments":{}}})"
-                                            "\n",
-                                            segments)
-                              : fmt::format("{} segments\n", segments));
+  whole.text += options.json ? fmt::format(R"({{"segments":{}}})"
+                                           "\n",
+                                           segments)
+                             : fmt::format("{} segments\n", segments);
+  return whole;
 }
 
 bool of_a_journal(const std::vector<std::string>& names) {
   return std::any_of(names.begin(), names.end(), [](const std::string& name) {
-    return name == "history" || name.ends_with(".segment");
+    return name == kHistory || name.ends_with(".segment");
   });
 }
 
 }  // namespace
 
-Result<std::string> inspect_file(os::Files& files, const std::string& path,
-                                 const InspectOptions& options) {
+Result<Inspection> inspect_file(os::Files& files, const std::string& path,
+                                const InspectOptions& options) {
   const bool json = options.json;
   if (auto names = files.list(path); names.ok() && !names->empty()) {
     if (of_a_journal(*names)) return inspect_folder(files, path, *std::move(names), options);
@@ -358,7 +388,7 @@ Result<std::string> inspect_file(os::Files& files, const std::string& path,
   }
   FARSHORE_TRY_ASSIGN(auto reader, SegmentReader::open(files, path, Epoch{}));
   FARSHORE_TRY_ASSIGN(const Bytes head, reader.head());
-  if (head.starts_with("FSJSEG")) return inspect_segment(reader, head, options);
+  if (head.starts_with("FSJSEG")) return inspect_segment(files, reader, head, options);
   if (head.starts_with("FSJHIS") || head.starts_with("FSJCON")) {
     FARSHORE_TRY_ASSIGN(const Bytes bytes, os::read_file(files, path));
     return head.starts_with("FSJHIS") ? inspect_small(path, decode_history(bytes), json)

@@ -82,6 +82,7 @@ class Scanner {
   // Unsynced writes reach the disk in any order, so whole frames behind a bad one prove nothing by
   // themselves; a frame that was made when the bad one was already synced does.
   Result<bool> was_durable() {
+    scan_.frames_follow = false;
     if (bounds_.last) return true;
     const Sequence bad = reader_.expected();
     const bool known = bad <= bounds_.durable;
@@ -89,6 +90,7 @@ class Scanner {
     for (Sequence least = bad;;) {
       FARSHORE_TRY_ASSIGN(const auto frame, reader_.find_valid(from, bounds_.limit, least));
       if (!frame) return false;
+      scan_.frames_follow = true;
       if (known || frame->header.durable_before() >= bad) return true;
       from = frame->offset + frame->size;
       least = frame->header.sequence.next();

@@ -54,6 +54,7 @@ struct SegmentScan {
   std::vector<Damage> damages;
   std::uint64_t torn_bytes = 0;  // bad bytes behind `end`, not proven to have been durable
   std::string torn_why;
+  bool frames_follow = false;  // whole ones lie among the torn bytes
   // Where the records begin that no later frame proves to have been synced; == end: all are proven.
   std::uint64_t unproven_from = 0;
 };

@@ -40,7 +40,7 @@ class DamageTest(LabTest):
         return deployment.journal_files(deployment.regions[1], "app-r2")[number]
 
     def inspect(self, deployment, path):
-        return deployment.farshore("journal", "inspect", path, config=False)
+        return deployment.run_farshore("journal", "inspect", path, config=False).stdout
 
     def test_inspect_shows_records_only_when_asked_to(self):
         deployment = self.start()
@@ -127,7 +127,9 @@ class DamageTest(LabTest):
         path = self.near_file(deployment, 1)
         deployment.near.stop()
         whole = self.flip_byte(deployment, path)
-        self.assertRegex(self.inspect(deployment, path), "(?m)^(DAMAGE|TORN): ")
+        found = deployment.run_farshore("journal", "inspect", path, config=False)
+        self.assertEqual(found.returncode, 1, found.stdout)
+        self.assertRegex(found.stdout, "(?m)^(DAMAGE|TORN): ")
         deployment.wan.cut()
         deployment.near.start()
         near = deployment.regions[0]
