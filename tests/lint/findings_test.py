@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Codes that no scenario shows, and why.
 WITHOUT_SCENARIO = {
     "version": "needs a PostgreSQL before 14; src/engine/postgres/site_version_test.cpp fakes one",
+    "minor_release": "needs a server that lacks updates; site_version_test.cpp there fakes one",
     "site": "a file with such an engine is refused before, tests/scenario/config/values.txt",
 }
 

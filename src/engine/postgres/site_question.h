@@ -53,6 +53,10 @@ class SiteQuestions {
 constexpr std::size_t kNamesMax = 20;
 std::string listed(const std::vector<std::string>& names, std::size_t most = kNamesMax);
 
+// The first minor release of a server's version whose walsenders see a table that is published
+// while a transaction writes to it; 0: it has that. `server_version` as libpq tells it.
+int minor_needed(int server_version);
+
 void check_both(SiteQuestions& ask);      // version, encoding, clock, privileges of any part
 void check_source(SiteQuestions& ask);    // site_source.cpp
 void check_left_out(SiteQuestions& ask);  // site_left_out.cpp: at a source

@@ -10,6 +10,22 @@
 namespace farshore::postgres {
 namespace {
 
+// Logical decoding told what a DDL statement changes only to transactions that began after it
+// (repaired by commit 4909b38af0 of PostgreSQL): one that wrote to a table before ALTER PUBLICATION
+// ADD and after it leaves the walsender with the word that the table is not published.
+void check_minor_release(SiteQuestions& ask) {
+  const int version = ask.server_version(), minor = minor_needed(version);
+  if (minor == 0) return;
+  ask.add(FindingLevel::error, "minor_release", ask.site(),
+          fmt::format("the server is PostgreSQL {0}.{1}: before {0}.{2} a table that joins the "
+                      "stream while a transaction writes to it can lose its later changes, and "
+                      "nothing tells so",
+                      version / 10000, version % 10000, minor),
+          fmt::format("update PostgreSQL to {}.{} or newer, best the newest minor release, and "
+                      "restart the server",
+                      version / 10000, minor));
+}
+
 // The tables of the database, and what the publication would list of them: by the same rules.
 struct Judged {
   std::vector<CatalogTable> tables;
@@ -251,7 +267,16 @@ void check_rules(SiteQuestions& ask, const Judged& judged) {
 
 }  // namespace
 
+int minor_needed(int server_version) {
+  constexpr int kRepaired[] = {140018, 150013, 160009, 170005};
+  for (const int repaired : kRepaired)
+    if (server_version / 10000 == repaired / 10000)
+      return server_version < repaired ? repaired % 10000 : 0;
+  return 0;
+}
+
 void check_source(SiteQuestions& ask) {
+  check_minor_release(ask);
   check_log(ask);
   check_synchronous(ask);
   check_statistics(ask);
