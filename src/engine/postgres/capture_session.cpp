@@ -30,9 +30,6 @@ constexpr std::uint64_t kBacklogBytes = 1_MiB;  // of a transaction whose commit
 constexpr int kWindow = 64 * 1024;
 constexpr int kReceiveBuffer = 4 * kWindow;
 constexpr std::uint32_t kNearMicroseconds = 200;  // round trip
-// TCP's own timeouts notice a dead peer within 10 s; a walsender may be busy with a large
-// transaction for longer than that.
-constexpr Duration kSilenceMax = 60s;
 
 std::uint64_t network_u64(ByteView bytes) {
   std::uint64_t value = 0;
@@ -50,6 +47,16 @@ void narrow_window(int socket) {
 }
 
 }  // namespace
+
+Result<void> bound_sender_timeout(Connection& replication, Deadline deadline) {
+  const auto most = std::chrono::duration_cast<std::chrono::milliseconds>(kSilenceMax).count();
+  FARSHORE_TRY(replication.query(
+      fmt::format("SELECT set_config(name, '{0}', false) FROM pg_settings WHERE name = "
+                  "'wal_sender_timeout' AND (setting::int = 0 OR setting::int > {0})",
+                  most),
+      deadline));
+  return {};
+}
 
 CaptureSession::CaptureSession(os::World& world, std::unique_ptr<Connection> connection,
                                Options options)

@@ -15,6 +15,14 @@
 
 namespace farshore::postgres {
 
+// A session in which nothing was heard for so long has ended. TCP's own timeouts notice a dead peer
+// within 10 s; a walsender may be busy for longer than that. While it passes over a large
+// transaction without a row for us it speaks after half of its wal_sender_timeout.
+constexpr Duration kSilenceMax = 60s;
+// Lowers that to kSilenceMax in this session, where the server has more, or none. Before
+// START_REPLICATION.
+Result<void> bound_sender_timeout(Connection& replication, Deadline deadline);
+
 class CaptureSession {
  public:
   struct Options {

@@ -139,6 +139,7 @@ Result<SourceIdentity> PostgresSource::open_session(const ResumePlace& after,
   FARSHORE_TRY_ASSIGN(
       auto replication,
       Connection::open(world_, connect, world_.after(options_.connect_wait), &waker_));
+  FARSHORE_TRY(bound_sender_timeout(*replication, world_.after(options_.connect_wait)));
   FARSHORE_TRY_ASSIGN(SourceIdentity identity, identify(*sql, *replication));
   FARSHORE_TRY(accept(identity));
   FARSHORE_TRY_ASSIGN(const SlotState slot, prepare(*sql, after.after));

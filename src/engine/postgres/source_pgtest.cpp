@@ -1,6 +1,7 @@
 // The source against real servers of each version that is here: what comes, and how sessions begin
 // and end. Its slot: source_slot_pgtest.cpp.
 #include "change/remedy.h"
+#include "engine/postgres/capture_session.h"
 #include "engine/postgres/lsn.h"
 #include "engine/postgres/source_fixture.h"
 #include "os/thread.h"
@@ -269,6 +270,24 @@ TEST_P(SourceOnServer, TypesComeAsTheServerPrintsThem) {
   EXPECT_THAT(values,
               testing::ElementsAre("1", "NaN", "infinity", "1 day 02:00:00", "0.1", "(1,\"x y\")",
                                    "{{1,2},{3,4}}", "{\"k\": 1}", "\\x00ff"));
+}
+
+TEST_P(SourceOnServer, AWalsenderSpeaksInTimeWhateverTheServersTimeoutIs) {
+  const auto bounded = [&](const std::string& timeout) {
+    auto session = Connection::open(test_world(),
+                                    {.conninfo = database_.conninfo(),
+                                     .application_name = "test",
+                                     .replication = true,
+                                     .settings = {{"wal_sender_timeout", timeout}}},
+                                    soon());
+    FARSHORE_CHECK(session.ok(), "{}", session.error().what);
+    const auto done = bound_sender_timeout(**session, soon());
+    EXPECT_TRUE(done.ok()) << done.error().what;
+    return std::string((*session)->query("SHOW wal_sender_timeout", soon())->text(0, 0));
+  };
+  EXPECT_EQ(bounded("10min"), "1min");
+  EXPECT_EQ(bounded("0"), "1min");
+  EXPECT_EQ(bounded("3s"), "3s");
 }
 
 TEST_P(SourceOnServer, AnInterruptedNextReturnsAtOnce) {
