@@ -341,6 +341,25 @@ TEST_P(CopySinkOn, RowsThatAreThereAreRefusedKeptOrReplaced) {
   EXPECT_EQ(pair.target_text("SELECT count(*) FROM t WHERE v = 'kept'"), "2");
 }
 
+TEST_P(CopySinkOn, ATableThatIsPartitionedAtTheTargetAloneIsEmptiedToo) {
+  pair.on_source(
+      "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY, v text);"
+      "INSERT INTO t VALUES (1, 'source'), (2, 'source'); INSERT INTO u SELECT * FROM t");
+  pair.on_target(
+      "CREATE TABLE t (id int PRIMARY KEY, v text) PARTITION BY HASH (id);"
+      "CREATE TABLE t0 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+      "CREATE TABLE t1 PARTITION OF t FOR VALUES WITH (MODULUS 2, REMAINDER 1);"
+      "CREATE TABLE u (LIKE t INCLUDING ALL) PARTITION BY HASH (id);"
+      "CREATE TABLE u0 PARTITION OF u FOR VALUES WITH (MODULUS 1, REMAINDER 0);"
+      "CREATE TABLE child (id int REFERENCES u);"  // u cannot be truncated: it is deleted from
+      "INSERT INTO t VALUES (1, 'target'), (9, 'target'); INSERT INTO u SELECT * FROM t");
+  publish("t, u");
+  copy_all(ExistingRows::replace);
+  for (const std::string name : {"t", "u"})
+    EXPECT_EQ(pair.target_text("SELECT string_agg(id || v, ',' ORDER BY id) FROM " + name),
+              "1source,2source");
+}
+
 TEST_P(CopySinkOn, AnInterruptEndsTheWaitForATableThatIsLocked) {
   pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
   pair.on_target("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");

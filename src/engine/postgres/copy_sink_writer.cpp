@@ -37,7 +37,6 @@ PostgresTableWriter::PostgresTableWriter(os::World& world, std::unique_ptr<Conne
       stream_(stream),
       table_(table.quoted_name()),
       copy_(copy_text(table)),
-      only_(table.kind == 'r'),
       empties_(table.kind != 'p' || !table.partitions.empty()) {}
 
 Result<std::unique_ptr<TableWriter>> PostgresTableWriter::begin(
@@ -78,8 +77,16 @@ Result<void> PostgresTableWriter::claim() {
   return empties_ && state.text(0, 0) == "t" ? empty_table() : Result<void>();
 }
 
+// The target's own kind counts: it may be partitioned where the source's is not. Of a partitioned
+// table ONLY is refused by TRUNCATE, and means nothing to DELETE; of another it spares what
+// inherits from it.
 Result<void> PostgresTableWriter::empty_table() {
-  const std::string name = (only_ ? "ONLY " : "") + table_;
+  FARSHORE_TRY_ASSIGN(const Rows kind,
+                      connection_->query("SELECT relkind FROM pg_catalog.pg_class WHERE oid = "
+                                         "$1::pg_catalog.regclass",
+                                         {table_}, soon()));
+  const bool partitioned = kind.count() > 0 && kind.text(0, 0) == "p";
+  const std::string name = (partitioned ? "" : "ONLY ") + table_;
   for (const std::string& sql : open_with_rows(stream_))
     FARSHORE_TRY(connection_->query(sql, soon()));
   FARSHORE_TRY(connection_->query("SAVEPOINT emptied", soon()));

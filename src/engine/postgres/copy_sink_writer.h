@@ -37,7 +37,6 @@ class PostgresTableWriter final : public TableWriter {
   const Uuid stream_;
   const std::string table_;  // as SourceTable::name
   const std::string copy_;   // COPY t (columns) FROM STDIN
-  const bool only_;          // not a partitioned table
   const bool empties_;       // rows of a root that is published by its leafs are theirs
   bool copying_ = false;
 };
