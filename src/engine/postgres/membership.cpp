@@ -9,23 +9,30 @@ constexpr char kKept = '=';
 
 }  // namespace
 
+// Not by pg_partition_tree, which waits for the application's locks on partitions.
 const char* const kMembersSql = R"(
-WITH listed AS (
+WITH RECURSIVE listed AS (
   SELECT r.prrelid AS oid, r.oid AS member
     FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid
    WHERE p.pubname = $1),
+parts AS (
+  SELECT i.inhrelid AS oid, i.inhparent AS above
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+   WHERE c.relispartition AND c.relkind IN ('r', 'p')
+  UNION ALL
+  SELECT p.oid, i.inhparent FROM parts p JOIN pg_inherits i ON i.inhrelid = p.above),
 every AS (
   SELECT l.oid FROM listed l
-  UNION SELECT t.relid FROM listed l, pg_partition_tree(l.oid) t
-  UNION SELECT a.relid FROM listed l, pg_partition_ancestors(l.oid) a),
+  UNION SELECT p.oid FROM parts p JOIN listed l ON l.oid = p.above
+  UNION SELECT p.above FROM parts p JOIN listed l ON l.oid = p.oid),
+covered AS (
+  SELECT DISTINCT ON (p.oid) p.oid, l.oid AS under, l.member
+    FROM parts p JOIN listed l ON l.oid = p.above ORDER BY p.oid, l.member),
 members AS (
-  SELECT e.oid, u.oid AS under,
-         coalesce(coalesce(m.member, u.member) || '/' || e.oid, '') AS membership
+  SELECT e.oid, u.under, coalesce(coalesce(m.member, u.member) || '/' || e.oid, '') AS membership
     FROM every e
     LEFT JOIN listed m ON m.oid = e.oid
-    LEFT JOIN LATERAL (SELECT l.oid, l.member
-                         FROM pg_partition_ancestors(e.oid) a JOIN listed l ON l.oid = a.relid
-                        WHERE a.relid <> e.oid ORDER BY l.member LIMIT 1) u ON true)
+    LEFT JOIN covered u ON u.oid = e.oid)
 )";
 
 Result<std::map<TableName, std::string>> read_memberships(Connection& connection,

@@ -1,8 +1,9 @@
 // Membership: which table the stream's publication lists under a name, and since when. The text
 // (SourceTable::membership) is "<place in the publication>/<the table's oid>"; of a partition that
-// is listed only through a table above it, that table's place and the partition's own oid; of a
+// is not listed yet but a table above it is, that table's place and the partition's own oid; of a
 // table above a listed one it is empty. It is another one when the table was listed anew, dropped
-// and made again, or renamed over another.
+// and made again, or renamed over another; and when a partition is listed, since what was done to
+// it before may have been done while it was detached.
 #pragma once
 
 #include <cstdint>

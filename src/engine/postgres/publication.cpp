@@ -12,6 +12,11 @@ namespace {
 constexpr const char* kLockTimeout = "SET lock_timeout = '500ms'";
 constexpr int kRefreshesLocked = 3;  // that are not worth a word
 constexpr int kTablesAtOnce = 100;   // in one ALTER PUBLICATION
+// One refresh waits for so many locks, then only takes what is free: the application may have
+// locked all partitions of a table at once.
+constexpr std::size_t kLocksWaitedFor = 3;
+constexpr const char* kNoLockWait = "SET lock_timeout = '1ms'";
+constexpr const char* kRefused = "source.table_refused";
 
 // Of the locks on $1 those that ALTER PUBLICATION waits for, or ($2) all, the oldest first.
 constexpr const char* kHolderSql = R"(
@@ -156,8 +161,7 @@ Result<void> Publication::refresh(Connection& connection, Deadline deadline) {
   kept_out_now_.clear();
   locked_now_.clear();
   FARSHORE_TRY(set_full(connection, choice, deadline));
-  // Added first: partitions that are now published through their root are never out in between.
-  FARSHORE_TRY(alter(connection, "ADD", without(choice.publish, *before), deadline));
+  FARSHORE_TRY(add(connection, choice, *before, deadline));
   FARSHORE_TRY(alter(connection, "DROP", without(*before, choice.publish), deadline));
   FARSHORE_TRY_ASSIGN(const auto after, read_published(connection, options_.stream, deadline));
   choice.publish = after;
@@ -196,6 +200,33 @@ Result<bool> Publication::may_have_lost_identity(Connection& connection, Deadlin
   return rows.text(0, 0) == "t";
 }
 
+// Partitions before the tables above them.
+Result<void> Publication::add(Connection& connection, TableChoice& choice,
+                              const std::set<TableName>& before, Deadline deadline) {
+  std::set<TableName> tables = without(choice.publish, before), roots;
+  for (const auto& [root, parts] : choice.whole)
+    if (tables.erase(root) > 0) roots.insert(root);
+  FARSHORE_TRY(alter(connection, "ADD", tables, deadline));
+  FARSHORE_TRY_ASSIGN(const auto listed, read_published(connection, options_.stream, deadline));
+  leave_roots_out(choice, listed);
+  std::erase_if(roots, [&](const TableName& root) { return !choice.publish.contains(root); });
+  return alter(connection, "ADD", roots, deadline);
+}
+
+// A partitioned table is listed only beside all its partitions (table_rules.h). One that is made or
+// attached later and is locked is published through it meanwhile, and copied again once listed.
+void Publication::leave_roots_out(TableChoice& choice, const std::set<TableName>& listed) const {
+  for (const auto& [root, parts] : choice.whole) {
+    const auto is_listed = [&](const TableName& part) { return listed.contains(part); };
+    const auto is_refused = [&](const TableName& part) {
+      const auto said = kept_out_now_.find(part);
+      return said != kept_out_now_.end() && said->second == kRefused;
+    };
+    const bool whole = listed.contains(root) || std::ranges::all_of(parts, is_listed);
+    if (!whole || std::ranges::any_of(parts, is_refused)) choice.publish.erase(root);
+  }
+}
+
 // Many at once only when no lock is waited for: who holds some and waits for others could be in a
 // deadlock with the application's DDL. Else one by one, so that one table that is locked or not
 // ours does not keep the others out.
@@ -229,7 +260,7 @@ Result<void> Publication::alter_one(Connection& connection, const std::string& s
   if (done.error().kind == ErrorKind::not_found) return {};  // dropped meanwhile
   if (done.error().kind == ErrorKind::timeout)
     return tell_locked(connection, table, statement, deadline);
-  tell_kept_out(table, Severity::warning, "source.table_refused",
+  tell_kept_out(table, Severity::warning, kRefused,
                 fmt::format("{}; as its owner: {};", done.error().what, statement));
   return {};
 }
@@ -267,6 +298,7 @@ Result<void> Publication::tell_locked(Connection& connection, const TableName& t
   const auto before = locked_.find(table);
   const int refreshes = 1 + (before == locked_.end() ? 0 : before->second);
   locked_now_[table] = refreshes;
+  if (locked_now_.size() == kLocksWaitedFor) FARSHORE_TRY(connection.query(kNoLockWait, deadline));
   if (refreshes < kRefreshesLocked) return {};
   const bool any = statement.starts_with("ALTER TABLE");
   FARSHORE_TRY_ASSIGN(const Rows holder,
@@ -284,13 +316,16 @@ Result<void> Publication::tell_locked(Connection& connection, const TableName& t
 }
 
 void Publication::tell_choice(const TableChoice& choice, const std::set<TableName>& before) {
-  for (const TableName& table : without(choice.publish, before))
+  std::set<TableName> joined = without(choice.publish, before);
+  for (const auto& [root, parts] : choice.whole)
+    if (joined.contains(root)) joined = without(joined, parts);
+  for (const TableName& table : joined)
     tell(Severity::info, "source.table_published",
          fmt::format("table {} is now published", table.quoted()));
   for (const TableName& table : without(before, choice.publish))
     tell(Severity::warning, "source.table_unpublished",
-         fmt::format("table {} is no longer published: it was dropped, lost its key, or no rule "
-                     "takes it",
+         fmt::format("table {} is no longer published: it was dropped, lost its key, no rule takes "
+                     "it, or not all its partitions can be published",
                      table.quoted()));
   for (const auto& [table, identity] : choice.keyless)
     tell_kept_out(table, Severity::warning, "source.table_keyless",

@@ -1,6 +1,9 @@
 // Publication: the tables of one stream, listed one by one in a publication of its own.
 // Used by one thread over one connection at a time.
 //
+// Each partition is listed, too: through a table above it the server sends its changes only while
+// it is attached.
+//
 // The application waits for us at most half a second (lock_timeout), and only with DDL; no lock is
 // waited for while others are held, so that it loses no deadlock against us; REPLICA IDENTITY FULL
 // is set only when its lock is free at once. What did not succeed is tried again at the next
@@ -40,6 +43,10 @@ class Publication {
 
  private:
   Result<void> create(Connection& connection, Deadline deadline);
+  // Leaves what `choice` can have published now.
+  Result<void> add(Connection& connection, TableChoice& choice, const std::set<TableName>& before,
+                   Deadline deadline);
+  void leave_roots_out(TableChoice& choice, const std::set<TableName>& listed) const;
   Result<void> alter(Connection& connection, const char* verb, const std::set<TableName>& tables,
                      Deadline deadline);
   Result<void> alter_one(Connection& connection, const std::string& start, const TableName& table,

@@ -1,6 +1,7 @@
 // Which tables are published, on real servers: no statement of the application fails or waits.
 #include <gmock/gmock.h>
 
+#include "engine/postgres/membership.h"
 #include "engine/postgres/publication.h"
 #include "engine/postgres/test_database.h"
 #include "os/thread.h"
@@ -8,8 +9,40 @@
 namespace farshore::postgres {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
+using testing::Key;
+using testing::Pair;
 using testing::UnorderedElementsAre;
+
+constexpr const char* kParted =
+    "CREATE TABLE m (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);"
+    "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (10);"
+    "CREATE TABLE m2 PARTITION OF m FOR VALUES FROM (10) TO (20)";
+
+// A publication that is refreshed by hand, and the memberships of its tables by their names.
+class Members {
+ public:
+  Members(const TestDatabase& database, const SourceOptions& options)
+      : options_(options), publication_(options_), session_(database.conninfo()) {}
+  std::map<std::string, std::string> refresh() {
+    const auto refreshed = publication_.refresh(session_.connection(), soon());
+    FARSHORE_CHECK(refreshed.ok(), "{}", refreshed.error().what);
+    return now();
+  }
+  std::map<std::string, std::string> now() {
+    const auto all = read_memberships(session_.connection(), slot_name(options_.stream), soon());
+    FARSHORE_CHECK(all.ok(), "{}", all.error().what);
+    std::map<std::string, std::string> out;
+    for (const auto& [table, membership] : *all) out[table.name] = membership;
+    return out;
+  }
+
+ private:
+  const SourceOptions options_;
+  Publication publication_;
+  TestSession session_;
+};
 
 class PublicationOnServer : public testing::TestWithParam<std::string> {
  protected:
@@ -249,11 +282,115 @@ TEST_P(PublicationOnServer, APartitionedTableIsPublishedWholeOrPartByPart) {
       "CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20)");
   TestStream stream(database_, {{.match = "public.whole"}, {.match = "public.parts"}});
   stream.start();
-  EXPECT_THAT(published(stream), UnorderedElementsAre("public.whole", "public.parts_1"));
+  EXPECT_THAT(published(stream),
+              UnorderedElementsAre("public.whole", "public.whole_1", "public.parts_1"));
+  EXPECT_TRUE(stream.told("source.table_published", "public.whole is"));
+  EXPECT_FALSE(stream.told("source.table_published", "public.whole_1"));
   database_.run(
       "INSERT INTO parts VALUES (1), (11); UPDATE parts SET id = id + 1;"
       "CREATE TABLE whole_2 PARTITION OF whole FOR VALUES FROM (10) TO (20);"
       "INSERT INTO whole VALUES (1), (11); UPDATE whole SET id = id + 1");
+  EXPECT_TRUE(becomes_published(stream, "public.whole_2"));
+}
+
+// Under a rule that takes only the table above it.
+TEST_P(PublicationOnServer, ChangesOfAPartitionComeAlsoWhileItIsDetached) {
+  database_.run(std::string(kParted) + "; INSERT INTO m VALUES (1), (2)");
+  TestStream stream(database_, {{.match = "public.m"}});
+  stream.start();
+  database_.run(
+      "BEGIN; ALTER TABLE m DETACH PARTITION m1; UPDATE m1 SET v = 'new' WHERE id = 1;"
+      "DELETE FROM m1 WHERE id = 2; INSERT INTO m1 VALUES (3);"
+      "ALTER TABLE m ATTACH PARTITION m1 FOR VALUES FROM (0) TO (10); COMMIT;"
+      "INSERT INTO m VALUES (4)");
+  std::vector<Record> records = stream.read_transactions(2);
+  std::erase_if(records, [](const Record& record) { return record.kind != RecordKind::data; });
+  EXPECT_EQ(changes_of(records), "BUDICBIC");
+}
+
+TEST_P(PublicationOnServer, APartitionIsNotMadeUnlogged) {
+  database_.run(kParted);
+  TestStream stream(database_, {{.match = "public.m"}});
+  stream.start();
+  TestSession application(database_.conninfo());
+  const auto done = application.connection().query(
+      "ALTER TABLE m1 SET UNLOGGED; ALTER TABLE m1 SET LOGGED", soon());
+  ASSERT_FALSE(done.ok());
+  EXPECT_THAT(done.error().what, testing::HasSubstr("publication"));
+}
+
+TEST_P(PublicationOnServer, APartitionThatWasOutIsAnotherMemberAndTheOthersAreTheSame) {
+  database_.run(kParted);
+  TestStream of_root(database_, {{.match = "public.m"}}), of_all(database_);
+  Members root(database_, of_root.options), all(database_, of_all.options);
+  const auto before = root.refresh(), always = all.refresh();
+  EXPECT_THAT(before, testing::UnorderedElementsAre(Key("m"), Key("m1"), Key("m2")));
+  EXPECT_EQ(root.refresh(), before);
+  const std::string attach = "ALTER TABLE m ATTACH PARTITION m1 FOR VALUES FROM (0) TO (10)";
+
+  // A rule takes it while it is by itself, or no refresh was in between: nothing is missing.
+  database_.run("ALTER TABLE m DETACH PARTITION m1");
+  EXPECT_EQ(all.refresh(), always);
+  database_.run(attach);
+  EXPECT_EQ(all.refresh(), always);
+  EXPECT_EQ(root.refresh(), before);
+
+  database_.run("ALTER TABLE m DETACH PARTITION m1");
+  EXPECT_FALSE(root.refresh().contains("m1"));
+  database_.run(attach);
+  const std::string attached = root.now()["m1"];
+  const auto after = root.refresh();
+  EXPECT_EQ(std::set({before.at("m1"), attached, after.at("m1")}).size(), 3u);
+  EXPECT_EQ(after.at("m2"), before.at("m2"));
+
+  // With a partition that has no key the table is published part by part.
+  database_.run(
+      "ALTER TABLE m DETACH PARTITION m1; DROP TABLE m1; CREATE TABLE m1 PARTITION OF m FOR VALUES "
+      "FROM (0) TO (10); ALTER TABLE m1 REPLICA IDENTITY NOTHING");
+  EXPECT_THAT(root.refresh(), UnorderedElementsAre(Pair("m2", before.at("m2"))));
+}
+
+// As one that an older version made.
+TEST_P(PublicationOnServer, PartitionsThatOnlyTheirRootStandsForAreListedBesideIt) {
+  database_.run(kParted);
+  TestStream stream(database_, {{.match = "public.m"}});
+  database_.run("CREATE PUBLICATION " + slot_name(stream.options.stream) + " FOR TABLE ONLY m");
+  Members members(database_, stream.options);
+  const auto before = members.now(), after = members.refresh();
+  EXPECT_THAT(published(stream), UnorderedElementsAre("public.m", "public.m1", "public.m2"));
+  EXPECT_EQ(after.at("m"), before.at("m"));
+  EXPECT_NE(after.at("m1"), before.at("m1"));
+}
+
+TEST_P(PublicationOnServer, ATableOfWhichAPartitionIsLockedIsNotListedBeforeIt) {
+  database_.run(std::string(kParted) + "; CREATE TABLE z (id int PRIMARY KEY)");
+  for (int i = 3; i < 40; ++i)
+    database_.run(
+        fmt::format("CREATE TABLE m{0} PARTITION OF m FOR VALUES FROM ({0}0) TO ({0}9)", i));
+  TestStream stream(database_);
+  Members members(database_, stream.options);
+  TestSession application(database_.conninfo());
+  application.run("BEGIN; LOCK TABLE m1 IN SHARE UPDATE EXCLUSIVE MODE");
+  const auto without_m1 = members.refresh();
+  EXPECT_FALSE(without_m1.contains("m") || without_m1.contains("m1"));
+  application.run("COMMIT");
+  const auto whole = members.refresh();
+  EXPECT_TRUE(whole.contains("m") && whole.contains("m1"));
+  EXPECT_EQ(whole.at("m2"), without_m1.at("m2"));
+
+  // All at once: that is not waited for one by one. The root takes what comes meanwhile.
+  database_.run("CREATE TABLE m40 PARTITION OF m FOR VALUES FROM (400) TO (410)");
+  database_.run("DROP PUBLICATION " + slot_name(stream.options.stream));
+  application.run("BEGIN; LOCK TABLE m");
+  const MonotonicTime begin = test_world().now();
+  EXPECT_THAT(members.refresh(), UnorderedElementsAre(Key("z")));
+  EXPECT_LT(test_world().now() - begin, 5s);
+  application.run("COMMIT");
+  EXPECT_EQ(members.refresh().size(), 42u);
+  database_.run("CREATE TABLE m41 PARTITION OF m FOR VALUES FROM (410) TO (420)");
+  application.run("BEGIN; LOCK TABLE m41");
+  EXPECT_THAT(members.refresh(), testing::AllOf(Contains(Key("m")), Contains(Key("m41"))));
+  EXPECT_THAT(published(stream), testing::Not(Contains("public.m41")));
 }
 
 TEST_P(PublicationOnServer, APartitionMadeLaterUnderARootWithAnotherIdentityCanBeUpdated) {
@@ -326,11 +463,17 @@ TEST_P(PublicationOnServer, ATableOfAnotherOwnerIsToldAndTheOthersArePublished) 
   std::string conninfo = database_.conninfo();
   conninfo.replace(conninfo.find("user=postgres"), 13, "user=" + role);
   TestSession(conninfo).run("CREATE TABLE ours (id int PRIMARY KEY)");
+  TestSession(conninfo).run(kParted);
   TestStream stream(database_);
   stream.options.conninfo = conninfo;
   stream.start();
-  EXPECT_THAT(published(stream), ElementsAre("public.ours"));
+  EXPECT_THAT(published(stream), ElementsAre("public.m", "public.m1", "public.m2", "public.ours"));
   EXPECT_TRUE(stream.told("source.table_refused", "ALTER PUBLICATION"));
+  // Through its root it would be published only while it is attached.
+  database_.run("CREATE TABLE theirs_too PARTITION OF m FOR VALUES FROM (20) TO (30)");
+  EXPECT_TRUE(becomes_published(stream, "public.m", false));
+  EXPECT_THAT(published(stream), ElementsAre("public.m1", "public.m2", "public.ours"));
+  EXPECT_TRUE(stream.told("source.table_refused", "theirs_too"));
 }
 
 TEST_P(PublicationOnServer, ASourceThatIsItselfANativeSubscriberPassesOnWhatItReceives) {

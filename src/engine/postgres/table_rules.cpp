@@ -19,7 +19,7 @@ class Chooser {
       if (root->kind == 'r') {
         take(*root, rule);
       } else if (rule != nullptr && can_be_whole(*root)) {
-        choice_.publish.insert(root->name);
+        take_whole(*root);
       } else {
         for (const CatalogTable* part : parts_[root->name])
           if (part->kind == 'r') take(*part, rule != nullptr ? rule : rule_of(rules_, part->name));
@@ -40,6 +40,14 @@ class Chooser {
     } else {
       choice_.keyless.emplace(table.name, table.identity);
     }
+  }
+
+  void take_whole(const CatalogTable& root) {
+    std::set<TableName>& parts = choice_.whole[root.name];
+    for (const CatalogTable* part : parts_[root.name])
+      if (part->kind == 'r') parts.insert(part->name);
+    choice_.publish.insert(root.name);
+    choice_.publish.insert(parts.begin(), parts.end());
   }
 
   // The root's own primary key is what later partitions inherit.

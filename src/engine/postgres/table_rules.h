@@ -4,6 +4,9 @@
 // Publishing a table that has no usable replica identity makes the application's own UPDATE and
 // DELETE fail, so such a table stays out. The same holds for partitions: a partitioned
 // table is published whole only when it and all below it have an identity, else part by part.
+// Whole means: itself, for partitions made later, and each partition. Through a table above it a
+// partition is published only while it is attached, so what is done to it between DETACH and ATTACH
+// would be lost; and the server would let it write no log meanwhile (SET UNLOGGED).
 #pragma once
 
 #include <map>
@@ -28,6 +31,8 @@ struct CatalogTable {
 
 struct TableChoice {
   std::set<TableName> publish;  // as the publication lists them
+  // Of those the partitioned tables, each with its partitions.
+  std::map<TableName, std::set<TableName>> whole;
   std::map<TableName, ReplicaIdentity>
       keyless;                     // matched, without one that is usable: not published
   std::set<TableName> needs_full;  // matched by identity: full, and not FULL yet

@@ -11,6 +11,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Key;
+using testing::Pair;
 
 TableName named(const std::string& name) {
   return {"public", name};
@@ -113,11 +114,15 @@ TEST(TableRules, APartitionedTableIsPublishedWholeOnlyWhenAllOfItHasAKey) {
   const CatalogTable root{.name = named("root"), .kind = 'p', .identity = key()};
   CatalogTable keyless_root = root;
   keyless_root.identity = key(false);
-  EXPECT_THAT(choose_tables(rules, std::vector{root, part("a", "root"), part("b", "root")}).publish,
-              ElementsAre(named("root")));
+  const CatalogTable between{.name = named("between"), .kind = 'p', .root = named("root")};
+  const auto whole =
+      choose_tables(rules, std::vector{root, between, part("a", "root"), part("b", "root")});
+  EXPECT_THAT(whole.publish, ElementsAre(named("a"), named("b"), named("root")));
+  EXPECT_THAT(whole.whole, ElementsAre(Pair(named("root"), ElementsAre(named("a"), named("b")))));
   const auto some =
       choose_tables(rules, std::vector{root, part("a", "root"), part("b", "root", false)});
   EXPECT_THAT(some.publish, ElementsAre(named("a")));
+  EXPECT_THAT(some.whole, IsEmpty());
   EXPECT_THAT(some.keyless, ElementsAre(Key(named("b"))));
   // Partitions made later would have no key.
   EXPECT_THAT(choose_tables(rules, std::vector{keyless_root, part("a", "root")}).publish,
@@ -130,7 +135,7 @@ TEST(TableRules, PartitionsFollowTheirRootsRuleUnlessNoneTakesIt) {
   EXPECT_THAT(choose_tables(std::vector<TableRule>{{.match = "public.new"}}, tables).publish,
               ElementsAre(named("new")));
   EXPECT_THAT(choose_tables(std::vector<TableRule>{{.match = "public.root"}}, tables).publish,
-              ElementsAre(named("root")));
+              ElementsAre(named("new"), named("old"), named("root")));
   EXPECT_THAT(choose_tables({}, tables).publish, IsEmpty());
 }
 
