@@ -473,8 +473,7 @@ Result<void> PostgresCopySink::reset(const Uuid& stream, std::optional<Epoch> as
   if (marked.affected() > 0 || table.empty()) return {};
   return permanent(
       ErrorKind::not_found,
-      "{}: the stream has no table {} to be copied again: name it as `farshore status` "
-      "does",
+      "{}: the stream has no table {} to be copied again: name it as `farshore status` does",
       connection->server(), table);
 }
 

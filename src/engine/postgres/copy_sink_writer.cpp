@@ -68,11 +68,10 @@ Result<void> PostgresTableWriter::claim() {
                          " AND state IN ('pending', 'copying') RETURNING replace",
                          {stream_.text(), table_}, soon()));
   if (state.count() == 0)
-    return transient(
-        ErrorKind::conflict,
-        "{}: table {} does not wait for a copy: one of before has finished it, and the "
-        "source asks again what is missing",
-        connection_->server(), table_);
+    return transient(ErrorKind::conflict,
+                     "{}: table {} does not wait for a copy: one of before finished it, and the "
+                     "source asks again",
+                     connection_->server(), table_);
   FARSHORE_TRY(connection_->query("BEGIN", soon()));
   return empties_ && state.text(0, 0) == "t" ? empty_table() : Result<void>();
 }

@@ -205,20 +205,12 @@ Result<void> PostgresSink::map(RelationMap::Entry& entry) {
     return text.ok() ? *text : std::string("…");
   };
   if (!target) return missing_table(source, type_text);
-  auto mapped = map_relation(source, *std::move(target), relations_.types(), type_text);
-  if (!mapped.ok() && mapped.error().kind == ErrorKind::rejected) {
-    // What ALTER TABLE itself writes into rows is in no stream of changes.
-    Error error = std::move(mapped).error();
-    error.what += fmt::format(
-        "; rows that the source's ALTER filled or converted itself (DEFAULT, USING) are not among "
-        "the "
-        "changes: give the line here the same, or copy the table anew after it: {}",
-        stream_command(options_.leg, "resnapshot", {"--table", source.quoted()}));
-    return error;
-  }
-  if (!mapped.ok()) return std::move(mapped).error();
-  mapped->id = ++mappings_;
-  entry.mapped = std::make_shared<const MappedRelation>(*std::move(mapped));
+  FARSHORE_TRY_ASSIGN(
+      MappedRelation mapped,
+      map_relation(source, *std::move(target), relations_.types(), type_text,
+                   stream_command(options_.leg, "resnapshot", {"--table", source.quoted()})));
+  mapped.id = ++mappings_;
+  entry.mapped = std::make_shared<const MappedRelation>(std::move(mapped));
   return {};
 }
 

@@ -106,8 +106,7 @@ Result<void> PostgresTableRows::still_as_listed(const TableDefinition& table, De
     return {};
   return transient(
       ErrorKind::conflict,
-      "its columns were changed while it waited for its copy: the copy lists the tables "
-      "anew");
+      "its columns changed while it waited for its copy: the copy lists the tables anew");
 }
 
 // Others see what was committed without a flush, and a crash of the server takes it back: a copy
