@@ -1,5 +1,7 @@
 #include "pipeline/apply_loop.h"
 
+#include <utility>
+
 #include "base/guarded.h"
 #include "change/record_codec.h"
 
@@ -79,7 +81,8 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
     set_failed(false);
     return;
   }
-  if (error.kind == ErrorKind::conflict) options_.table_wanted();
+  if (error.kind == ErrorKind::conflict && std::exchange(wanted_for_, error.what) != error.what)
+    options_.table_wanted();
   const Duration pause = backoff_.next();
   board_.retrying(error, world_.now() + pause);
   stopper_.wait(stop, pause);

@@ -41,7 +41,8 @@ class ApplyLoop {
     std::string counts_file;             // how much was applied
     std::function<TargetTerms()> terms;  // asked at each session
     SourceClockOffset clock_offset = [] { return Duration::zero(); };
-    std::function<void()> table_wanted = [] {};  // the sink waits for what is to be copied
+    // The sink waits for what is to be copied: the source shall say what it lists. Once for each.
+    std::function<void()> table_wanted = [] {};
   };
 
   ApplyLoop(os::World& world, Sink& sink, journal::Journal& journal, StateBoard& board,
@@ -105,6 +106,7 @@ class ApplyLoop {
   const std::function<void(Error)> journal_failed_;
   Stopper stopper_;
   Backoff backoff_;
+  std::string wanted_for_;  // owned by run()
 
   AppliedCounts counts_;
   TargetTerms terms_;  // of the session; owned by run()

@@ -58,6 +58,27 @@ class JoinTest(LabTest):
         self.wait_applied(deployment)
         self.assertGreater(self.expect_equal(source, target), 1000)
 
+    def test_tables_that_are_gone_before_they_were_copied_stop_nothing(self):
+        deployment = self.start()
+        source, target = deployment.source, deployment.target
+        names = [f"public.stage_{i}" for i in range(3)]
+        for name in names:
+            source.sql(f"CREATE TABLE {name} (id integer PRIMARY KEY)")
+            self.wait(
+                lambda name=name: f"table {name} is now published"
+                in deployment.near.process.output(),
+                15,
+                "it is not published",
+            )
+            source.sql(f"INSERT INTO {name} SELECT generate_series(1, 10)")
+            source.sql(f"DROP TABLE {name}")
+            source.sql("INSERT INTO public.t SELECT count(*) FROM public.t")
+        self.wait_applied(deployment)
+        for name in names:
+            target.sql(f"DROP TABLE IF EXISTS {name}")  # it may have come
+        self.expect_equal(source, target)
+        self.expected_in_log += (r" stream\.retry ", r" source\.table_unpublished ")
+
     def test_a_table_that_came_while_the_agent_was_away_joins_at_its_start(self):
         deployment = self.start()
         source, target = deployment.source, deployment.target
