@@ -290,8 +290,9 @@ TEST_F(SourceStreamBegins, ATargetThatWasNotAskedAndHoldsMoreFailsWithARemedy) {
     EXPECT_EQ(eu.received(), far);
     EXPECT_TRUE(captures() && streams(0));
     stop();
-    for (const std::string& path : world.disk.paths())
+    for (const std::string& path : world.disk.paths()) {
       if (path.starts_with("/stream/")) ASSERT_TRUE(world.disk.remove(path).ok());
+    }
     ap.hold(holding(2, 7));
   }
 }

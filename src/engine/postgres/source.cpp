@@ -105,7 +105,7 @@ class PostgresSource final : public Source {
   std::map<std::string, std::uint64_t> piled_up_;
   // Upkeep's thread: since when the log is kept from one place on, and whether that was told.
   struct Pinned {
-    Lsn at;
+    Lsn at, released;
     MonotonicTime since{};
     bool told = false;
   } pinned_;
@@ -427,21 +427,24 @@ std::optional<Error> PostgresSource::beyond_wal_max(const Connection& sql, const
       resnapshot("make room, then "));
 }
 
+// What lies before what we released is kept for a transaction, if it stays while we release more.
 // No reason to give the slot up: no other could be made before that transaction ends.
 void PostgresSource::tell_pinned(Connection& sql, const ServerState& server) {
-  const std::uint64_t retained = retained_by(server);
-  if (options_.wal_max == 0 || retained <= options_.wal_max || server.slot->restart != pinned_.at)
-    pinned_ = {.at = server.slot->restart, .since = world_.now()};
-  if (pinned_.told || world_.now() - pinned_.since < options_.pinned_after) return;
+  const SlotState& slot = *server.slot;
+  const std::uint64_t pinned = retained_by(server) - held_by(server);
+  if (options_.wal_max == 0 || pinned <= options_.wal_max || slot.restart != pinned_.at)
+    pinned_ = {.at = slot.restart, .released = slot.confirmed, .since = world_.now()};
+  if (pinned_.told || slot.confirmed == pinned_.released ||
+      world_.now() - pinned_.since < options_.pinned_after)
+    return;
   const std::string who = oldest_transaction(sql, 0, world_.after(kUpkeepWait));
   if (who.empty()) return;
   pinned_.told = true;
   tell(Severity::warning, "source.log_pinned",
-       fmt::format("{}: the log is kept from {} on, {} and more than source.wal_max ({}), for a "
-                   "transaction that runs: the oldest is {}; we released all but {}. It is kept "
-                   "until that one ends",
-                   sql.server(), server.slot->restart.text(), format_bytes(retained),
-                   format_bytes(options_.wal_max), who, format_bytes(held_by(server))));
+       fmt::format("{}: {} of log that we released, more than source.wal_max ({}), are kept at {} "
+                   "for as long as a transaction runs that began there; the oldest is {}",
+                   sql.server(), format_bytes(pinned), format_bytes(options_.wal_max),
+                   slot.restart.text(), who));
 }
 
 // Over a connection that the end of the session, which follows at once, does not interrupt.

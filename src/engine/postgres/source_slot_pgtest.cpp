@@ -206,7 +206,9 @@ TEST_P(SourceSlot, LogThatATransactionOfTheApplicationPinsDoesNotCountAndIsTold)
     stream.acknowledge_all(stream.read_transactions(1));
   }
   const std::string pid = idle.value("SELECT pg_backend_pid()");
+  int id = 100000;
   EXPECT_TRUE(eventually([&] {
+    database_.run(fmt::format("INSERT INTO t VALUES ({})", ++id));
     stream.acknowledge_all(stream.read_for(50ms));
     return stream.told("source.log_pinned", "pid " + pid);
   }));
