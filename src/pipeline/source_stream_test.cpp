@@ -290,9 +290,8 @@ TEST_F(SourceStreamBegins, ATargetThatWasNotAskedAndHoldsMoreFailsWithARemedy) {
     EXPECT_EQ(eu.received(), far);
     EXPECT_TRUE(captures() && streams(0));
     stop();
-    for (const std::string& path : world.disk.paths()) {
-      if (path.starts_with("/stream/")) ASSERT_TRUE(world.disk.remove(path).ok());
-    }
+    for (const std::string& path : world.disk.paths())
+      ASSERT_TRUE(!path.starts_with("/stream/") || world.disk.remove(path).ok());
     ap.hold(holding(2, 7));
   }
 }
