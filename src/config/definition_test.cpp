@@ -61,8 +61,8 @@ TEST(Differences, NameTheKeyAndBothValues) {
               ElementsAre("streams.orders.to.c.apply_delay: 1h -> 90m"));
   EXPECT_THAT(
       differences(kConfig,
-                  config_of(kFile, {{"name: shop", "name: store\nlink: { window: 64MiB }"}})),
-      ElementsAre("name: shop -> store", "link.window: 32MiB -> 64MiB"));
+                  config_of(kFile, {{"name: shop", "name: store\nlink: { window: 128MiB }"}})),
+      ElementsAre("name: shop -> store", "link.window: 64MiB -> 128MiB"));
 }
 
 TEST(Differences, OfThingsThatCameAndWent) {
