@@ -24,6 +24,9 @@ class CopyBetweenServers : public testing::TestWithParam<Servers> {
     pair.start("FOR TABLE " + tables);
     pair.on_source("CREATE PUBLICATION " + publication_ + " FOR TABLE " + tables);
   }
+  void publish_also(const std::string& table) {
+    pair.on_source("ALTER PUBLICATION " + publication_ + " ADD TABLE " + table);
+  }
   Result<std::vector<TargetTable>> prepare(ExistingRows existing = ExistingRows::refuse) {
     auto found = snapshots->tables();
     EXPECT_TRUE(found.ok()) << (found.ok() ? "" : found.error().what);

@@ -29,7 +29,8 @@ covered AS (
   SELECT DISTINCT ON (p.oid) p.oid, l.oid AS under, l.member
     FROM parts p JOIN listed l ON l.oid = p.above ORDER BY p.oid, l.member),
 members AS (
-  SELECT e.oid, u.under, coalesce(coalesce(m.member, u.member) || '/' || e.oid, '') AS membership
+  SELECT e.oid, u.under, m.oid IS NOT NULL AS listed,
+         coalesce(coalesce(m.member, u.member) || '/' || e.oid, '') AS membership
     FROM every e
     LEFT JOIN listed m ON m.oid = e.oid
     LEFT JOIN covered u ON u.oid = e.oid)

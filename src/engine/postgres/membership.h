@@ -16,9 +16,9 @@
 
 namespace farshore::postgres {
 
-// Of a publication $1, to go before a SELECT: members(oid, under, membership) are the tables that
-// it lists, all partitions below them, and all partitioned tables above them. `under`: the listed
-// table whose partition this one is.
+// Of a publication $1, to go before a SELECT: members(oid, under, listed, membership) are the
+// tables that it lists, all partitions below them, and all partitioned tables above them. `under`:
+// the listed table whose partition this one is; `listed`: it is so by itself.
 extern const char* const kMembersSql;
 
 // Tables and partitions that the publication takes, with their memberships.

@@ -103,7 +103,7 @@ TEST_P(SiteTablesOn, WhatTheCopyMadeHasNoDifferences) {
       "NULL); CREATE UNIQUE INDEX i_key ON i (\"B b\", a); ALTER TABLE i REPLICA IDENTITY USING "
       "INDEX i_key; CREATE TABLE p (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
       "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM ('2020-01-01') TO ('2030-01-01')");
-  make_at_target("t, child, i, p");
+  make_at_target("t, child, i, p, p1");
   EXPECT_THAT(texts(), IsEmpty());
 }
 

@@ -14,11 +14,18 @@ constexpr Duration kSnapshotCatalogWait = 60s;
 constexpr Duration kQuestionWait = 15s;
 constexpr Duration kPollEvery = 50ms;  // for transactions that must end first
 
-// Parents first.
+// Parents first. The last column: a partition that the publication's next refresh lists, with the
+// locks that it needs.
 constexpr const char* kMemberTablesSql = R"(
 SELECT n.nspname, c.relname,
        CASE WHEN c.relkind = 'p' THEN 0 ELSE pg_table_size(c.oid) END, c.reltuples::bigint,
-       un.nspname, uc.relname, m.membership
+       un.nspname, uc.relname, m.membership,
+       c.relkind = 'r' AND NOT m.listed AND NOT EXISTS (
+         SELECT FROM pg_locks l
+          WHERE l.locktype = 'relation' AND l.granted AND l.relation = c.oid
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock',
+                           'ExclusiveLock', 'AccessExclusiveLock'))
   FROM members m
   JOIN pg_class c ON c.oid = m.oid AND c.relkind IN ('r', 'p')
   JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -30,6 +37,7 @@ struct Listed {
   TableName name, under;
   std::string member;
   std::uint64_t rows = 0, bytes = 0;
+  bool soon = false;
 };
 
 class PostgresSnapshotSource final : public SnapshotSource {
@@ -88,6 +96,7 @@ Result<std::vector<Listed>> PostgresSnapshotSource::list(Connection& connection,
     table.name = {std::string(rows.text(i, 0)), std::string(rows.text(i, 1))};
     table.under = {std::string(rows.text(i, 4)), std::string(rows.text(i, 5))};
     table.member = rows.text(i, 6);
+    table.soon = rows.text(i, 7) == "t";
     const std::int64_t bytes = number(i, 2);
     const std::int64_t tuples = number(i, 3);
     table.bytes = static_cast<std::uint64_t>(bytes);
@@ -119,6 +128,8 @@ Result<std::vector<SourceTable>> PostgresSnapshotSource::tables() {
   for (const Listed& table : listed) {
     const auto found = by_name.find(table.name);
     if (found == by_name.end()) continue;  // dropped between the two questions
+    // Once listed it has another membership, and would be copied again.
+    if (!through_roots && table.soon) continue;
     const auto top = place.find(table.under);
     if (through_roots && top != place.end()) {
       Counted& root = tops[top->second];

@@ -384,6 +384,29 @@ TEST_P(SnapshotOnServer, PartitionsAreCopiedUnderTheirOwnNamesOrThroughTheirRoot
   EXPECT_EQ(rows->rows_read(), 3u);
 }
 
+// What it is copied under then would not be what it is once listed.
+TEST_P(SnapshotOnServer, APartitionIsCopiedOnceItIsListedOrWhileItCannotBe) {
+  database_.run(
+      "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (0) TO (10)");
+  TestStream stream(database_);
+  stream.options.refresh_every = 1h;
+  stream.start();
+  database_.run(
+      "CREATE TABLE p_2 PARTITION OF p FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (id);"
+      "CREATE TABLE p_21 PARTITION OF p_2 FOR VALUES FROM (10) TO (20)");
+  auto& source = snapshot(stream);
+  EXPECT_THAT(names(tables(source)), ElementsAre("public.p", "public.p_1", "public.p_2"));
+  database_.run("BEGIN; LOCK TABLE p_21 IN SHARE UPDATE EXCLUSIVE MODE");
+  EXPECT_THAT(names(tables(source)),
+              ElementsAre("public.p", "public.p_1", "public.p_2", "public.p_21"));
+  database_.run("COMMIT");
+  stream.source->stop();
+  stream.start();
+  EXPECT_THAT(names(tables(source)),
+              ElementsAre("public.p", "public.p_1", "public.p_2", "public.p_21"));
+}
+
 TEST_P(SnapshotOnServer, RowsThatAPolicyHidesAreAnErrorAndNeverLeftOut) {
   const std::string role = "reader_" + database_.name();
   database_.run(
