@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "change/remedy.h"
 #include "engine/postgres/quoting.h"
 
 namespace farshore::postgres {
@@ -64,7 +65,7 @@ std::vector<const TargetColumn*> unknown_to_source(const SourceRelation& source,
 
 // What ALTER TABLE itself writes into rows is in no stream of changes.
 Error mismatch(const SourceRelation& source, const TargetRelation& target, const Differences& found,
-               const TypeText& type_text, const std::string& copy_anew) {
+               const TypeText& type_text, const LegName& leg) {
   std::string why, lines;
   for (const std::size_t i : found.missing) {
     const SourceColumn& column = source.columns[i];
@@ -89,11 +90,13 @@ Error mismatch(const SourceRelation& source, const TargetRelation& target, const
         fmt::format(" (if it was renamed at the source: ALTER TABLE {} RENAME COLUMN {} TO {};)",
                     target.quoted, quote_identifier(extra.front()->name),
                     quote_identifier(source.columns[found.missing.front()].name));
-  return permanent(ErrorKind::rejected,
-                   "table {}: {}; run on the target:{} rows that the source's ALTER filled or "
-                   "converted itself (DEFAULT, USING) are not among the changes: give these lines "
-                   "the same, or copy the table anew afterwards: {}",
-                   target.quoted, why, lines, copy_anew);
+  return permanent(
+      ErrorKind::rejected, "table {}: {}{}", target.quoted, why,
+      to_do(fmt::format("run on the target:{} then {}; rows that the source's ALTER filled or "
+                        "converted itself (DEFAULT, USING) are not among the changes: give these "
+                        "lines the same, or copy the table anew after that: {}",
+                        lines, stream_command(leg, "resume"),
+                        stream_command(leg, "resnapshot", {"--table", source.quoted()}))));
 }
 
 void choose_key(MappedRelation& mapped) {
@@ -176,7 +179,7 @@ Error missing_table(const SourceRelation& source, const TypeText& type_text) {
 
 Result<MappedRelation> map_relation(const SourceRelation& source, TargetRelation target,
                                     const SourceTypes& types, const TypeText& type_text,
-                                    const std::string& copy_anew) {
+                                    const LegName& leg) {
   if (target.kind != 'r' && target.kind != 'p')
     return permanent(
         ErrorKind::rejected,
@@ -191,7 +194,7 @@ Result<MappedRelation> map_relation(const SourceRelation& source, TargetRelation
   Differences found = compare(source, target, types);
   if (!found.missing.empty() || !found.changed.empty()) {
     found.missing.resize(std::min(found.missing.size(), kLinesMax));
-    return mismatch(source, target, found, type_text, copy_anew);
+    return mismatch(source, target, found, type_text, leg);
   }
   MappedRelation mapped{
       .source = source, .target = std::move(target), .target_of = std::move(found.target_of)};

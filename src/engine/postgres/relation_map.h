@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "change/stream_command.h"
 #include "engine/postgres/pgoutput.h"
 #include "engine/postgres/sink_catalog.h"
 
@@ -59,11 +60,11 @@ using SourceTypes = std::map<std::uint32_t, std::pair<std::string, std::string>>
 // How the source's column type is written at the target.
 using TypeText = std::function<std::string(const SourceColumn&)>;
 
-// rejected: a column is missing or of another type; `what` ends with the lines to paste, and the
-// command for a new copy of the table.
+// rejected: a column is missing or of another type; its remedy has the lines to paste and what
+// then, with commands for `leg`.
 Result<MappedRelation> map_relation(const SourceRelation& source, TargetRelation target,
                                     const SourceTypes& types, const TypeText& type_text,
-                                    const std::string& copy_anew);
+                                    const LegName& leg);
 // For a table that the target lacks.
 Error missing_table(const SourceRelation& source, const TypeText& type_text);
 // Of a type that is the source's own; empty for a built-in one, whose text every server knows.

@@ -207,8 +207,7 @@ Result<void> PostgresSink::map(RelationMap::Entry& entry) {
   if (!target) return missing_table(source, type_text);
   FARSHORE_TRY_ASSIGN(
       MappedRelation mapped,
-      map_relation(source, *std::move(target), relations_.types(), type_text,
-                   stream_command(options_.leg, "resnapshot", {"--table", source.quoted()})));
+      map_relation(source, *std::move(target), relations_.types(), type_text, options_.leg));
   mapped.id = ++mappings_;
   entry.mapped = std::make_shared<const MappedRelation>(std::move(mapped));
   return {};
