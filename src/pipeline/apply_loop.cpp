@@ -249,6 +249,7 @@ Result<void> ApplyLoop::apply_until_told(std::stop_token stop, HeldCursor& curso
     note(applied, cursor.restart());
     board_.worked();
     backoff_.reset();
+    wanted_for_.clear();
     if (cursor.reached_pause()) {
       os::Lock lock(mutex_);
       paused_ = true;

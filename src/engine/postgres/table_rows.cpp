@@ -13,7 +13,6 @@ constexpr Duration kWatchEvery = 200ms;
 constexpr Duration kWatchWait = 10s;
 constexpr Duration kFlushWait = 1min;  // the server flushes by itself at least each 15 s
 constexpr Duration kFlushPoll = 20ms;
-constexpr std::string_view kUndefinedTable = "42P01", kInvalidSchema = "3F000";
 
 std::string copy_sql(const TableDefinition& table) {
   const std::string name = table.quoted_name();
@@ -86,8 +85,7 @@ Result<void> PostgresTableRows::begin(const TableDefinition& table, Deadline dea
 Result<void> PostgresTableRows::lock(const TableDefinition& table, Deadline deadline) {
   auto locked = connection_->query(lock_sql(table), deadline);
   if (locked.ok()) return {};
-  const std::string state = connection_->server_error().sqlstate;
-  if (state != kUndefinedTable && state != kInvalidSchema) return std::move(locked).error();
+  if (locked.error().kind != ErrorKind::not_found) return std::move(locked).error();
   return transient(ErrorKind::conflict,
                    "it was dropped or renamed: the copy lists the tables anew");
 }
