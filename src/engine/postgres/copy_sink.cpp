@@ -280,14 +280,16 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
   return {};
 }
 
-// A copy of before, whose channel broke, may finish this table just now: its word counts.
+// A copy of before, whose channel broke, may take or finish this table just now: its word counts.
+// One that is emptied first may be copied over.
 Result<void> PostgresCopySink::lock_state(Connection& connection, const Uuid& stream,
                                           const std::string& table, KnownState& known) {
   FARSHORE_TRY_ASSIGN(const Rows rows,
                       connection.query("SELECT state FROM farshore.table_state"
                                        " WHERE stream = $1::uuid AND table_name = $2 FOR UPDATE",
                                        {stream.text(), table}, soon()));
-  if (rows.count() == 0 || known.state != TableState::copying) return {};
+  const bool begins_empty = known.state == TableState::pending && !known.replace;
+  if (rows.count() == 0 || (known.state != TableState::copying && !begins_empty)) return {};
   known.state = table_state_of(rows.text(0, 0));
   if (is_copied(known.state)) known.replace = false;
   return {};
