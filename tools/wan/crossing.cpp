@@ -37,10 +37,16 @@ void Crossing::step(MonotonicTime now) {
   }
 }
 
+void Crossing::set_receive_buffers(int bytes) {
+  receive_buffer_bytes_ = bytes;
+  for (const Side& side : sides_) set_receive_buffer(side.socket, bytes);
+}
+
 void Crossing::dial(MonotonicTime) {
   auto socket = connect_to(target_);
   if (!socket) return reset();
   sides_[1].socket = *std::move(socket);
+  set_receive_buffer(sides_[1].socket, receive_buffer_bytes_);
   stage_ = Stage::dialing;
 }
 

@@ -32,6 +32,7 @@ class Crossing {
 
   // Dials, moves what is due and reads what fits.
   void step(MonotonicTime now);
+  void set_receive_buffers(int bytes);  // of both sockets, now and when the other is there
   // Loses the connection's state as a middlebox does: both ends stay open, nothing is delivered.
   void swallow();
   // The caller's end is gone and the other end does not know.
@@ -78,6 +79,7 @@ class Crossing {
   std::array<Flow, 2> flows_;
   Address target_;
   MonotonicTime opens_at_;
+  int receive_buffer_bytes_ = kReceiveBufferBytes;
   Stage stage_ = Stage::opening;
   bool swallowing_ = false;
   std::uint64_t taken_ = 0;

@@ -52,6 +52,7 @@ class Proxy {
   void heal();
   void set_rtt(Duration rtt);
   void set_rate(std::optional<std::uint64_t> rate);
+  int receive_buffer_bytes() const;  // of each socket
   std::string stats();
 
   void accept_all(const Pair& pair, const Socket& listener);

@@ -97,6 +97,10 @@ Result<Socket> connect_to(const Address& address) {
   return socket;
 }
 
+void set_receive_buffer(const Socket& socket, int bytes) {
+  if (socket.open()) set_option(socket, SOL_SOCKET, SO_RCVBUF, bytes);
+}
+
 bool connected(const Socket& socket) {
   int error = 0;
   socklen_t size = sizeof error;

@@ -9,9 +9,7 @@
 
 namespace farshore::wan {
 
-// What the kernel may hold for us unread (it takes twice as much): the rest of the sender's bytes
-// wait on its side, where what is urgent passes them. At 1 Mbit/s a mebibyte would be 16 s of
-// waiting for each connection.
+// What the kernel may hold for us unread (it takes twice as much), when the rate is not limited.
 constexpr int kReceiveBufferBytes = 1 << 18;
 
 class Socket {
@@ -44,7 +42,8 @@ std::string format_address(const Address& address);
 Result<Socket> listen_on(const Address& address);
 Socket accept_from(const Socket& listener);         // not open: nobody waits
 Result<Socket> connect_to(const Address& address);  // may still be under way
-bool connected(const Socket& socket);               // after it became writable
+void set_receive_buffer(const Socket& socket, int bytes);
+bool connected(const Socket& socket);  // after it became writable
 Address local_address(const Socket& socket);
 
 }  // namespace farshore::wan

@@ -16,8 +16,9 @@ namespace farshore::os {
 namespace {
 
 constexpr int kListenBacklog = 128;
-constexpr int kUnsentBytesMax =
-    256 * 1024;  // beyond it the socket is not writable: frames keep their priority
+// Beyond it the socket is not writable, so that frames keep their priority: at 4 Mbit/s these are
+// 0.13 s for each connection. Goodput at 1 Gbit/s is the same as with 256 KiB.
+constexpr int kUnsentBytesMax = 64 * 1024;
 constexpr int kUserTimeoutMs = 15000;  // the kernel gives up on a peer that acknowledges nothing
 
 struct HostPort {
