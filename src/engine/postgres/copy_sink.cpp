@@ -341,6 +341,7 @@ Result<void> PostgresCopySink::complete(const Uuid& stream) {
                                         {stream.text()}, soon()));
   if (rows.count() == 0) return {};
   std::vector<SourceTable> tables;
+  tables.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row)
     tables.push_back({.name = std::string(rows.text(row, 0)),
                       .membership = {},

@@ -48,6 +48,7 @@ struct TargetRelation {
   std::vector<UniqueIndex> uniques;  // the primary key first
   bool has_exclusion = false;
   bool has_firing_triggers = false;  // that fire in the sink's session
+  bool delete_cascades = false;      // of its rows, in the sink's session: rows of others change
   bool row_security = false;         // applies to the sink's role
 
   bool has_identity_always() const;

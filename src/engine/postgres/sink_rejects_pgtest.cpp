@@ -350,6 +350,39 @@ TEST_P(SinkRejects, APrivilegeThatIsMissingIsDeniedWithTheGrant) {
   ASSERT_TRUE(applied.ok()) << applied.error().what;
 }
 
+TEST_P(SinkRejects, ARowWhoseReplacementWouldTakeOthersWithIt) {
+  pair.both(
+      "CREATE TABLE parent (k text PRIMARY KEY, n int GENERATED ALWAYS AS IDENTITY, v int);"
+      "CREATE TABLE child (id int PRIMARY KEY, k text REFERENCES parent ON DELETE CASCADE)");
+  pair.on_source("INSERT INTO parent (k, v) VALUES ('a', 1); INSERT INTO child VALUES (1, 'a')");
+  pair.captured_and_applied();
+  pair.on_target(
+      "CREATE ROLE applier LOGIN; GRANT pg_read_all_data, pg_write_all_data TO applier;"
+      "GRANT USAGE, CREATE ON SCHEMA farshore TO applier;"
+      "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pg_catalog TO applier");
+  good_then("UPDATE parent SET v = 2");
+  const auto apply = [&] {
+    PostgresSink sink(*pair.world,
+                      {.conninfo = pair.target_conninfo("applier"), .application_name = "applier"},
+                      {});
+    auto applied = pair.apply_with(sink);
+    sink.close();
+    return applied;
+  };
+  const auto refused = apply();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::rejected);
+  EXPECT_THAT(refused.error().what,
+              AllOf(HasSubstr("table public.parent can only be deleted and inserted anew"),
+                    HasSubstr("do: GRANT SET ON PARAMETER session_replication_role TO")));
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM child"), "1");
+  pair.on_target("GRANT SET ON PARAMETER session_replication_role TO applier");
+  const auto applied = apply();
+  pair.on_target("DROP OWNED BY applier; DROP ROLE applier");
+  ASSERT_TRUE(applied.ok()) << applied.error().what;
+  pair.expect_same_tables();
+}
+
 TEST_P(SinkRejects, OwnTablesThatMayNotBeMadeAreDeniedWithTheLineThatHelps) {
   pair.on_target("DROP SCHEMA farshore CASCADE; CREATE ROLE applier LOGIN");
   const auto denied = [&] {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "change/remedy.h"
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/statements.h"
 
@@ -67,7 +68,20 @@ bool key_differs(const RowChange& change) {
                      [&](std::size_t i) { return !same(change.old_row[i], change.row[i]); });
 }
 
-void plan_update(const RowChange& change, RowPlan& plan) {
+// Only its whole row may be written anew, and rows that refer to it would go with it.
+Error cascades(const TargetRelation& table) {
+  return permanent(
+      ErrorKind::rejected,
+      "a changed row of table {} can only be deleted and inserted anew, since a column outside its "
+      "key is GENERATED ALWAYS AS IDENTITY; ON DELETE of foreign keys that refer to it would "
+      "change "
+      "other rows{}",
+      table.quoted,
+      to_do("GRANT SET ON PARAMETER session_replication_role TO <this role>; -- PostgreSQL 15 and "
+            "later"));
+}
+
+Result<void> plan_update(const RowChange& change, RowPlan& plan) {
   const MappedRelation& relation = *change.relation;
   plan.key_from_old = change.old_kind != OldTuple::none;
   plan.key_changed = key_differs(change);
@@ -84,7 +98,9 @@ void plan_update(const RowChange& change, RowPlan& plan) {
   } else {
     plan.shape.form = writes_identity ? StatementForm::replace_row : StatementForm::update_row;
   }
+  if (writes_identity && relation.target.delete_cascades) return cascades(relation.target);
   plan_key(change, change.old_row, plan);
+  return {};
 }
 
 }  // namespace
@@ -111,10 +127,7 @@ Result<void> plan_row(const RowChange& change, RowPlan& plan) {
     return permanent(ErrorKind::corrupt,
                      "a change of table {} with REPLICA IDENTITY FULL came without its old row",
                      relation.target.quoted);
-  if (change.op == RowOp::update) {
-    plan_update(change, plan);
-    return {};
-  }
+  if (change.op == RowOp::update) return plan_update(change, plan);
   plan.key_from_old = true;
   plan.shape.form =
       relation.whole_row ? StatementForm::delete_whole_row : StatementForm::delete_row;

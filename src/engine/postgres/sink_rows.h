@@ -30,7 +30,8 @@ struct RowPlan {
   bool delete_and_insert = false;  // a whole-row table with a column that nobody may update
 };
 
-// invalid: the change cannot be written; names the column. `plan` is reused to save allocations.
+// invalid, rejected, denied: the change cannot be written; names the table or the column. `plan` is
+// reused to save allocations.
 Result<void> plan_row(const RowChange& change, RowPlan& plan);
 
 class RowWriter {
