@@ -11,6 +11,7 @@ namespace {
 constexpr Duration kApplyWait = 500ms;  // how long a stop may take while idle
 constexpr Duration kLookAhead = 1s;     // for the next transaction, while paused
 constexpr Duration kSkipWait = 5s;      // for the transaction that an operator names
+constexpr Duration kWantAgain = 30s;    // for a list of tables that has what is waited for
 constexpr Duration kRepairLook = 1s;    // for what the other region repairs
 constexpr std::size_t kUndurableMax =
     4096;  // restart places kept; beyond it the newest ones are merged
@@ -64,6 +65,14 @@ void ApplyLoop::run(std::stop_token stop) {
   }
 }
 
+// Again after a while: a list may have come just before the table was gone.
+void ApplyLoop::want_table(const std::string& why) {
+  const MonotonicTime now = world_.now();
+  if (std::exchange(wanted_for_, why) == why && now - wanted_at_ < kWantAgain) return;
+  wanted_at_ = now;
+  options_.table_wanted();
+}
+
 void ApplyLoop::rest(std::stop_token stop, const Error& error) {
   if (error.kind == ErrorKind::corrupt && damaged()) {
     board_.fail(error, "it is repaired from the other region's journal when the link is up");
@@ -81,8 +90,7 @@ void ApplyLoop::rest(std::stop_token stop, const Error& error) {
     set_failed(false);
     return;
   }
-  if (error.kind == ErrorKind::conflict && std::exchange(wanted_for_, error.what) != error.what)
-    options_.table_wanted();
+  if (error.kind == ErrorKind::conflict) want_table(error.what);
   const Duration pause = backoff_.next();
   board_.retrying(error, world_.now() + pause);
   stopper_.wait(stop, pause);

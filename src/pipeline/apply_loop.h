@@ -41,7 +41,8 @@ class ApplyLoop {
     std::string counts_file;             // how much was applied
     std::function<TargetTerms()> terms;  // asked at each session
     SourceClockOffset clock_offset = [] { return Duration::zero(); };
-    // The sink waits for what is to be copied: the source shall say what it lists. Once for each.
+    // The sink waits for what is to be copied: the source shall say what it lists. Once for each,
+    // and again while it still waits.
     std::function<void()> table_wanted = [] {};
   };
 
@@ -96,6 +97,7 @@ class ApplyLoop {
   std::string copy_anew() const;
   bool interrupted(const Error& error) const;
   void rest(std::stop_token stop, const Error& error);
+  void want_table(const std::string& why);
   void set_failed(bool failed, bool overtaken = false);
 
   os::World& world_;
@@ -106,7 +108,8 @@ class ApplyLoop {
   const std::function<void(Error)> journal_failed_;
   Stopper stopper_;
   Backoff backoff_;
-  std::string wanted_for_;  // owned by run()
+  std::string wanted_for_;  // owned by run(), as is
+  MonotonicTime wanted_at_{};
 
   AppliedCounts counts_;
   TargetTerms terms_;  // of the session; owned by run()

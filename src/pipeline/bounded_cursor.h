@@ -1,4 +1,4 @@
-// BoundedCursor: a cursor that ends: it gives no item that ends behind `last`.
+// BoundedCursor: gives no item that ends behind `last`, until it is moved on.
 #pragma once
 
 #include <memory>
@@ -11,14 +11,16 @@ namespace farshore::pipeline {
 
 class BoundedCursor final : public TransactionCursor {
  public:
-  BoundedCursor(std::unique_ptr<TransactionCursor> cursor, Sequence last)
-      : cursor_(std::move(cursor)), last_(last) {}
+  explicit BoundedCursor(std::unique_ptr<TransactionCursor> cursor) : cursor_(std::move(cursor)) {}
+
+  void move_on(Sequence last) { last_ = last; }
 
   Result<std::optional<CursorItem>> next(Deadline deadline) override {
-    if (ended_) return std::optional<CursorItem>();
-    FARSHORE_TRY_ASSIGN(auto item, cursor_->next(deadline));
-    ended_ = item && item->place.sequence > last_;
-    return ended_ ? std::optional<CursorItem>() : std::move(item);
+    if (!beyond_) {
+      FARSHORE_TRY_ASSIGN(beyond_, cursor_->next(deadline));
+    }
+    if (!beyond_ || beyond_->place.sequence > last_) return std::optional<CursorItem>();
+    return std::exchange(beyond_, std::nullopt);
   }
   Result<std::optional<PlacedRecord>> next_record() override { return cursor_->next_record(); }
   Result<void> rewind_item() override { return cursor_->rewind_item(); }
@@ -26,8 +28,8 @@ class BoundedCursor final : public TransactionCursor {
 
  private:
   const std::unique_ptr<TransactionCursor> cursor_;
-  const Sequence last_;
-  bool ended_ = false;
+  Sequence last_;
+  std::optional<CursorItem> beyond_;  // read, not given yet
 };
 
 }  // namespace farshore::pipeline

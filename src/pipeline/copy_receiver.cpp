@@ -48,7 +48,12 @@ void CopyReceiver::serve_copy(link::Channel& channel, std::stop_token stop) {
 }
 
 void CopyReceiver::serve_table(link::Channel& channel, std::stop_token stop) {
-  auto result = guarded([&] { return receive_table(channel, stop); });
+  std::uint64_t run = 0;
+  {
+    os::Lock lock(mutex_);
+    run = run_;
+  }
+  auto result = guarded([&] { return receive_table(channel, run, stop); });
   if (!result.ok()) refuse(channel, result.error());
 }
 
@@ -88,7 +93,8 @@ Result<void> CopyReceiver::copy(link::Channel& channel, std::stop_token stop) {
 
 Result<void> CopyReceiver::answer(link::Channel& channel, const CopyAsk& question, const Leg& leg) {
   TablesListed listed{.epoch = leg.epoch, .through = question.through, .tables = {}};
-  for (const SourceTable& table : question.tables) listed.tables.insert(table.name);
+  for (const SourceTable& table : question.tables) listed.tables[table.name] = table.membership;
+  aside_.listed(listed);
   sink_.listed(std::move(listed));
   FARSHORE_TRY_ASSIGN(auto names, copy_sink_.missing(leg.stream, question.tables));
   return link::send_long(channel,
@@ -99,10 +105,13 @@ Result<void> CopyReceiver::answer(link::Channel& channel, const CopyAsk& questio
 Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg) {
   FARSHORE_TRY(hold(leg));
   if (!leg.copied) board_.set(State::copying, ApplyLoop::kHeldForCopy);
+  FARSHORE_TRY(end_claims());
   std::optional<Epoch> aside;
   if (leg.copied) {
     FARSHORE_TRY(keep_from_here(leg));
     aside = leg.epoch;
+  } else {
+    FARSHORE_TRY(copy_sink_.lose_aside(leg.stream));
   }
   FARSHORE_TRY_ASSIGN(auto tables, copy_sink_.prepare(leg.stream, aside, prepare.shared_definitions,
                                                       prepare.tables, prepare.existing));
@@ -124,13 +133,44 @@ Result<void> CopyReceiver::complete(const Leg& leg, bool prepared, std::stop_tok
   return prepared ? catch_up(leg, stop) : keep_no_longer(leg);
 }
 
-Result<void> CopyReceiver::receive_table(link::Channel& channel, std::stop_token stop) {
+// A channel of a run before, which is heard late, would bring a table as it was before that was set
+// aside anew.
+Result<std::unique_ptr<TableWriter>> CopyReceiver::claim(const TableBegin& begin,
+                                                         std::uint64_t run) {
+  {
+    os::Lock lock(mutex_);
+    if (run != run_)
+      return transient(ErrorKind::conflict, "table {}: this copy was begun anew meanwhile",
+                       begin.table.name);
+    ++claiming_;
+  }
+  std::unique_ptr<TableWriter> writer;
+  auto begun = guarded([&]() -> Result<void> {
+    FARSHORE_TRY_ASSIGN(writer, copy_sink_.begin(begin.stream, begin.table));
+    return {};
+  });
+  os::Lock lock(mutex_);
+  --claiming_;
+  idle_.notify_all();
+  if (!begun.ok()) return std::move(begun).error();
+  return writer;
+}
+
+Result<void> CopyReceiver::end_claims() {
+  os::Lock lock(mutex_);
+  ++run_;
+  if (idle_.wait(lock, world_.after(kHoldWait), [&] { return claiming_ == 0; })) return {};
+  return transient(ErrorKind::timeout, "the target does not let a table's copy begin or end");
+}
+
+Result<void> CopyReceiver::receive_table(link::Channel& channel, std::uint64_t run,
+                                         std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(const Bytes bytes, link::receive_long(channel, world_.after(kChannelWait)));
   FARSHORE_TRY_ASSIGN(const Message message, decode(bytes));
   const auto* begin = std::get_if<TableBegin>(&message);
   if (begin == nullptr)
     return permanent(ErrorKind::corrupt, "a table channel must begin with TableBegin");
-  FARSHORE_TRY_ASSIGN(auto writer, copy_sink_.begin(begin->stream, begin->table));
+  FARSHORE_TRY_ASSIGN(auto writer, claim(*begin, run));
   while (!stop.stop_requested()) {
     FARSHORE_TRY_ASSIGN(const Bytes next, channel.receive(world_.after(kChannelWait)));
     FARSHORE_TRY_ASSIGN(const Message part, decode(next));
@@ -165,6 +205,7 @@ Result<void> CopyReceiver::begin_anew() {
   os::Lock one(turn_);
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
   FARSHORE_TRY(hold(leg));  // until all is copied
+  FARSHORE_TRY(end_claims());
   FARSHORE_TRY(callbacks_.copied(false));
   FARSHORE_TRY(copy_sink_.begin_anew(leg.stream));
   FARSHORE_TRY(keep_no_longer(leg));
@@ -180,10 +221,12 @@ Result<void> CopyReceiver::resnapshot(const std::string& table) {
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
   Result<void> done = hold(leg);
+  if (done.ok()) done = end_claims();
   if (done.ok())
     done = leg.copied ? set_aside(leg, table) : copy_sink_.reset(leg.stream, std::nullopt, table);
   if (leg.copied) leg.loop->hold_for_copy(false, Deadline::passed());
-  if (done.ok()) callbacks_.copy_wanted();
+  // What broke off may have marked tables already, and what the journal keeps must be let go.
+  if (done.ok() || done.error().retry == Retry::yes) callbacks_.copy_wanted();
   return done;
 }
 
@@ -197,62 +240,69 @@ Result<void> CopyReceiver::set_aside(const Leg& leg, const std::string& table) {
   return reset;
 }
 
-// The changes of tables that are set aside now lie behind the apply loop's place.
+// The changes of tables that are set aside now lie behind the apply loop's place; those of tables
+// that were before may not.
 Result<void> CopyReceiver::keep_from_here(const Leg& leg) {
   if (leg.journal->consumer(kConsumer)) return {};
+  FARSHORE_TRY(copy_sink_.lose_aside(leg.stream));
   journal::ConsumerPlaces places{.required = leg.required};
   if (const auto apply = leg.journal->consumer(ApplyLoop::kConsumer)) places = *apply;
   return leg.journal->set_consumer(kConsumer, places);
 }
 
-// Held only for the last few records.
 Result<void> CopyReceiver::catch_up(const Leg& leg, std::stop_token stop) {
-  Sequence reached = leg.loop->stats().applied;
-  FARSHORE_TRY(apply_aside(leg, reached, stop));
-  while (leg.loop->stats().applied > reached.plus(kJoinRecords)) {
-    reached = leg.loop->stats().applied;
-    FARSHORE_TRY(apply_aside(leg, reached, stop));
-  }
-  FARSHORE_TRY(hold(leg));
-  const Sequence through = leg.loop->stats().applied;
-  FARSHORE_TRY(apply_aside(leg, through, stop));
-  FARSHORE_TRY(copy_sink_.join(leg.stream, leg.epoch, through));
+  std::stop_callback interrupt(stop, [this] { aside_.interrupt(); });
+  auto through = follow(leg, stop);
+  aside_.close();
+  if (!through.ok()) return std::move(through).error();
+  if (*through) FARSHORE_TRY(copy_sink_.join(leg.stream, leg.epoch, **through));
   return keep_no_longer(leg);
+}
+
+// One pass after the other over the same cursor, each to where the leg was when it began; held only
+// for the last few records. nullopt: nothing is set aside.
+Result<std::optional<Sequence>> CopyReceiver::follow(const Leg& leg, std::stop_token stop) {
+  FARSHORE_TRY(expect_kept(leg));
+  auto opened = aside_.open(leg.stream, leg.epoch);
+  if (!opened.ok() && opened.error().kind == ErrorKind::not_found) return std::optional<Sequence>();
+  FARSHORE_TRY_ASSIGN(Sequence through, std::move(opened));
+  const auto places = leg.journal->consumer(kConsumer);
+  const Sequence first = leg.journal->status().first.sequence;
+  const Sequence from = places && places->restart >= first ? places->restart : Sequence(0);
+  const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
+  FARSHORE_TRY_ASSIGN(auto journaled, leg.journal->cursor(from, Sequence(0), whole_after));
+  BoundedCursor cursor(std::move(journaled));
+  for (bool held = false;;) {
+    const Sequence last = leg.loop->stats().applied;
+    if (last == Sequence(0))
+      return transient(ErrorKind::conflict,
+                       "copied tables join the others once these are applied: nothing was since "
+                       "the agent began");
+    cursor.move_on(last);
+    while (through < last) {
+      if (stop.stop_requested()) return permanent(ErrorKind::closed, "the leg was stopped");
+      FARSHORE_TRY(expect_kept(leg));
+      FARSHORE_TRY_ASSIGN(const Applied applied, aside_.apply(cursor, world_.after(kAsideWait)));
+      through = applied.through;
+    }
+    if (held) return std::optional(last);
+    if (leg.loop->stats().applied > last.plus(kJoinRecords)) continue;
+    FARSHORE_TRY(hold(leg));
+    held = true;
+  }
+}
+
+Result<void> CopyReceiver::expect_kept(const Leg& leg) {
+  if (!leg.journal->overtaken(kConsumer)) return {};
+  return permanent(
+      ErrorKind::overtaken,
+      "the journal was full, and changes of tables that are being copied were removed{}",
+      to_do("copy all tables anew: " + board_.command("resnapshot")));
 }
 
 Result<void> CopyReceiver::keep_no_longer(const Leg& leg) {
   if (!leg.journal->consumer(kConsumer)) return {};
   return leg.journal->remove_consumer(kConsumer);
-}
-
-Result<void> CopyReceiver::apply_aside(const Leg& leg, Sequence last, std::stop_token stop) {
-  if (leg.journal->overtaken(kConsumer))
-    return permanent(ErrorKind::overtaken,
-                     "the journal was full, and changes of tables that are being copied were "
-                     "removed{}",
-                     to_do("copy all tables anew: " + board_.command("resnapshot")));
-  std::stop_callback interrupt(stop, [this] { aside_.interrupt(); });
-  FARSHORE_TRY_ASSIGN(Sequence through, aside_.open(leg.stream, leg.epoch));
-  const auto places = leg.journal->consumer(kConsumer);
-  const Sequence first = leg.journal->status().first.sequence;
-  const Sequence from = places && places->restart >= first ? places->restart : Sequence(0);
-  const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
-  FARSHORE_TRY_ASSIGN(auto cursor, leg.journal->cursor(from, Sequence(0), whole_after));
-  BoundedCursor bounded(std::move(cursor), last);
-  Result<void> result;
-  while (result.ok() && through < last) {
-    if (stop.stop_requested()) {
-      result = permanent(ErrorKind::closed, "the leg was stopped");
-      break;
-    }
-    auto applied = aside_.apply(bounded, world_.after(kAsideWait));
-    if (applied.ok())
-      through = applied->through;
-    else
-      result = std::move(applied).error();
-  }
-  aside_.close();
-  return result;
 }
 
 Result<void> CopyReceiver::hold(const Leg& leg) {

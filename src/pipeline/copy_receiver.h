@@ -61,12 +61,15 @@ class CopyReceiver {
   Result<void> answer(link::Channel& channel, const CopyAsk& question, const Leg& leg);
   Result<void> prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg);
   Result<void> complete(const Leg& leg, bool prepared, std::stop_token stop);
-  Result<void> receive_table(link::Channel& channel, std::stop_token stop);
+  Result<void> receive_table(link::Channel& channel, std::uint64_t run, std::stop_token stop);
+  Result<std::unique_ptr<TableWriter>> claim(const TableBegin& begin, std::uint64_t run);
+  Result<void> end_claims();
   Result<void> set_aside(const Leg& leg, const std::string& table);
   Result<void> keep_from_here(const Leg& leg);
   Result<void> keep_no_longer(const Leg& leg);
   Result<void> catch_up(const Leg& leg, std::stop_token stop);
-  Result<void> apply_aside(const Leg& leg, Sequence last, std::stop_token stop);
+  Result<std::optional<Sequence>> follow(const Leg& leg, std::stop_token stop);
+  Result<void> expect_kept(const Leg& leg);
   Result<void> wait_idle();
   Result<void> hold(const Leg& leg);
   void release(const Leg& leg);
@@ -82,6 +85,8 @@ class CopyReceiver {
   os::Mutex mutex_;
   os::CondVar idle_;
   bool copying_ = false;
+  std::uint64_t run_ = 0;  // channels of tables that were opened before belong to another run
+  int claiming_ = 0;       // tables whose copy is beginning
 };
 
 }  // namespace farshore::pipeline

@@ -63,6 +63,9 @@ struct CopySink : Port {
   // must be closed meanwhile. not_found: prepare() was never given such a table.
   virtual Result<void> reset(const Uuid& stream, std::optional<Epoch> aside,
                              const std::string& table) = 0;
+  // The journal does not hold what was set aside until now: of that, what is copied is to be copied
+  // again, since changes are missing.
+  virtual Result<void> lose_aside(const Uuid& stream) = 0;
   // All tables are to be copied as if for the first time, and what was applied is forgotten: the
   // stream may begin anew at any place before the copies. Both sinks must be closed meanwhile.
   virtual Result<void> begin_anew(const Uuid& stream) = 0;

@@ -3,7 +3,7 @@
 // one leg; one thread, but interrupt.
 #pragma once
 
-#include <set>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,16 +27,18 @@ struct Applied {
 };
 
 // What the source's list of tables said: a change of that epoch at or before `through`, of a table
-// that is not in it, is of one that the source no longer has or no longer takes.
+// that is not in it, is of one that the source no longer has or no longer takes, or that has
+// another name in it.
 struct TablesListed {
   Epoch epoch{1};
   Sequence through;
-  std::set<std::string> tables;  // as SourceTable::name
+  std::map<std::string, std::string> tables;  // SourceTable::name and ::membership
 };
 
 struct Sink : Port {
   // Connects and answers what the target holds of this stream in this epoch (sequence 0: nothing).
-  // conflict: another session holds the stream's progress; denied; unavailable.
+  // conflict: another session holds the stream's progress; denied; unavailable. not_found: of the
+  // sink of what is set aside, nothing is.
   virtual Result<Sequence> open(const Uuid& stream, Epoch epoch) = 0;
   // Pulls items from the cursor, applies them in groups of its choice, and returns when a group is
   // committed and the deadline has passed or the cursor has nothing more for now. Items up to

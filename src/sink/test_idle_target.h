@@ -37,6 +37,7 @@ struct NoCopy : CopySink {
   }
   Result<void> complete(const Uuid&) override { return {}; }
   Result<void> reset(const Uuid&, std::optional<Epoch>, const std::string&) override { return {}; }
+  Result<void> lose_aside(const Uuid&) override { return {}; }
   Result<void> begin_anew(const Uuid&) override { return {}; }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
   void interrupt() override {}

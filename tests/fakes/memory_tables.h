@@ -42,6 +42,7 @@ class MemoryCopySink final : public CopySink {
   Result<void> complete(const Uuid&) override { return {}; }
   Result<void> reset(const Uuid& stream, std::optional<Epoch> aside,
                      const std::string& table) override;
+  Result<void> lose_aside(const Uuid&) override { return {}; }
   Result<void> begin_anew(const Uuid& stream) override { return reset(stream, std::nullopt, ""); }
   Result<void> join(const Uuid&, Epoch, Sequence) override { return {}; }
   void interrupt() override {}

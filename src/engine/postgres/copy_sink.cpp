@@ -33,6 +33,7 @@ class PostgresCopySink final : public CopySink {
   Result<void> complete(const Uuid& stream) override;
   Result<void> reset(const Uuid& stream, std::optional<Epoch> aside,
                      const std::string& table) override;
+  Result<void> lose_aside(const Uuid& stream) override;
   Result<void> begin_anew(const Uuid& stream) override;
   Result<void> join(const Uuid& stream, Epoch epoch, Sequence through) override;
   void interrupt() override { waker_.wake(); }
@@ -276,6 +277,13 @@ Result<void> PostgresCopySink::make_table(Connection& connection, const Uuid& st
       {stream.text(), name, std::string(text_of(known.state)), replace ? "t" : "f",
        known.membership.stored(), table.definition},
       soon()));
+  // Under the name that it had before it gets no changes from now on: should the table take that
+  // name again, it is another one than was copied.
+  FARSHORE_TRY(
+      connection.query("UPDATE farshore.table_state SET membership = '0/1'"
+                       " WHERE stream = $1::uuid AND table_name <> $2 AND $3 <> ''"
+                       " AND split_part(membership, '/', 2) = split_part($3, '/', 2)",
+                       {stream.text(), name, table.membership}, soon()));
   FARSHORE_TRY(connection.query("COMMIT", soon()));
   return {};
 }
@@ -478,6 +486,19 @@ Result<void> PostgresCopySink::reset(const Uuid& stream, std::optional<Epoch> as
       ErrorKind::not_found,
       "{}: the stream has no table {} to be copied again: name it as `farshore status` does",
       connection->server(), table);
+}
+
+Result<void> PostgresCopySink::lose_aside(const Uuid& stream) {
+  FARSHORE_TRY_ASSIGN(auto connection, connect(stream));
+  FARSHORE_TRY(make_own_tables(*connection, soon()));
+  FARSHORE_TRY(connection->query("SET synchronous_commit = local", soon()));
+  FARSHORE_TRY(
+      connection->query("UPDATE farshore.table_state SET state = 'pending', replace = true,"
+                        " snapshot = NULL, snapshot_lsn = NULL, at = now()"
+                        " WHERE stream = $1::uuid AND aside_from IS NOT NULL"
+                        " AND state IN ('copied', 'streaming')",
+                        {stream.text()}, soon()));
+  return {};
 }
 
 Result<void> PostgresCopySink::begin_anew(const Uuid& stream) {

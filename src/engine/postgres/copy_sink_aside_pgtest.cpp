@@ -246,6 +246,82 @@ TEST_P(TablesSetAside, ATableThatIsRenamedIsCopiedBesideTheOldOne) {
       "\"a V1\" a_pkey1 a_v_key1");
 }
 
+// Of what was done under the other name the copy under this one knows nothing.
+TEST_P(TablesSetAside, ATableThatTakesItsNameBackIsCopiedAgain) {
+  pair.on_source("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)");
+  publish("a");
+  copy_all();
+  pair.on_source("ALTER TABLE a RENAME TO b");
+  aside = Epoch(1);
+  copy_all();
+  pair.on_source("INSERT INTO b VALUES (2)");
+  pair.captured_and_applied({.unknown_waits = true});
+  catch_up_and_join();
+  pair.on_source("ALTER TABLE b RENAME TO a");
+  EXPECT_THAT(*copies->missing(pair.stream, *snapshots->tables()),
+              testing::ElementsAre("public.a"));
+  pair.on_source("INSERT INTO a VALUES (3)");
+  pair.capture();
+  EXPECT_THAT(pair.apply_all({.unknown_waits = true}).error().what,
+              HasSubstr("table public.a is another one"));
+  copy_all();
+  pair.captured_and_applied({.unknown_waits = true});
+  catch_up_and_join();
+  EXPECT_EQ(pair.on_both("SELECT string_agg(a::text, ',' ORDER BY id) FROM a"), "");
+}
+
+// Between two lists: the source never says that it had the other name.
+TEST_P(TablesSetAside, ATableThatHadAnotherNameForAWhileLosesNothing) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY)");
+  publish("t, u");
+  copy_all();
+  pair.on_source(
+      "BEGIN; ALTER TABLE t RENAME TO t_x; INSERT INTO t_x VALUES (1);"
+      "ALTER TABLE t_x RENAME TO t; COMMIT");
+  pair.on_source("INSERT INTO t VALUES (2); INSERT INTO u VALUES (1)");
+  pair.capture();
+  const auto apply = [&](const SinkOptions& options) {
+    TablesListed listed{.through = pair.log.last(), .tables = {}};
+    const auto now = snapshots->tables();
+    for (const SourceTable& table : *now) listed.tables[table.name] = table.membership;
+    const auto sink = pair.sink(options);
+    sink->listed(listed);
+    return pair.apply_with(*sink);
+  };
+  const auto waits = apply({.unknown_waits = true});
+  ASSERT_FALSE(waits.ok());
+  EXPECT_EQ(waits.error().retry, Retry::yes);
+  EXPECT_THAT(waits.error().what, HasSubstr("table public.t had the name public.t_x for a while"));
+  EXPECT_THAT(waits.error().what, HasSubstr("resnapshot STREAM --table public.t"));
+  set_aside("public.t");
+  ASSERT_TRUE(apply({.unknown_waits = true}).ok());
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM u"), "1");
+  copy_all();
+  const auto aside_applied = apply({.aside = true});
+  ASSERT_TRUE(aside_applied.ok()) << aside_applied.error().what;
+  ASSERT_TRUE(copies->join(pair.stream, Epoch(1), pair.log.last()).ok());
+  pair.expect_same_tables();
+}
+
+// Its journal was lost with the far disk, or the target was set back: nobody has its changes.
+TEST_P(TablesSetAside, WhatIsCopiedButNotJoinedIsCopiedAgainWhereItsChangesAreLost) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied();
+  set_aside();
+  copy_all();
+  pair.on_source("INSERT INTO t VALUES (1)");
+  pair.captured_and_applied();  // passed over
+  ASSERT_TRUE(copies->lose_aside(pair.stream).ok());
+  aside.reset();
+  const auto states = prepare();
+  ASSERT_TRUE(states.ok()) << states.error().what;
+  EXPECT_EQ(states->front().state, TableState::pending);
+  copy_all();
+  pair.expect_same_tables();
+}
+
 TEST_P(TablesSetAside, TablesThatAreSwappedAreBothCopied) {
   pair.on_source(
       "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE INDEX t_v ON t (v);"
@@ -396,14 +472,15 @@ TEST_P(TablesSetAside, WhatTheSourceNoLongerListsIsNotWaitedFor) {
     return pair.apply_with(*sink);
   };
   for (const TablesListed& holding :
-       {TablesListed{.through = Sequence(1), .tables = {"public.t"}},
-        TablesListed{.through = pair.log.last(), .tables = {"public.t", "public.stage"}}}) {
+       {TablesListed{.through = Sequence(1), .tables = {{"public.t", ""}}},
+        TablesListed{.through = pair.log.last(),
+                     .tables = {{"public.t", ""}, {"public.stage", ""}}}}) {
     const auto held = apply(holding);
     ASSERT_FALSE(held.ok());
     EXPECT_EQ(held.error().retry, Retry::yes);
     EXPECT_THAT(held.error().what, HasSubstr("table public.stage is not copied yet"));
   }
-  const auto applied = apply({.through = pair.log.last(), .tables = {"public.t"}});
+  const auto applied = apply({.through = pair.log.last(), .tables = {{"public.t", ""}}});
   ASSERT_TRUE(applied.ok()) << applied.error().what;
   EXPECT_EQ(pair.on_both("SELECT string_agg(t::text, ',' ORDER BY id) FROM t"), "");
 }

@@ -76,6 +76,7 @@ struct GateKey {
   int gate = 0;
   bool other_table = false;  // than the one that was copied
   bool gone = false;         // the source no longer lists it
+  bool other_name = false;   // it does so under another name, whose gate this is
 };
 
 class RelationMap {

@@ -2,6 +2,7 @@
 // the target's tables.
 #include <algorithm>
 
+#include "change/remedy.h"
 #include "engine/postgres/sink.h"
 #include "engine/postgres/statements.h"
 
@@ -183,6 +184,15 @@ Result<std::shared_ptr<const MappedRelation>> PostgresSink::relation_of(std::uin
           "(swapped there and back), which the source cannot see: {1}",
           entry->source.quoted(),
           stream_command(options_.leg, "resnapshot", {"--table", entry->source.quoted()}));
+    case GateAnswer::other_name: {
+      const std::string now = gates_.name_now(oid);
+      return transient(
+          ErrorKind::conflict,
+          "table {0} had the name {1} for a while at the source: its changes under that name, and "
+          "all behind them, wait until it is copied again{2}",
+          now, entry->source.quoted(),
+          to_do(stream_command(options_.leg, "resnapshot", {"--table", now})));
+    }
     case GateAnswer::apply:
       break;
   }

@@ -26,6 +26,10 @@ Result<void> TableGates::load(Pipeline& pipeline, const Uuid& stream, const Sink
                               TablesListed listed) {
   stream_ = stream;
   listed_ = std::move(listed);
+  listed_names_.clear();
+  for (const auto& [name, membership] : listed_.tables)
+    if (const std::uint32_t oid = StoredMembership::from(membership).oid(); oid != 0)
+      listed_names_[oid] = name;
   gates_.clear();
   by_name_.clear();
   joined_.clear();
@@ -65,14 +69,28 @@ Result<int> TableGates::gate_of(const Answer& answer, int row, bool aside) {
 GateKey TableGates::find(const std::string& table, std::uint32_t oid) const {
   const auto found = by_name_.find(table);
   const Named named = found != by_name_.end() ? found->second : Named{.gate = unknown_};
+  const bool fits = found != by_name_.end() && (named.oid == 0 || named.oid == oid);
+  const bool gone = !listed_.tables.contains(table);
+  if (gone && !fits)
+    if (const auto now = by_name_.find(name_now(oid)); now != by_name_.end())
+      return {.known = true, .gate = now->second.gate, .other_name = true};
   return {.known = true,
           .gate = named.gate,
           .other_table = named.oid != 0 && named.oid != oid,
-          .gone = !listed_.tables.contains(table)};
+          .gone = gone};
+}
+
+std::string TableGates::name_now(std::uint32_t oid) const {
+  const auto found = listed_names_.find(oid);
+  return found != listed_names_.end() ? found->second : std::string();
 }
 
 GateAnswer TableGates::ask(GateKey key, std::uint64_t xid, Sequence at) const {
   GateAnswer answer = ask_gate(key.gate, xid, at);
+  if (key.other_name) {
+    if (at > listed_.through) return GateAnswer::hold;
+    return answer == GateAnswer::apply ? GateAnswer::other_name : answer;
+  }
   // What was done to another table of that name before the copy is in the snapshot, too: dropped.
   if (key.other_table && answer == GateAnswer::apply) answer = GateAnswer::other_table;
   const bool waits = answer == GateAnswer::hold || answer == GateAnswer::other_table;

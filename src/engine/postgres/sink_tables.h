@@ -40,8 +40,9 @@ struct CopyMark {
 Result<CopyMark> copy_mark_from(std::string_view json);  // corrupt
 
 // other_table: it would be applied, but is of another table of that name than the one that was
-// copied. It waits, too: the table is going to be copied again.
-enum class GateAnswer : std::uint8_t { apply, drop, hold, other_table };
+// copied. It waits, too: the table is going to be copied again. other_name: it would be applied,
+// but the table has a different name by now.
+enum class GateAnswer : std::uint8_t { apply, drop, hold, other_table, other_name };
 
 class TableGates {
  public:
@@ -51,6 +52,8 @@ class TableGates {
   GateKey find(const std::string& table, std::uint32_t oid) const;
   // `at`: where the transaction ends.
   GateAnswer ask(GateKey key, std::uint64_t xid, Sequence at) const;
+  // The name of that table at the source now; empty: the source lists none.
+  std::string name_now(std::uint32_t oid) const;
 
   // A transaction that committed at `commit` is about to be applied: tables whose snapshot lies
   // before it go on as streaming, which write_joined says in the same target transaction.
@@ -79,6 +82,7 @@ class TableGates {
   std::unordered_map<std::string, Named> by_name_;
   int unknown_ = kOpen;  // gate of a table that has no row
   TablesListed listed_;
+  std::unordered_map<std::uint32_t, std::string> listed_names_;  // by oid at the source
   std::vector<std::string> joined_;
   std::size_t copied_ = 0;
 };

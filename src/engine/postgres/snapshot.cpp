@@ -170,6 +170,7 @@ Result<std::unique_ptr<TableRows>> PostgresSnapshotSource::open(const SourceTabl
   FARSHORE_TRY_ASSIGN(auto connection, connect(deadline));
   FARSHORE_TRY(wait_for_older(*connection, table.name, deadline));
   return PostgresTableRows::open(world_, options_, std::move(connection), definition,
+                                 StoredMembership::from(table.membership).oid(),
                                  world_.after(kQuestionWait));
 }
 

@@ -37,9 +37,9 @@ Result<std::unique_ptr<TableRows>> PostgresTableRows::open(os::World& world,
                                                            const SourceOptions& options,
                                                            std::unique_ptr<Connection> connection,
                                                            const TableDefinition& table,
-                                                           Deadline deadline) {
+                                                           std::uint32_t oid, Deadline deadline) {
   std::unique_ptr<PostgresTableRows> rows(
-      new PostgresTableRows(world, std::move(connection), table));
+      new PostgresTableRows(world, std::move(connection), table, oid));
   // Before any lock is held: a copy that nobody watches would make the application wait.
   auto watching = rows->open_watching(options, world.after(kWatchWait));
   if (!watching.ok()) {
@@ -93,6 +93,12 @@ Result<void> PostgresTableRows::lock(const TableDefinition& table, Deadline dead
 // The list may be hours old. What a migration wrote meanwhile into a column that it does not have
 // is in the snapshot, so that its changes are passed over.
 Result<void> PostgresTableRows::still_as_listed(const TableDefinition& table, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(
+      const Rows is, connection_->query("SELECT $1::bigint IN (0, pg_catalog.to_regclass($2)::oid)",
+                                        {std::to_string(oid_), table.quoted_name()}, deadline));
+  if (is.text(0, 0) != "t")
+    return transient(ErrorKind::conflict,
+                     "another table bears its name by now: the copy lists the tables anew");
   FARSHORE_TRY_ASSIGN(
       const std::vector<TableDefinition> now,
       read_tables(*connection_, {{.schema = table.schema, .name = table.name}}, deadline));

@@ -18,10 +18,11 @@ namespace farshore::postgres {
 
 class PostgresTableRows final : public TableRows {
  public:
-  // `connection` stands outside of a transaction.
+  // `connection` stands outside of a transaction. `oid`: the table's, when it was listed; 0: any.
   static Result<std::unique_ptr<TableRows>> open(os::World& world, const SourceOptions& options,
                                                  std::unique_ptr<Connection> connection,
-                                                 const TableDefinition& table, Deadline deadline);
+                                                 const TableDefinition& table, std::uint32_t oid,
+                                                 Deadline deadline);
   ~PostgresTableRows() override;
 
   Bytes mark() const override { return mark_; }
@@ -31,11 +32,12 @@ class PostgresTableRows final : public TableRows {
 
  private:
   PostgresTableRows(os::World& world, std::unique_ptr<Connection> connection,
-                    const TableDefinition& table)
+                    const TableDefinition& table, std::uint32_t oid)
       : world_(world),
         connection_(std::move(connection)),
         name_(table.quoted_name()),
-        binary_(table.binary_copy()) {}
+        binary_(table.binary_copy()),
+        oid_(oid) {}
 
   Result<void> begin(const TableDefinition& table, Deadline deadline);
   Result<void> lock(const TableDefinition& table, Deadline deadline);
@@ -53,6 +55,7 @@ class PostgresTableRows final : public TableRows {
   const std::unique_ptr<Connection> connection_;
   const std::string name_;
   const bool binary_;
+  const std::uint32_t oid_;
   Bytes mark_;
   Lsn snapshot_lsn_;
   bool format_told_ = false;  // the table's first byte
