@@ -89,7 +89,7 @@ void add_prepare(std::vector<Command>& commands, const Hooks& hooks) {
   commands.push_back(
       {.path = {"grants"},
        .summary = "Print the SQL that gives a site's user the least privilege it needs",
-       .details = "The SQL fits the server's version. Run it as an owner of the database.",
+       .details = "The SQL fits the server's version. Its first line says who may run it.",
        .arguments = {{"SITE", "Name of the site", kSite}},
        .options = {{"--role", "ROLE", "Only what this part needs; else both",
                     words({"source", "target"})}},

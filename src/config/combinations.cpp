@@ -192,6 +192,10 @@ void Combinations::check_targets(const StreamConfig& stream, const std::string& 
       continue;
     }
     if (from != nullptr) check_target(target_path, *from, *to);
+    for (std::size_t before = 0; before < i; ++before)
+      if (const std::string& other = stream.to[before].site; same_database(other, name))
+        error(target_path, fmt::format("{} is the same database as the target {}: {}", name, other,
+                                       whereabouts_[name].database));
     if (const auto [other, fresh] = site_of_region.emplace(to->region, name);
         !fresh && !to->region.empty())
       error(target_path,

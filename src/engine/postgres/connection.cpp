@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "engine/postgres/conninfo.h"
+#include "engine/postgres/quoting.h"
 #include "os/secret_file.h"
 
 namespace farshore::postgres {
@@ -66,9 +67,9 @@ bool is_about_password(const ServerError& error) {
   return error.sqlstate == kInvalidPassword || error.message.find(kNoPassword) != std::string::npos;
 }
 
-// On one line: libpq breaks and indents its messages.
-// One line: libpq begins a new one for what it adds, without a mark before it.
-std::string trimmed(std::string_view text) {
+}  // namespace
+
+std::string on_one_line(std::string_view text) {
   std::string out;
   for (const char c : text) {
     if (c == '\n' && !out.empty() && std::isalnum(static_cast<unsigned char>(out.back())))
@@ -82,6 +83,8 @@ std::string trimmed(std::string_view text) {
   while (!out.empty() && (out.back() == ' ' || out.back() == ';')) out.pop_back();
   return out;
 }
+
+namespace {
 
 std::string field(const PGresult* result, int code) {
   const char* value = PQresultErrorField(result, code);
@@ -277,14 +280,14 @@ Error Connection::connect_error() {
                        text.find("certificate verify failed") != std::string::npos ||
                        text.find("does not match host name") != std::string::npos;
   if (state.empty() && refused) is = {ErrorKind::denied, Retry::no};
-  server_error_ = {.sqlstate = state, .message = trimmed(text)};
-  return {is.kind, is.retry, fmt::format("{}: {}", server_, trimmed(text))};
+  server_error_ = {.sqlstate = state, .message = on_one_line(text)};
+  return {is.kind, is.retry, fmt::format("{}: {}", server_, on_one_line(text))};
 }
 
 Error Connection::broken(std::string_view doing) {
   server_error_ = {};
   return transient(ErrorKind::unavailable, "{}: {}: {}", server_, doing,
-                   trimmed(PQerrorMessage(conn_.get())));
+                   on_one_line(PQerrorMessage(conn_.get())));
 }
 
 std::string ServerError::shown_message() const {
@@ -317,7 +320,8 @@ Error Connection::error_of(const Rows& rows) {
   server_error_ = server_error_of(result);
   if (server_error_.sqlstate.empty()) {
     if (!usable()) return broken("the connection broke");
-    return permanent(ErrorKind::invalid, "{}: {}", server_, trimmed(PQresultErrorMessage(result)));
+    return permanent(ErrorKind::invalid, "{}: {}", server_,
+                     on_one_line(PQresultErrorMessage(result)));
   }
   const Classification is = classify(server_error_.sqlstate);
   return {is.kind, is.retry,
@@ -498,6 +502,10 @@ Result<void> Connection::copy_both_send(ByteView message) {
   if (put < 0) return broken("replication");
   FARSHORE_CHECK(put > 0, "libpq took no message of {} bytes", message.size());
   return flush_some();
+}
+
+std::string Connection::role() const {
+  return quote_identifier(PQuser(conn_.get()));
 }
 
 void Connection::cancel() {

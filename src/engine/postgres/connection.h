@@ -46,6 +46,10 @@ struct ConnectOptions {
 };
 
 // What the server said of a statement that it refused.
+// libpq breaks and indents its messages, and begins a line for what it adds, without a mark before
+// it.
+std::string on_one_line(std::string_view text);
+
 struct ServerError {
   std::string sqlstate, message, detail, hint, schema, table, column, constraint;
   bool in_function = false;  // a trigger's or another function's words
@@ -144,6 +148,7 @@ class Connection {
   Result<Rows> next_result(Deadline deadline);
   Error error_of(const Rows& rows);  // also sets server_error()
   PGconn* raw() { return conn_.get(); }
+  std::string role() const;  // that connected, quoted
 
   // Asks the server, on a connection of its own, to cancel what this one runs. Any thread.
   void cancel();

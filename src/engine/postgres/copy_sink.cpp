@@ -72,6 +72,11 @@ class PostgresCopySink final : public CopySink {
   os::Waker waker_;
 };
 
+constexpr int kTablesNamedMax = 30;
+
+constexpr const char* kOriginsSql =
+    "SELECT roname FROM pg_catalog.pg_replication_origin WHERE pg_catalog.starts_with(roname, $1)";
+
 // What the stream's sink holds, as SQL.
 std::string progress_of(const Uuid& stream, Epoch epoch) {
   return fmt::format(
@@ -136,7 +141,7 @@ Result<std::vector<TargetTable>> PostgresCopySink::prepare(const Uuid& stream,
   if (!survey.refusals.empty()) {
     std::string text;
     for (std::size_t i = 0; i < std::min(survey.refusals.size(), kRefusalsMax); ++i)
-      text += "\n  " + survey.refusals[i].text();
+      text += (i == 0 ? " " : "; and ") + survey.refusals[i].text();
     return permanent(ErrorKind::rejected,
                      "{}: nothing was changed; {} of the stream's objects do not fit:{}",
                      connection->server(), survey.refusals.size(), text);
@@ -459,9 +464,9 @@ Result<void> PostgresCopySink::validate(Connection& connection, const LaterObjec
 // Each takes one of few slots; one that cannot be dropped (a session still holds it) goes with the
 // next copy.
 void PostgresCopySink::drop_copy_origins(Connection& connection, const Uuid& stream) {
-  auto names =
-      connection.query("SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname LIKE $1",
-                       {copy_origin_name(stream) + "\\_%"}, soon());
+  const auto prefix = origin_prefix(connection, stream, soon());
+  if (!prefix.ok()) return;
+  auto names = connection.query(kOriginsSql, {copy_origin_name(*prefix) + "_"}, soon());
   if (!names.ok()) return;
   for (int row = 0; row < names->count(); ++row)
     (void)connection.query("SELECT pg_catalog.pg_replication_origin_drop($1)",
@@ -482,10 +487,19 @@ Result<void> PostgresCopySink::reset(const Uuid& stream, std::optional<Epoch> as
               " WHERE t.stream = $1::uuid AND ($2 = '' OR t.table_name = $2)",
           {stream.text(), table}, soon()));
   if (marked.affected() > 0 || table.empty()) return {};
-  return permanent(
-      ErrorKind::not_found,
-      "{}: the stream has no table {} to be copied again: name it as `farshore status` does",
-      connection->server(), table);
+  FARSHORE_TRY_ASSIGN(
+      const Rows all,
+      connection->query("SELECT table_name FROM farshore.table_state WHERE stream = $1::uuid"
+                        " ORDER BY table_name LIMIT " +
+                            std::to_string(kTablesNamedMax),
+                        {stream.text()}, soon()));
+  std::string names;
+  for (int row = 0; row < all.count(); ++row)
+    names += fmt::format("{}{}", row == 0 ? " " : ", ", all.text(row, 0));
+  if (all.count() == kTablesNamedMax) names += ", …";
+  return permanent(ErrorKind::not_found,
+                   "{}: the stream has no table {} to be copied again; it has{}",
+                   connection->server(), table, names.empty() ? " none yet" : names);
 }
 
 Result<void> PostgresCopySink::lose_aside(const Uuid& stream) {
@@ -561,10 +575,8 @@ Result<void> remove_target(os::World& world, const ConnectOptions& connect, cons
   const auto soon = [&] { return world.after(options.control_wait); };
   FARSHORE_TRY_ASSIGN(auto connection,
                       Connection::open(world, connect, world.after(options.connect_wait)));
-  FARSHORE_TRY_ASSIGN(
-      const Rows names,
-      connection->query("SELECT roname FROM pg_catalog.pg_replication_origin WHERE roname LIKE $1",
-                        {origin_prefix(stream) + "%"}, soon()));
+  FARSHORE_TRY_ASSIGN(const std::string prefix, origin_prefix(*connection, stream, soon()));
+  FARSHORE_TRY_ASSIGN(const Rows names, connection->query(kOriginsSql, {prefix}, soon()));
   for (int row = 0; row < names.count(); ++row)
     FARSHORE_TRY(connection->query("SELECT pg_catalog.pg_replication_origin_drop($1)",
                                    {std::string(names.text(row, 0))}, soon()));

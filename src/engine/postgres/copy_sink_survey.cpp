@@ -179,8 +179,8 @@ Result<void> survey_rows(Connection& connection, const std::vector<TableName>& t
           {.code = kNotReadable,
            .object = "table " + name,
            .what = "cannot be read: whether it holds rows is not known",
-           .remedy = fmt::format(
-               "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO <this role>;", name)});
+           .remedy = fmt::format("GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON {} TO {};",
+                                 name, connection.role())});
       continue;
     }
     sql += fmt::format("{}EXISTS (SELECT FROM {}{})", sql.empty() ? "SELECT ARRAY[" : ", ",

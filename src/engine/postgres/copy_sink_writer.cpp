@@ -20,9 +20,10 @@ std::string copy_text(const TableDefinition& table) {
 }  // namespace
 
 Result<void> take_copy_origin(Connection& connection, const Uuid& stream, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(const std::string prefix, origin_prefix(connection, stream, deadline));
   Result<void> taken;
   for (int n = 1; n <= kCopyOrigins; ++n) {
-    taken = take_origin(connection, fmt::format("{}_{}", copy_origin_name(stream), n), deadline);
+    taken = take_origin(connection, fmt::format("{}_{}", copy_origin_name(prefix), n), deadline);
     if (taken.ok() || taken.error().kind != ErrorKind::conflict) return taken;
   }
   return taken;

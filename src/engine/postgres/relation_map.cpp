@@ -188,9 +188,9 @@ Result<MappedRelation> map_relation(const SourceRelation& source, TargetRelation
   if (target.row_security)
     return permanent(ErrorKind::denied,
                      "table {} has row level security that applies to this role: as a superuser "
-                     "run on the target: ALTER ROLE <this role> BYPASSRLS; or make the role the "
-                     "table's owner",
-                     target.quoted);
+                     "run on the target: ALTER ROLE {} BYPASSRLS; or make the role the table's "
+                     "owner",
+                     target.quoted, target.role);
   Differences found = compare(source, target, types);
   if (!found.missing.empty() || !found.changed.empty()) {
     found.missing.resize(std::min(found.missing.size(), kLinesMax));

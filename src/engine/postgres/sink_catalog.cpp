@@ -14,7 +14,8 @@ constexpr const char* kRelationQuery =
     " EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND"
     "         g.tgenabled = ANY (CASE WHEN $3 THEN '{R,A}' ELSE '{O,A}' END::\"char\"[])),"
     " NOT $3 AND EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.confrelid = c.oid AND"
-    "         k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd'))"
+    "         k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd')),"
+    " pg_catalog.quote_ident(current_user)"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'f', 'v', 'm')";
 
@@ -142,7 +143,8 @@ Result<std::optional<TargetRelation>> read_target_relation(Pipeline& pipeline,
                        .has_exclusion = flag(answer, 0, 3),
                        .has_firing_triggers = flag(answer, 0, 4),
                        .delete_cascades = flag(answer, 0, 5),
-                       .row_security = flag(answer, 0, 2)};
+                       .row_security = flag(answer, 0, 2),
+                       .role = text(answer, 0, 6)};
   const std::string oid = std::to_string(table.oid);
   const char* of_table[] = {oid.c_str()};
   FARSHORE_TRY_ASSIGN(answer, pipeline.query(kColumnsQuery, of_table));

@@ -50,6 +50,7 @@ struct TargetRelation {
   bool has_firing_triggers = false;  // that fire in the sink's session
   bool delete_cascades = false;      // of its rows, in the sink's session: rows of others change
   bool row_security = false;         // applies to the sink's role
+  std::string role;                  // the sink's, quoted
 
   bool has_identity_always() const;
   int find_column(const std::string& column) const;  // -1: none

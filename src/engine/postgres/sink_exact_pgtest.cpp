@@ -1,6 +1,7 @@
 // Exactly once: over ends of the session, the server and the sink at any moment; streamed
 // transactions; what a resume reads again.
 
+#include "engine/postgres/copy_sink.h"
 #include "engine/postgres/lsn.h"
 #include "engine/postgres/sink_session.h"
 #include "engine/postgres/sink_test_stream.h"
@@ -92,7 +93,8 @@ TEST_P(SinkExact, AnAbortedTransactionThatNamedItsPlaceMovesNothing) {
   many_transactions(3);
   pair.captured_and_applied();
   const std::string progress = pair.target_text("SELECT sequence FROM farshore.progress");
-  const std::string origin = origin_name(pair.stream, pair.log.epoch);
+  const std::string origin =
+      origin_name(origin_prefix(pair.stream, pair.target_text(kDatabaseOidSql)), pair.log.epoch);
   auto taken = pair.target->query("SELECT pg_replication_origin_session_setup('" + origin + "')",
                                   pair.world->after(9s));
   for (int i = 0; i < 100 && !taken.ok(); ++i) {  // the sink's backend ends
@@ -286,9 +288,33 @@ TEST_P(SinkExact, TheSourcesCommitTimeAndOurOriginAreOnTheRows) {
   auto applied = pair.apply_all();
   ASSERT_TRUE(applied.ok());
   EXPECT_EQ(pair.on_both("SELECT pg_xact_commit_timestamp(xmin) FROM t WHERE id = 1002"), "");
-  EXPECT_EQ(pair.target_text("SELECT o.roname FROM t, pg_xact_commit_timestamp_origin(xmin) c JOIN "
-                             "pg_replication_origin o ON o.roident = c.roident WHERE id = 1002"),
-            origin_name(pair.stream, pair.log.epoch));
+  EXPECT_EQ(
+      pair.target_text("SELECT o.roname FROM t, pg_xact_commit_timestamp_origin(xmin) c JOIN "
+                       "pg_replication_origin o ON o.roident = c.roident WHERE id = 1002"),
+      origin_name(origin_prefix(pair.stream, pair.target_text(kDatabaseOidSql)), pair.log.epoch));
+}
+
+// Origins belong to the whole server.
+TEST_P(SinkExact, AnotherDatabaseOfTheServerMayBeATargetOfTheSameStream) {
+  many_transactions(2);
+  pair.captured_and_applied();
+  const auto holding = pair.sink();
+  ASSERT_TRUE(holding->open(pair.stream, pair.log.epoch).ok());
+  pair.on_target("CREATE DATABASE fs_other");
+  std::string other = pair.target_conninfo();
+  other.replace(other.find("fs_t"), 4, "fs_other");
+  {
+    PostgresSink sink(*pair.world, {.conninfo = other, .application_name = "other"}, {});
+    const auto through = sink.open(pair.stream, pair.log.epoch);
+    ASSERT_TRUE(through.ok()) << through.error().what;
+    EXPECT_EQ(*through, Sequence(0));
+    sink.close();
+  }
+  ASSERT_TRUE(
+      remove_target(*pair.world, {.conninfo = other, .application_name = "other"}, pair.stream)
+          .ok());
+  pair.on_target("DROP DATABASE fs_other (FORCE)");
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM pg_replication_origin"), "1");
 }
 
 TEST_P(SinkExact, ASecondSinkIsRefusedAndNamesTheHolder) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "engine/postgres/connection.h"
 
 namespace farshore::postgres {
 namespace {
@@ -35,8 +36,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::start(PGconn* connection, os::Waker&
 }
 
 Error Pipeline::lost(const char* doing) const {
-  std::string why = PQerrorMessage(connection_);
-  while (!why.empty() && why.back() == '\n') why.pop_back();
+  const std::string why = on_one_line(PQerrorMessage(connection_));
   return transient(ErrorKind::unavailable, "target server, {}: {}", doing,
                    why.empty() ? "the connection was closed" : why);
 }

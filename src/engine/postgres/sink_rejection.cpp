@@ -149,7 +149,8 @@ std::string remedy_for(const Failure& failure) {
     const std::string right =
         of_schema ? "USAGE ON SCHEMA " + quote_identifier(trace.relation->target.schema)
                   : "SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON " + table;
-    return fmt::format("as the owner run on the target: GRANT {} TO <this role>", right);
+    return fmt::format("as the owner run on the target: GRANT {} TO {};", right,
+                       trace.relation->target.role);
   }
   if (failure.sqlstate == "23502" && !failure.column.empty())
     return fmt::format(

@@ -77,8 +77,9 @@ Error cascades(const TargetRelation& table) {
       "change "
       "other rows{}",
       table.quoted,
-      to_do("GRANT SET ON PARAMETER session_replication_role TO <this role>; -- PostgreSQL 15 and "
-            "later"));
+      to_do(fmt::format("GRANT SET ON PARAMETER session_replication_role TO {}; -- PostgreSQL 15 "
+                        "and later",
+                        table.role)));
 }
 
 Result<void> plan_update(const RowChange& change, RowPlan& plan) {

@@ -55,16 +55,15 @@ std::string hex_of(const Uuid& stream) {
   return text;
 }
 
-Error origin_denied(Error error) {
+Error origin_denied(Error error, const std::string& role) {
   if (error.kind == ErrorKind::denied)
     error.what +=
         "; as a superuser run on the target: GRANT EXECUTE ON FUNCTION "
         "pg_replication_origin_create(text), "
         "pg_replication_origin_session_setup(text), pg_replication_origin_xact_setup(pg_lsn, "
         "timestamptz), "
-        "pg_replication_origin_progress(text, boolean), pg_replication_origin_oid(text) TO <this "
-        "role> "
-        "(`farshore grants` prints all of it)";
+        "pg_replication_origin_progress(text, boolean), pg_replication_origin_oid(text) TO " +
+        role + "; (`farshore grants` prints all of it)";
   return error;
 }
 
@@ -119,20 +118,28 @@ std::string digits_after(const std::string& text, std::string_view words) {
 
 }  // namespace
 
-std::string origin_prefix(const Uuid& stream) {
-  return fmt::format("farshore_{}_", hex_of(stream));
+const char* const kDatabaseOidSql =
+    "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()";
+
+std::string origin_prefix(const Uuid& stream, std::string_view database_oid) {
+  return fmt::format("farshore_{}_{}_", hex_of(stream), database_oid);
 }
 
-std::string origin_name(const Uuid& stream, Epoch epoch) {
-  return fmt::format("{}{}", origin_prefix(stream), epoch);
+Result<std::string> origin_prefix(Connection& connection, const Uuid& stream, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(const Rows database, connection.query(kDatabaseOidSql, deadline));
+  return origin_prefix(stream, database.text(0, 0));
 }
 
-std::string copy_origin_name(const Uuid& stream) {
-  return origin_prefix(stream) + "copy";
+std::string origin_name(const std::string& prefix, Epoch epoch) {
+  return fmt::format("{}{}", prefix, epoch);
 }
 
-std::string aside_origin_name(const Uuid& stream) {
-  return copy_origin_name(stream) + "_aside";
+std::string copy_origin_name(const std::string& prefix) {
+  return prefix + "copy";
+}
+
+std::string aside_origin_name(const std::string& prefix) {
+  return copy_origin_name(prefix) + "_aside";
 }
 
 std::string sequence_lsn(Sequence sequence) {
@@ -187,10 +194,10 @@ Result<void> make_own_tables(Connection& connection, Deadline deadline) {
   if (made.ok()) return {};
   Error error = std::move(made).error();
   if (error.kind == ErrorKind::denied)
-    error.what += has_schema ? "; run on the target: GRANT USAGE, CREATE ON SCHEMA farshore TO "
-                               "<this role>"
-                             : "; run on the target: CREATE SCHEMA farshore AUTHORIZATION "
-                               "<this role>";
+    error.what += fmt::format("; run on the target: {} {};",
+                              has_schema ? "GRANT USAGE, CREATE ON SCHEMA farshore TO"
+                                         : "CREATE SCHEMA farshore AUTHORIZATION",
+                              connection.role());
   return error;
 }
 
@@ -206,12 +213,12 @@ Result<void> take_origin(Connection& connection, const std::string& name, Deadli
       {name}, deadline);
   // Two sessions of a copy make the same one at once: the other has made it.
   if (!made.ok() && connection.server_error().sqlstate != "23505")
-    return origin_denied(std::move(made).error());
+    return origin_denied(std::move(made).error(), connection.role());
   auto taken = connection.query("SELECT pg_catalog.pg_replication_origin_session_setup($1)", {name},
                                 deadline);
   if (taken.ok()) return {};
   const ServerError said = connection.server_error();
-  if (said.sqlstate != "55006") return origin_denied(std::move(taken).error());
+  if (said.sqlstate != "55006") return origin_denied(std::move(taken).error(), connection.role());
   const std::string pid = digits_after(said.message, "for PID ");
   return transient(ErrorKind::conflict,
                    "{}: the progress {} is held by another session, pid {}: if its agent is gone, "
@@ -234,7 +241,8 @@ Result<std::unique_ptr<TargetSession>> TargetSession::open(os::World& world,
   FARSHORE_TRY(once_free(world, waker,
                          [&] { return lock_stream(server, stream, options.aside, deadline); }));
   FARSHORE_TRY(make_own_tables(server, deadline));
-  session->origin_ = options.aside ? aside_origin_name(stream) : origin_name(stream, epoch);
+  FARSHORE_TRY_ASSIGN(const std::string prefix, origin_prefix(server, stream, deadline));
+  session->origin_ = options.aside ? aside_origin_name(prefix) : origin_name(prefix, epoch);
   FARSHORE_TRY(
       once_free(world, waker, [&] { return take_origin(server, session->origin_, deadline); }));
   FARSHORE_TRY(options.aside ? session->read_progress_aside(stream, deadline)

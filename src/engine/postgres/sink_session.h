@@ -23,10 +23,14 @@
 
 namespace farshore::postgres {
 
-std::string origin_prefix(const Uuid& stream);  // of all the stream's origins
-std::string origin_name(const Uuid& stream, Epoch epoch);
-std::string copy_origin_name(const Uuid& stream);
-std::string aside_origin_name(const Uuid& stream);
+// Of all origins of the stream in this database: origins belong to the whole server, where another
+// database may be another target of the same stream.
+std::string origin_prefix(const Uuid& stream, std::string_view database_oid);
+Result<std::string> origin_prefix(Connection& connection, const Uuid& stream, Deadline deadline);
+extern const char* const kDatabaseOidSql;
+std::string origin_name(const std::string& prefix, Epoch epoch);
+std::string copy_origin_name(const std::string& prefix);
+std::string aside_origin_name(const std::string& prefix);
 // The progress as an origin's LSN and back: "0/2A".
 std::string sequence_lsn(Sequence sequence);
 

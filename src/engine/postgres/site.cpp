@@ -277,7 +277,7 @@ std::string source_grants(const std::string& role, const std::string& database,
   const std::string who = quote_identifier(role);
   const std::string of_database = quote_identifier(database);
   std::string sql = fmt::format(
-      "-- run as a superuser or the owner of the database, connected to {}\n"
+      "-- run as a superuser, connected to {}\n"
       "ALTER ROLE {} REPLICATION;                       -- to read the log\n"
       "GRANT CONNECT, CREATE ON DATABASE {} TO {};     -- to make the publication\n",
       remark(of_database), who, of_database, who);

@@ -170,6 +170,14 @@ TEST_P(SiteOn, ATableThatCannotBeReadForLackOfItsSchemaIsAnError) {
   EXPECT_THAT(texts("no_select"), IsEmpty());
 }
 
+// `grants` offers it to owners who do not let the role become a member of theirs.
+TEST_P(SiteOn, ATableThatItsOwnerPublishedByHandNeedsNoMembership) {
+  database_.run("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)");
+  EXPECT_EQ(texts("not_owner").size(), 2u);
+  database_.run("CREATE PUBLICATION " + slot_name(options_.stream) + " FOR TABLE a");
+  EXPECT_THAT(texts("not_owner"), ElementsAre(HasSubstr("table public.b: only its owner may")));
+}
+
 TEST_P(SiteOn, RowLevelSecurityThatAppliesToTheCopyIsAnError) {
   database_.run(
       "CREATE TABLE others (id int PRIMARY KEY); CREATE TABLE own (id int PRIMARY KEY); CREATE "
@@ -344,11 +352,11 @@ TEST_P(SiteOn, OriginsThatAreAllTakenAreAnErrorAtATarget) {
   EXPECT_THAT(found(), ElementsAre(AllOf(StartsWith(name + " is " + most),
                                          HasSubstr("SET " + name + " ="))));
   database_.run("SELECT pg_replication_origin_drop('o1')");
-  database_.run(
-      fmt::format("SELECT pg_replication_origin_create('{}1')", origin_prefix(options_.stream)));
+  database_.run(fmt::format("SELECT pg_replication_origin_create('{}1')",
+                            origin_prefix(options_.stream, database_.value(kDatabaseOidSql))));
   EXPECT_THAT(found(), IsEmpty());
-  database_.run(
-      fmt::format("SELECT pg_replication_origin_drop('{}1')", origin_prefix(options_.stream)));
+  database_.run(fmt::format("SELECT pg_replication_origin_drop('{}1')",
+                            origin_prefix(options_.stream, database_.value(kDatabaseOidSql))));
   database_.run(
       "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname "
       "LIKE 'o%'");

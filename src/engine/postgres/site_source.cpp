@@ -5,6 +5,7 @@
 
 #include "engine/postgres/quoting.h"
 #include "engine/postgres/site_question.h"
+#include "engine/postgres/slot.h"
 #include "engine/postgres/standby_names.h"
 
 namespace farshore::postgres {
@@ -143,7 +144,8 @@ void check_table_privileges(SiteQuestions& ask, const std::string& who, const st
             fmt::format("role {} may not read the table", who),
             (in_schema ? "" : fmt::format("GRANT USAGE ON SCHEMA {} TO {}; ", row[8], who)) +
                 fmt::format("GRANT SELECT ON {} TO {};", table, who));
-  if (row[3] != "t" && listed)
+  const bool published = row[9] == "t";  // by hand, as the grants offer
+  if (row[3] != "t" && listed && !published)
     ask.add(FindingLevel::error, "not_owner", object,
             fmt::format("only its owner may publish the table; role {} is not a member of {}{}",
                         who, row[4], row[5] == "t" ? ", which is a superuser" : ""),
@@ -190,7 +192,11 @@ void check_privileges(SiteQuestions& ask, const Judged& judged) {
            "SELECT n.nspname, c.relname, has_table_privilege(c.oid, 'SELECT'), "
            "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, "
            "row_security_active(c.oid), has_schema_privilege(n.oid, 'USAGE'), "
-           "quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+           "quote_ident(n.nspname), EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname "
+           "= " +
+           quote_literal(slot_name(ask.options().stream)) +
+           " AND p.schemaname = n.nspname AND p.tablename = c.relname) "
+           "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
            "JOIN pg_roles o ON o.oid = c.relowner WHERE c.relkind IN ('r', 'p') ORDER BY 1, 2")) {
     const TableName table{row[0], row[1]};
     if (captured.contains(table))

@@ -20,9 +20,9 @@ void check_origins(SiteQuestions& ask) {
   const std::string name = newer ? "max_active_replication_origins" : "max_replication_slots";
   const std::int64_t most = std::atoll(ask.setting(name).c_str());
   // Every origin that has progress is active; pg_replication_origin_status is for superusers only.
-  const std::int64_t used =
-      ask.number("SELECT count(*) FROM pg_replication_origin WHERE NOT starts_with(roname, " +
-                 quote_literal(origin_prefix(ask.options().stream)) + ")");
+  const std::int64_t used = ask.number(
+      "SELECT count(*) FROM pg_replication_origin WHERE NOT starts_with(roname, " +
+      quote_literal(origin_prefix(ask.options().stream, ask.value(kDatabaseOidSql))) + ")");
   if (most < 4 || used >= most)
     ask.add(
         used >= most ? FindingLevel::error : FindingLevel::warning, "no_origin_left", ask.site(),
