@@ -11,8 +11,12 @@ namespace {
 constexpr Duration kApplyWait = 500ms;  // how long a stop may take while idle
 constexpr Duration kLookAhead = 1s;     // for the next transaction, while paused
 constexpr Duration kSkipWait = 5s;      // for the transaction that an operator names
-constexpr Duration kWantAgain = 30s;    // for a list of tables that has what is waited for
-constexpr Duration kRepairLook = 1s;    // for what the other region repairs
+constexpr const char* kOneDefinition =
+    "the source's region decides: write what it says (after `->`, and with `+`) into the file of "
+    "the "
+    "target's region, and reload its agent (SIGHUP)";
+constexpr Duration kWantAgain = 30s;  // for a list of tables that has what is waited for
+constexpr Duration kRepairLook = 1s;  // for what the other region repairs
 constexpr std::size_t kUndurableMax =
     4096;  // restart places kept; beyond it the newest ones are merged
 
@@ -193,7 +197,7 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     cursor_ = &cursor;
   }
   if (!terms_.difference.empty())
-    board_.set(State::config_differs, terms_.difference);
+    board_.set(State::config_differs, terms_.difference, kOneDefinition);
   else
     board_.set(State::streaming, announced);
   Result<void> result = apply_until_told(stop, cursor);

@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 
 // What is set aside lies behind the leg: there is nothing to skip there.
 std::string then(const SinkOptions& options, const CursorItem& item) {
-  const std::string resume = "then " + stream_command(options.leg, "resume");
+  std::string resume = "then " + stream_command(options.leg, "resume");
   if (options.aside) return resume;
   return resume + "; or pass over the transaction with " +
          stream_command(options.leg, "skip", {fmt::format("{}", item.place)});
