@@ -274,10 +274,6 @@ Result<std::optional<Sequence>> CopyReceiver::follow(const Leg& leg, std::stop_t
   BoundedCursor cursor(std::move(journaled));
   for (bool held = false;;) {
     const Sequence last = leg.loop->stats().applied;
-    if (last == Sequence(0))
-      return transient(ErrorKind::conflict,
-                       "copied tables join the others once these are applied: nothing was since "
-                       "the agent began");
     cursor.move_on(last);
     while (through < last) {
       if (stop.stop_requested()) return permanent(ErrorKind::closed, "the leg was stopped");

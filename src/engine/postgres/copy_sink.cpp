@@ -542,7 +542,9 @@ Result<void> PostgresCopySink::join(const Uuid& stream, Epoch epoch, Sequence th
                         " AND epoch = $2::bigint AND sequence <= $3::bigint",
                         {stream.text(), of, at}, soon()));
   if (moved.affected() != 1)
-    return transient(ErrorKind::conflict, "{}: the stream's sink has not come to {}, or is beyond",
+    return transient(ErrorKind::conflict,
+                     "{}: the stream's sink has not come to {}, or is beyond: copied tables "
+                     "join the others once these are applied, which a pause delays",
                      connection->server(), through);
   FARSHORE_TRY(connection->query(
       "UPDATE farshore.table_state SET aside_from = NULL, at = now() WHERE stream = $1::uuid"
