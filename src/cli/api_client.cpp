@@ -1,11 +1,13 @@
 #include "cli/api_client.h"
 
 #include <httplib.h>
+#include <openssl/x509_vfy.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
 #include "base/units.h"
+#include "cli/api_address.h"
 #include "cli/command_line.h"
 #include "os/real/real_world.h"
 #include "os/secret_file.h"
@@ -34,6 +36,10 @@ ErrorKind kind_of(const std::string& name) {
   return ErrorKind::unavailable;
 }
 
+bool not_reached(httplib::Error error) {
+  return error == httplib::Error::Connection || error == httplib::Error::ConnectionTimeout;
+}
+
 const char* why(httplib::Error error) {
   switch (error) {
     case httplib::Error::Connection:
@@ -41,9 +47,8 @@ const char* why(httplib::Error error) {
     case httplib::Error::ConnectionTimeout:
     case httplib::Error::Read:
       return "it does not answer";
-    case httplib::Error::SSLServerVerification:
-      return "its certificate is not of the authority that --ca names";
     case httplib::Error::SSLConnection:
+      return "TLS failed; without api_token_file an agent speaks http";
     case httplib::Error::SSLLoadingCerts:
       return "TLS failed";
     default:
@@ -53,13 +58,19 @@ const char* why(httplib::Error error) {
 
 class HttpClient final : public ApiClient {
  public:
-  HttpClient(const ApiEndpoint& endpoint, const std::string& token)
-      : url_(endpoint.url), http_(endpoint.url) {
+  HttpClient(const ApiEndpoint& endpoint, const ApiAddress& at, const std::string& token)
+      : url_(endpoint.url),
+        ca_(endpoint.ca),
+        name_(at.https ? endpoint.name : ""),
+        host_(at.host),
+        http_(name_.empty() ? endpoint.url : fmt::format("https://{}:{}", name_, at.port)) {
+    if (!name_.empty()) addresses_ = numeric_addresses(at.host);
     http_.set_connection_timeout(kConnectTimeout);
     http_.set_read_timeout(kAnswerTimeout);
     http_.set_tcp_nodelay(true);
     http_.set_url_encode(false);
     httplib::Headers headers{{"Farshore-Operator", operator_name()}};
+    if (!name_.empty()) headers.emplace("Host", at.text());
     if (!token.empty()) headers.emplace("Authorization", "Bearer " + token);
     http_.set_default_headers(headers);
     if (!endpoint.ca.empty()) http_.set_ca_cert_path(endpoint.ca);
@@ -67,11 +78,11 @@ class HttpClient final : public ApiClient {
   }
 
   Reply get(const std::string& path, const Query& query) override {
-    return reply_of(http_.Get(with(path, query)));
+    return reply_of(ask([&] { return http_.Get(with(path, query)); }));
   }
 
   Reply post(const std::string& path, const Json& body) override {
-    return reply_of(http_.Post(path, body.dump(), "application/json"));
+    return reply_of(ask([&] { return http_.Post(path, body.dump(), "application/json"); }));
   }
 
   Reply follow(const std::string& path, const Query& query,
@@ -95,7 +106,7 @@ class HttpClient final : public ApiClient {
       rest.erase(0, begin);
       return rest.size() < kLineMax;
     };
-    const auto result = http_.Get(with(path, query), head, body);
+    const auto result = ask([&] { return http_.Get(with(path, query), head, body); });
     if (ended_by_us) return {};
     if (refused) return refusal_of(refusal);
     return result ? Reply{} : unreachable(result.error());
@@ -104,6 +115,18 @@ class HttpClient final : public ApiClient {
   const std::string& url() const override { return url_; }
 
  private:
+  // httplib verifies the host of its URL, which is then the name, and connects to another address.
+  template <class Ask>
+  httplib::Result ask(Ask once) {
+    for (std::size_t i = 0; i + 1 < addresses_.size(); ++i) {
+      http_.set_hostname_addr_map({{name_, addresses_[i]}});
+      httplib::Result result = once();
+      if (result || !not_reached(result.error())) return result;
+    }
+    if (!addresses_.empty()) http_.set_hostname_addr_map({{name_, addresses_.back()}});
+    return once();
+  }
+
   static std::string with(const std::string& path, const Query& query) {
     std::string text = path;
     char before = '?';
@@ -134,6 +157,8 @@ class HttpClient final : public ApiClient {
   }
 
   Reply unreachable(httplib::Error error) const {
+    if (error == httplib::Error::SSLServerVerification)
+      return {.outcome = Reply::Outcome::unreachable, .error = not_trusted()};
     return {.outcome = Reply::Outcome::unreachable,
             .error = transient(ErrorKind::unavailable,
                                "no agent answers at {} ({}): start it with `farshore run --region "
@@ -142,7 +167,40 @@ class HttpClient final : public ApiClient {
                                url_, why(error))};
   }
 
+  // Of a chain that is valid it was the name.
+  Error not_trusted() const {
+    const long code = http_.get_openssl_verify_result();
+    if (code == X509_V_OK && name_.empty())
+      return permanent(ErrorKind::denied,
+                       "the certificate at {} has another name than '{}': an agent's has that of "
+                       "its region, say it with --region REGION",
+                       url_, host_);
+    if (code == X509_V_OK)
+      return permanent(ErrorKind::denied,
+                       "the certificate at {} has another name than '{}': say with --region whose "
+                       "agent answers there, or with --api URL where that of '{}' is",
+                       url_, name_, name_);
+    if (code == X509_V_ERR_CERT_HAS_EXPIRED || code == X509_V_ERR_CERT_NOT_YET_VALID)
+      return permanent(ErrorKind::denied,
+                       "the certificate at {} is not valid: {}: `farshore cert renew` makes a new "
+                       "one, where the regions' authority is",
+                       url_, X509_verify_cert_error_string(code));
+    if (ca_.empty())
+      return permanent(ErrorKind::denied,
+                       "the certificate at {} is not of an authority that this machine trusts: "
+                       "name that of the regions, ca.crt of their tls folder, with --ca FILE",
+                       url_);
+    return permanent(ErrorKind::denied,
+                     "the certificate at {} is not of the authority {} ({}): name that of its "
+                     "regions with --ca FILE",
+                     url_, ca_, X509_verify_cert_error_string(code));
+  }
+
   const std::string url_;
+  const std::string ca_;
+  const std::string name_;              // that the certificate must bear; empty: host_
+  const std::string host_;              // of url_
+  std::vector<std::string> addresses_;  // numbers, of host_; empty: httplib resolves it
   httplib::Client http_;
 };
 
@@ -155,12 +213,7 @@ int Reply::exit_code() const {
 }
 
 Result<std::unique_ptr<ApiClient>> ApiClient::make(const ApiEndpoint& endpoint) {
-  const bool https = endpoint.url.starts_with("https://");
-  if (!https && !endpoint.url.starts_with("http://"))
-    return permanent(
-        ErrorKind::invalid,
-        "--api '{}' is not understood: write http://127.0.0.1:7433 or https://HOST:PORT",
-        endpoint.url);
+  FARSHORE_TRY_ASSIGN(const ApiAddress at, parse_api_url(endpoint.url));
   std::string token;
   if (!endpoint.token_file.empty()) {
     auto line = os::read_secret_line(endpoint.token_file);
@@ -169,11 +222,11 @@ Result<std::unique_ptr<ApiClient>> ApiClient::make(const ApiEndpoint& endpoint) 
                        line.error().what);
     FARSHORE_TRY_ASSIGN(token, std::move(line));
   }
-  if (https && !endpoint.ca.empty()) {
+  if (at.https && !endpoint.ca.empty()) {
     const auto world = os::make_real_world(std::nullopt);
     FARSHORE_TRY(world->files().open(endpoint.ca, os::OpenMode::read));
   }
-  return std::unique_ptr<ApiClient>(std::make_unique<HttpClient>(endpoint, std::move(token)));
+  return std::unique_ptr<ApiClient>(std::make_unique<HttpClient>(endpoint, at, std::move(token)));
 }
 
 std::string escaped(const std::string& name) {

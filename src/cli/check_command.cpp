@@ -69,9 +69,11 @@ Checked look_from_here(const Invocation& call, const std::string& region) {
   return answer;
 }
 
-// Where the file may be looked at instead of asking an agent that does not answer.
+// Where the file may be looked at instead of asking an agent that does not answer. One that may not
+// be trusted is said.
 bool looks_from_here(const Invocation& call, const Reply& reply, const std::string& url) {
   if (reply.outcome != Reply::Outcome::unreachable || api_is_given(call)) return false;
+  if (reply.error.kind == ErrorKind::denied) return false;
   if (!call.config().empty())
     call.terminal.err << "farshore: no agent answers at " << url << ": looking from here\n";
   return true;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <ostream>
 
+#include "cli/api_address.h"
 #include "cli/command_line.h"
 #include "cli/json_read.h"
 
@@ -27,6 +28,29 @@ Result<void> check_region(ApiClient& client, const std::string& meant) {
                    "the agent at {} is that of region '{}', not of '{}': run this on a machine of "
                    "'{}', or say with --api URL where its agent is",
                    client.url(), own, meant, meant);
+}
+
+// Of --api the configuration may know more: whose certificate is to be seen there, the authority
+// and the token. What it does not know, the options say.
+Result<ApiEndpoint> endpoint_of(const Invocation& call, const std::string& region,
+                                const std::string& site) {
+  const std::string url = given_or_environment(call.value("--api"), "FARSHORE_API");
+  const std::string config = call.config();
+  const bool has_file = !config.empty() && call.hooks.api_endpoint;
+  if (url.empty())
+    return has_file ? call.hooks.api_endpoint({.config = config, .region = region, .site = site})
+                    : ApiEndpoint{};
+  FARSHORE_TRY_ASSIGN(const ApiAddress address, parse_api_url(url));
+  if (!address.https) return ApiEndpoint{.url = url};
+  ApiEndpoint endpoint;
+  if (has_file) {
+    auto known = call.hooks.api_endpoint(
+        {.config = config, .region = region, .given_address = address.text()});
+    if (known.ok()) endpoint = *std::move(known);
+  }
+  endpoint.url = url;
+  if (!region.empty()) endpoint.name = region;
+  return endpoint;
 }
 
 }  // namespace
@@ -65,14 +89,8 @@ int Invocation::refuse_without_config(const std::string& or_else) const {
 }
 
 Result<std::unique_ptr<ApiClient>> connect(const Invocation& call, const MeantAgent& meant) {
-  ApiEndpoint endpoint;
   const std::string region = meant.region.empty() ? call.value("--region") : meant.region;
-  const std::string url = given_or_environment(call.value("--api"), "FARSHORE_API");
-  if (const std::string config = call.config();
-      url.empty() && !config.empty() && call.hooks.api_endpoint) {
-    FARSHORE_TRY_ASSIGN(endpoint, call.hooks.api_endpoint({config, region, meant.site}));
-  }
-  if (!url.empty()) endpoint.url = url;
+  FARSHORE_TRY_ASSIGN(ApiEndpoint endpoint, endpoint_of(call, region, meant.site));
   const std::string token = given_or_environment(call.value("--token-file"), "FARSHORE_TOKEN_FILE");
   if (!token.empty()) endpoint.token_file = token;
   if (const std::string ca = call.value("--ca"); !ca.empty()) endpoint.ca = ca;

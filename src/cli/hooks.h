@@ -22,6 +22,9 @@ struct ApiEndpoint {
   std::string url = "http://127.0.0.1:7433";
   std::string token_file;  // empty: no token
   std::string ca;          // PEM file, for https
+  // What an https certificate must bear: the region, which is all that an agent's one names. Empty:
+  // the host of url.
+  std::string name;
 };
 
 // `config` is never empty, but where a comment says otherwise. A file that was named by --config or
@@ -70,6 +73,9 @@ struct EndpointArguments {
   std::string config;
   std::string region;  // as --region names it; empty: that of the site,
   std::string site;    // or the one of which this machine runs the agent
+  // host:port of an https URL that was given beside the file: not that of another region than the
+  // one named or, when none is, the only one whose API is there. Empty: none was given.
+  std::string given_address;
 };
 
 // Those that return int answer the exit code and write what there is to say themselves.
@@ -78,6 +84,7 @@ struct Hooks {
   std::string build;    // compiler, libraries: what `version` shows beside it; may be empty
 
   // invalid: the configuration is wrong (all findings in `what`), or leaves more than one choice.
+  // not_found: it has no region whose API is at the address that was given.
   std::function<Result<ApiEndpoint>(const EndpointArguments&)> api_endpoint;
   // The regions whose agents have their data on this machine, each with an API of its own: more
   // than one leaves a choice.

@@ -66,11 +66,14 @@ constexpr std::array<Key<RegionConfig>, 6> kRegionKeys{{
     {.name = "api",
      .field = [](RegionConfig& r) -> Field { return &r.api; },
      .form = Form::address,
-     .help = "HTTP API and metrics"},
+     .help = "HTTP API and metrics; with `api_token_file` it speaks https alone, with the region's "
+             "certificate (`tls`), which bears the region's name and no address"},
     {.name = "api_token_file",
      .field = [](RegionConfig& r) -> Field { return &r.api_token_file; },
      .form = Form::path,
-     .help = "the token that callers must show; needed when `api` is not a loopback address"},
+     .help =
+         "file whose first line, of at least 16 characters (`openssl rand -hex 32`), is the "
+         "token that callers must show, mode 0600; needed when `api` is not a loopback address"},
     {.name = "data",
      .field = [](RegionConfig& r) -> Field { return &r.data; },
      .form = Form::path,

@@ -116,6 +116,10 @@ Result<void> Agent::open() {
   return {};
 }
 
+std::string Agent::api_url() const {
+  return fmt::format("{}://{}", region_.api_token_file.empty() ? "http" : "https", api_address());
+}
+
 void Agent::guard(const std::function<void()>& work) {
   const auto result = guarded([&]() -> Result<void> {
     work();

@@ -44,6 +44,7 @@ class Agent final : public api::Agent {
                                                   Deadline deadline) override;
 
   std::string api_address() const { return server_->address(); }
+  std::string api_url() const;  // "https://127.0.0.1:7433" where callers must show a token
   std::string link_address() const { return endpoint_->address(); }
 
  private:

@@ -249,6 +249,31 @@ std::vector<std::string> agents_here(const config::Config& config) {
   return names;
 }
 
+// With a token the API speaks https, with the region's certificate.
+cli::ApiEndpoint endpoint_of(const config::RegionConfig& region) {
+  if (region.api_token_file.empty()) return {.url = "http://" + region.api};
+  return {.url = "https://" + region.api,
+          .token_file = region.api_token_file,
+          .ca = region.tls + "/ca.crt",
+          .name = region.name};
+}
+
+Result<const config::RegionConfig*> region_at(const config::Config& config,
+                                              const std::string& address) {
+  const config::RegionConfig* found = nullptr;
+  for (const config::RegionConfig& region : config.regions) {
+    if (region.api != address || region.api_token_file.empty()) continue;
+    if (found != nullptr)
+      return permanent(ErrorKind::not_found, "the API of {} and of {} is at {}", found->name,
+                       region.name, address);
+    found = &region;
+  }
+  if (found == nullptr)
+    return permanent(ErrorKind::not_found, "no region of {} has its API at {}", config.file,
+                     address);
+  return found;
+}
+
 }  // namespace
 
 std::vector<api::FindingView> check_kernel(const std::string& region, Duration rtt_min) {
@@ -354,6 +379,9 @@ Result<cli::ApiEndpoint> api_endpoint(const cli::EndpointArguments& arguments) {
       arguments.region.empty() && site != nullptr ? site->region : arguments.region;
   const config::RegionConfig* chosen = config.region(region_name);
   if (!region_name.empty() && chosen == nullptr) return config::unknown_region(config, region_name);
+  if (chosen == nullptr && !arguments.given_address.empty()) {
+    FARSHORE_TRY_ASSIGN(chosen, region_at(config, arguments.given_address));
+  }
   if (chosen == nullptr) {
     const std::vector<std::string> here = agents_here(config);
     if (here.size() > 1)
@@ -364,15 +392,7 @@ Result<cli::ApiEndpoint> api_endpoint(const cli::EndpointArguments& arguments) {
     if (!here.empty()) chosen = config.region(here.front());
   }
   if (chosen == nullptr && !config.regions.empty()) chosen = &config.regions.front();
-  cli::ApiEndpoint endpoint;
-  if (chosen == nullptr) return endpoint;
-  const bool secure = !chosen->api_token_file.empty();
-  endpoint.url = fmt::format("{}://{}", secure ? "https" : "http", chosen->api);
-  if (secure) {
-    endpoint.token_file = chosen->api_token_file;
-    endpoint.ca = chosen->tls + "/ca.crt";
-  }
-  return endpoint;
+  return chosen == nullptr ? cli::ApiEndpoint{} : endpoint_of(*chosen);
 }
 
 }  // namespace farshore::daemon

@@ -109,9 +109,9 @@ Result<Running> start(const config::Config& config, const std::string& region,
   FARSHORE_TRY_ASSIGN(running.world, world_of(config, region));
   FARSHORE_TRY_ASSIGN(running.agent,
                       Agent::start(*running.world, config, region, version, log_event));
-  log_plain(Severity::info, "agent.listens",
-            fmt::format("API http://{}, link {}", running.agent->api_address(),
-                        running.agent->link_address()));
+  log_plain(
+      Severity::info, "agent.listens",
+      fmt::format("API {}, link {}", running.agent->api_url(), running.agent->link_address()));
   (void)os::notify_service("READY=1");
   return running;
 }
