@@ -16,7 +16,7 @@ namespace farshore::cli {
 namespace {
 
 constexpr auto kConnectTimeout = 3s;
-constexpr auto kAnswerTimeout = 90s;  // check and grants ask databases
+constexpr auto kOthersTimeout = 90s;  // check, grants and verbs ask databases or other regions
 constexpr std::size_t kLineMax = 1 << 20;
 
 std::string operator_name() {
@@ -63,10 +63,10 @@ class HttpClient final : public ApiClient {
         ca_(endpoint.ca),
         name_(at.https ? endpoint.name : ""),
         host_(at.host),
+        answers_within_(endpoint.answers_within),
         http_(name_.empty() ? endpoint.url : fmt::format("https://{}:{}", name_, at.port)) {
     if (!name_.empty()) addresses_ = numeric_addresses(at.host);
     http_.set_connection_timeout(kConnectTimeout);
-    http_.set_read_timeout(kAnswerTimeout);
     http_.set_tcp_nodelay(true);
     http_.set_url_encode(false);
     httplib::Headers headers{{"Farshore-Operator", operator_name()}};
@@ -77,11 +77,15 @@ class HttpClient final : public ApiClient {
     http_.enable_server_certificate_verification(true);
   }
 
-  Reply get(const std::string& path, const Query& query) override {
+  Reply get(const std::string& path, const Query& query, Patience patience) override {
+    http_.set_read_timeout(answers_within_);
+    if (patience == Patience::for_others)
+      if (const auto alive = wait_for_others(); !alive) return unreachable(alive.error());
     return reply_of(ask([&] { return http_.Get(with(path, query)); }));
   }
 
   Reply post(const std::string& path, const Json& body) override {
+    if (const auto alive = wait_for_others(); !alive) return unreachable(alive.error());
     return reply_of(ask([&] { return http_.Post(path, body.dump(), "application/json"); }));
   }
 
@@ -106,6 +110,7 @@ class HttpClient final : public ApiClient {
       rest.erase(0, begin);
       return rest.size() < kLineMax;
     };
+    if (const auto alive = wait_for_others(); !alive) return unreachable(alive.error());
     const auto result = ask([&] { return http_.Get(with(path, query), head, body); });
     if (ended_by_us) return {};
     if (refused) return refusal_of(refusal);
@@ -125,6 +130,14 @@ class HttpClient final : public ApiClient {
     }
     if (!addresses_.empty()) http_.set_hostname_addr_map({{name_, addresses_.back()}});
     return once();
+  }
+
+  // A port may take connections and be mute: long waits are only for an agent that is alive.
+  httplib::Result wait_for_others() {
+    http_.set_read_timeout(answers_within_);
+    httplib::Result alive = ask([&] { return http_.Get("/healthz"); });
+    http_.set_read_timeout(kOthersTimeout);
+    return alive;
   }
 
   static std::string with(const std::string& path, const Query& query) {
@@ -198,8 +211,9 @@ class HttpClient final : public ApiClient {
 
   const std::string url_;
   const std::string ca_;
-  const std::string name_;              // that the certificate must bear; empty: host_
-  const std::string host_;              // of url_
+  const std::string name_;  // that the certificate must bear; empty: host_
+  const std::string host_;  // of url_
+  const Duration answers_within_;
   std::vector<std::string> addresses_;  // numbers, of host_; empty: httplib resolves it
   httplib::Client http_;
 };

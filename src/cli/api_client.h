@@ -24,6 +24,10 @@ struct Reply {
   int exit_code() const;  // kDone, kRefused (kUsage for an invalid argument), kUnreachable
 };
 
+// How long an answer may take. An agent that asks databases or another region is waited for longer,
+// once it has said that it is alive.
+enum class Patience { short_time, for_others };
+
 class ApiClient {
  public:
   using Query = std::multimap<std::string, std::string>;
@@ -33,7 +37,8 @@ class ApiClient {
   virtual ~ApiClient() = default;
 
   // `path` holds names as escaped() gives them.
-  virtual Reply get(const std::string& path, const Query& query = {}) = 0;
+  virtual Reply get(const std::string& path, const Query& query = {},
+                    Patience patience = Patience::short_time) = 0;
   virtual Reply post(const std::string& path, const Json& body) = 0;
   // Gives each line of an answer that does not end, until take answers false or the connection
   // ends.

@@ -85,7 +85,7 @@ Checked ask_agent(const Invocation& call, const std::string& region) {
   ApiClient::Query query;
   if (const std::string stream = call.value("STREAM"); !stream.empty())
     query.emplace("stream", stream);
-  const Reply reply = (*client)->get("/v1/check", query);
+  const Reply reply = (*client)->get("/v1/check", query, Patience::for_others);
   if (reply.answered()) return reply.json;
   if (!call.hooks.check || !looks_from_here(call, reply, (*client)->url()))
     return refuse(call, reply);
@@ -118,7 +118,8 @@ Result<std::string> grants_of(const Invocation& call, ApiClient& client, const s
                               bool& from_here, int& code) {
   const std::string site = call.value("SITE"), config = call.config();
   if (!from_here) {
-    const Reply reply = client.get("/v1/grants/" + escaped(site), {{"role", role}});
+    const Reply reply =
+        client.get("/v1/grants/" + escaped(site), {{"role", role}}, Patience::for_others);
     if (reply.answered()) return text_at(reply.json, "sql");
     from_here = call.hooks.grants && !config.empty() && looks_from_here(call, reply, client.url());
     code = reply.exit_code();

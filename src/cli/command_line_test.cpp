@@ -80,6 +80,23 @@ TEST_F(CommandLineTest, ExitCodesTellRefusedUsageAndUnreachableApart) {
   EXPECT_THAT(err_.str(), HasSubstr("farshore.yaml:3:1"));
 }
 
+TEST_F(CommandLineTest, AMuteAddressIsSoonUnreachableWhateverIsAsked) {
+  const auto mute = *world_->network().listen("127.0.0.1:0");
+  hooks_.api_endpoint = [&](const EndpointArguments&) {
+    return ApiEndpoint{.url = "http://" + mute->address(), .answers_within = 50ms};
+  };
+  const MonotonicTime begun = os::real_monotonic_now();
+  for (const auto& words : std::vector<std::vector<std::string>>{{"status"},
+                                                                 {"check"},
+                                                                 {"grants", "orders-eu"},
+                                                                 {"events", "--follow"},
+                                                                 {"stream", "resume", "orders"}}) {
+    EXPECT_EQ(run(words), kUnreachable) << words.front();
+    EXPECT_THAT(err_.str(), HasSubstr("(it does not answer)")) << words.front();
+  }
+  EXPECT_LT(os::real_monotonic_now() - begun, 20s);
+}
+
 TEST_F(CommandLineTest, WatchWritesABlockEachSecondWhereThereIsNoTerminal) {
   EXPECT_EQ(run({"status", "--watch", "--for", "1500ms"}), kDone);
   const std::string text = out_.str();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/units.h"
 
 namespace farshore::cli {
 
@@ -25,6 +26,7 @@ struct ApiEndpoint {
   // What an https certificate must bear: the region, which is all that an agent's one names. Empty:
   // the host of url.
   std::string name;
+  Duration answers_within = 10s;  // what an agent knows by itself
 };
 
 // `config` is never empty, but where a comment says otherwise. A file that was named by --config or
