@@ -81,14 +81,19 @@ Answer get_status(Agent& agent, const Request&, const std::string&) {
   return json_answer(to_json(agent.view()));
 }
 
-Answer get_stream(Agent& agent, const Request&, const std::string& name) {
+Result<StreamView> stream_of(Agent& agent, const std::string& name) {
   std::string names;
   for (const StreamView& stream : agent.view().streams) {
-    if (stream.name == name) return json_answer(to_json(stream));
+    if (stream.name == name) return stream;
     names += (names.empty() ? "" : ", ") + stream.name;
   }
-  return refusal(permanent(ErrorKind::not_found, "no stream '{}' here: there is {}", name,
-                           names.empty() ? "none" : names));
+  return permanent(ErrorKind::not_found, "no stream '{}' here: there is {}", name,
+                   names.empty() ? "none" : names);
+}
+
+Answer get_stream(Agent& agent, const Request&, const std::string& name) {
+  return answer_of(stream_of(agent, name),
+                   [](const StreamView& stream) { return json_answer(to_json(stream)); });
 }
 
 Answer get_check(Agent& agent, const Request& request, const std::string&) {
@@ -114,8 +119,43 @@ Answer get_grants(Agent& agent, const Request& request, const std::string& site)
                    });
 }
 
+Result<events::EventQuery> parse_event_query(const std::map<std::string, std::string>& query) {
+  constexpr std::array<std::string_view, 5> known{"since", "stream", "severity", "limit", "follow"};
+  FARSHORE_TRY(only(query, known, "parameter"));
+  events::EventQuery parsed{.stream = value_of(query, "stream")};
+  if (const std::string since = value_of(query, "since"); !since.empty()) {
+    parsed.after = parse_number(since);
+    if (!parsed.after) {
+      FARSHORE_TRY_ASSIGN(const WallTime time, parse_time(since));
+      parsed.since = time;
+    }
+  }
+  if (const std::string severity = value_of(query, "severity"); !severity.empty()) {
+    FARSHORE_TRY_ASSIGN(parsed.at_least, events::parse_severity(severity));
+  }
+  if (const std::string limit = value_of(query, "limit"); !limit.empty()) {
+    const auto number = parse_number(limit);
+    if (!number || *number == 0 || *number > events::kQueryLimitMax)
+      return permanent(ErrorKind::invalid, "limit '{}' is not a number from 1 to {}", limit,
+                       events::kQueryLimitMax);
+    parsed.limit = *number;
+  }
+  return parsed;
+}
+
+Result<events::EventQuery> query_of(Agent& agent, const std::map<std::string, std::string>& query) {
+  FARSHORE_TRY_ASSIGN(events::EventQuery parsed, parse_event_query(query));
+  if (parsed.stream.empty()) return parsed;
+  auto stream = stream_of(agent, parsed.stream);
+  if (stream.ok()) return parsed;
+  // One that was removed has left events.
+  const auto left = agent.events({.stream = parsed.stream, .limit = 1}, Deadline::passed());
+  if (!left.ok() || left->empty()) return std::move(stream).error();
+  return parsed;
+}
+
 Answer get_events(Agent& agent, const Request& request, const std::string&) {
-  const auto query = parse_event_query(request.query);
+  const auto query = query_of(agent, request.query);
   if (!query.ok()) return refusal(query.error());
   return answer_of(agent.events(*query, Deadline::passed()),
                    [](const std::vector<events::StoredEvent>& events) {
@@ -252,28 +292,9 @@ Answer answer(Agent& agent, const Request& request) {
   return refused;
 }
 
-Result<events::EventQuery> parse_event_query(const std::map<std::string, std::string>& query) {
-  constexpr std::array<std::string_view, 5> known{"since", "stream", "severity", "limit", "follow"};
-  FARSHORE_TRY(only(query, known, "parameter"));
-  events::EventQuery parsed{.stream = value_of(query, "stream")};
-  if (const std::string since = value_of(query, "since"); !since.empty()) {
-    parsed.after = parse_number(since);
-    if (!parsed.after) {
-      FARSHORE_TRY_ASSIGN(const WallTime time, parse_time(since));
-      parsed.since = time;
-    }
-  }
-  if (const std::string severity = value_of(query, "severity"); !severity.empty()) {
-    FARSHORE_TRY_ASSIGN(parsed.at_least, events::parse_severity(severity));
-  }
-  if (const std::string limit = value_of(query, "limit"); !limit.empty()) {
-    const auto number = parse_number(limit);
-    if (!number || *number == 0 || *number > events::kQueryLimitMax)
-      return permanent(ErrorKind::invalid, "limit '{}' is not a number from 1 to {}", limit,
-                       events::kQueryLimitMax);
-    parsed.limit = *number;
-  }
-  return parsed;
+Result<events::EventQuery> event_query_of(Agent& agent,
+                                          const std::map<std::string, std::string>& query) {
+  return query_of(agent, query);
 }
 
 bool wants_follow(const Request& request) {

@@ -30,7 +30,9 @@ Answer refusal(const Error& error);  // with the status that fits the error's ki
 Answer answer(Agent& agent, const Request& request);
 
 // GET /v1/events; `follow` is the server's part, because that answer never ends.
-Result<events::EventQuery> parse_event_query(const std::map<std::string, std::string>& query);
+// not_found: the agent has no such stream, and no events of one.
+Result<events::EventQuery> event_query_of(Agent& agent,
+                                          const std::map<std::string, std::string>& query);
 bool wants_follow(const Request& request);
 
 // The routes as "METHOD /path", for the test that compares them with docs/openapi.yaml.

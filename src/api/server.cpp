@@ -175,7 +175,7 @@ class HttpServer final : public Server {
   }
 
   void follow(const Request& request, httplib::Response& response) {
-    auto query = parse_event_query(request.query);
+    auto query = event_query_of(agent_, request.query);
     if (!query.ok()) return give(refusal(query.error()), response);
     if (followers_.fetch_add(1) >= kFollowersMax) {
       --followers_;

@@ -354,6 +354,19 @@ TEST_F(CommandLineTest, EventsAsTextAndAsLinesOfJson) {
   EXPECT_EQ(run({"events", "--limit", "0"}), kUsage);
 }
 
+TEST_F(CommandLineTest, EventsOfAStreamThatNeverWasAreRefused) {
+  for (const bool follow : {false, true}) {
+    std::vector<std::string> words{"events", "--stream", "nope"};
+    if (follow) words.push_back("--follow");
+    EXPECT_EQ(run(words), kRefused);
+    EXPECT_EQ(err_.str(), "farshore: no stream 'nope' here: there is orders, audit\n");
+  }
+  EXPECT_EQ(run({"events", "--stream", "orders"}), kDone) << "though there are none";
+  agent_.add_event({.name = "stream.removed", .stream = "old", .message = "by alice"});
+  EXPECT_EQ(run({"events", "--stream", "old"}), kDone) << "the file does not name it any more";
+  EXPECT_THAT(out_.str(), HasSubstr("by alice"));
+}
+
 TEST_F(CommandLineTest, EventsAreFollowedUntilNobodyReadsThem) {
   // The reader goes away (its pipe breaks) after the second event.
   class TwoLines final : public std::stringbuf {

@@ -70,7 +70,9 @@ void add_look(std::vector<Command>& commands) {
                    {"--stream", "STREAM", "Only of this stream", kStream},
                    {"--severity", "LEVEL", "Only of this severity and above",
                     words({"info", "warning", "error"})},
-                   {"--limit", "N", "At most so many, 1 to 1000", kNone, false, "100"}},
+                   {"--limit", "N",
+                    "At most so many, 1 to 1000: the newest; with --since the oldest from there on",
+                    kNone, false, "100"}},
        .examples = {"farshore events", "farshore events --follow --severity warning",
                     "farshore events --since 2h"},
        .run = run_events});
