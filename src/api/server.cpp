@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -80,7 +81,10 @@ class HttpServer final : public Server {
       : world_(world), agent_(agent), door_(std::move(door)), http_(std::move(http)) {}
 
   ~HttpServer() override {
-    if (!listener_.joinable()) return;
+    if (!listener_.joinable()) {
+      if (socket_ >= 0) ::close(socket_);  // bound and never served: httplib would keep it
+      return;
+    }
     os::Lock lock(mutex_);
     stopping_ = true;
     bool told = false;
@@ -95,12 +99,14 @@ class HttpServer final : public Server {
     listener_.join();
   }
 
-  Result<void> start(const Options& options) {
+  Result<void> open(const Options& options) {
     FARSHORE_TRY_ASSIGN(at_, parse_address(options.address));
     configure();
-    FARSHORE_TRY(bind());
+    return bind();
+  }
+
+  void serve() override {
     listener_ = os::Thread("api", [this](std::stop_token) { listen(); });
-    return {};
   }
 
   std::string address() const override {
@@ -119,8 +125,9 @@ class HttpServer final : public Server {
     http_->set_write_timeout(kSocketTimeoutSeconds);
     http_->set_tcp_nodelay(true);
     http_->set_socket_options(
-        [](socket_t socket) {  // httplib's default lets two processes share the port
+        [this](socket_t socket) {  // httplib's default lets two processes share the port
           const int on = 1;
+          socket_ = socket;
           setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         });
     http_->set_default_headers(
@@ -130,11 +137,11 @@ class HttpServer final : public Server {
           const bool has_body = request.method != "GET" && request.method != "HEAD";
           if (request.path.size() <= kPathMax && has_body)
             return httplib::Server::HandlerResponse::Unhandled;
-          serve(request, response);
+          respond(request, response);
           return httplib::Server::HandlerResponse::Handled;
         });
     const auto handler = [this](const httplib::Request& request, httplib::Response& response) {
-      serve(request, response);
+      respond(request, response);
     };
     http_->Post(".*", handler);
     http_->Put(".*", handler);
@@ -151,7 +158,7 @@ class HttpServer final : public Server {
     });
   }
 
-  void serve(const httplib::Request& http, httplib::Response& response) {
+  void respond(const httplib::Request& http, httplib::Response& response) {
     if (http.path.size() > kPathMax)
       return give(
           refusal(permanent(ErrorKind::invalid, "the path is longer than {} characters", kPathMax)),
@@ -212,12 +219,18 @@ class HttpServer final : public Server {
     const int port = at_.port == 0                             ? http_->bind_to_any_port(at_.host)
                      : http_->bind_to_port(at_.host, at_.port) ? at_.port
                                                                : -1;
-    if (port <= 0)
-      return transient(ErrorKind::unavailable,
-                       "api {}: cannot listen there: {}; is another agent running here?", address(),
-                       errno == 0 ? "no such address" : std::strerror(errno));
-    at_.port = port;
-    return {};
+    if (port > 0) {
+      at_.port = port;
+      return {};
+    }
+    socket_ = -1;  // httplib has closed it
+    const int code = errno;
+    const char* remedy = code == EADDRINUSE ? "another process has that port: choose another or "
+                                              "stop it"
+                         : code == EACCES   ? "ports below 1024 need a privilege"
+                                            : "does this machine have that address?";
+    return permanent(ErrorKind::unavailable, "listen on '{}': {}: {}", address(),
+                     code == 0 ? "no such address" : std::strerror(code), remedy);
   }
 
   // The listener's thread: accepts until told to stop; when accept failed (no memory, a connection
@@ -242,6 +255,7 @@ class HttpServer final : public Server {
   const Door door_;
   const std::unique_ptr<httplib::Server> http_;
   HostPort at_;
+  socket_t socket_ = -1;  // the last that was made
   std::atomic<int> followers_ = 0;
   std::atomic<bool> stopping_ = false;
   os::Mutex mutex_;
@@ -252,14 +266,21 @@ class HttpServer final : public Server {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::start(os::World& world, const Options& options,
-                                              Agent& agent) {
+Result<std::unique_ptr<Server>> Server::bind(os::World& world, const Options& options,
+                                             Agent& agent) {
   FARSHORE_TRY(check(options));
   FARSHORE_TRY_ASSIGN(Door door, Door::make(options));
   FARSHORE_TRY_ASSIGN(auto http, make_http(options));
   auto server = std::make_unique<HttpServer>(world, agent, std::move(door), std::move(http));
-  FARSHORE_TRY(server->start(options));
+  FARSHORE_TRY(server->open(options));
   return std::unique_ptr<Server>(std::move(server));
+}
+
+Result<std::unique_ptr<Server>> Server::start(os::World& world, const Options& options,
+                                              Agent& agent) {
+  FARSHORE_TRY_ASSIGN(auto server, bind(world, options, agent));
+  server->serve();
+  return server;
 }
 
 }  // namespace farshore::api

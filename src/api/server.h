@@ -1,8 +1,9 @@
 // Server: the agent's HTTP API under /v1, /healthz, /readyz and /metrics. Described in
 // docs/openapi.yaml.
 //
-// Lifetime: serves from start() to its destructor, which waits for answers that are being written.
-// Threads: its own, at most kThreads; each connection carries one request. Errors of start: invalid
+// Lifetime: serves from serve() to its destructor, which waits for answers that are being written;
+// from bind() on it has the address, and clients wait.
+// Threads: its own, at most kThreads; each connection carries one request. Errors of bind: invalid
 // (options, certificate, token), denied or unavailable (address in use).
 #pragma once
 
@@ -23,8 +24,11 @@ constexpr std::size_t kBodyMax = 64 * 1024;
 
 class Server {
  public:
+  static Result<std::unique_ptr<Server>> bind(os::World& world, const Options& options,
+                                              Agent& agent);
+  virtual void serve() = 0;  // once
   static Result<std::unique_ptr<Server>> start(os::World& world, const Options& options,
-                                               Agent& agent);
+                                               Agent& agent);  // both
   virtual ~Server() = default;
   virtual std::string address() const = 0;  // "127.0.0.1:7433", with the real port
 };

@@ -150,7 +150,16 @@ TEST_F(ServerTest, ASecondAgentOnTheSameAddressIsTold) {
   const auto second = Server::start(*world_, {.address = server_->address()}, agent_);
   ASSERT_FALSE(second.ok());
   EXPECT_THAT(second.error().what, HasSubstr(server_->address()));
-  EXPECT_THAT(second.error().what, HasSubstr("is another agent running here?"));
+  EXPECT_THAT(second.error().what, HasSubstr("another process has that port"));
+}
+
+TEST_F(ServerTest, AnAddressThatWasBoundAndNeverServedIsFreeAgain) {
+  auto bound = *Server::bind(*world_, {.address = "127.0.0.1:0"}, agent_);
+  const std::string address = bound->address();
+  EXPECT_FALSE(Server::bind(*world_, {.address = address}, agent_).ok());
+  bound.reset();
+  start({.address = address});
+  EXPECT_EQ(client().Get("/healthz")->status, 200);
 }
 
 TEST_F(ServerTest, FollowsEventsUntilTheClientLeaves) {

@@ -79,7 +79,7 @@ Result<void> Agent::open() {
   };
   FARSHORE_TRY(identity::check_region_files(world_, region_.tls, region_.name));
   FARSHORE_TRY(look_at_certificates());
-  FARSHORE_TRY_ASSIGN(endpoint_, link::Endpoint::make(world_, region_.listen, sink_));
+  FARSHORE_TRY(bind_addresses());
   FARSHORE_TRY(add_peers());
   add_streams();
   add_heartbeats();
@@ -87,12 +87,7 @@ Result<void> Agent::open() {
     os::Lock lock(routes_mutex_);
     routes_ready_ = true;
   }
-  api::Options options{.address = region_.api, .token_file = region_.api_token_file};
-  if (!region_.api_token_file.empty()) {
-    options.certificate = fmt::format("{}/{}.crt", region_.tls, region_.name);
-    options.key = fmt::format("{}/{}.key", region_.tls, region_.name);
-  }
-  FARSHORE_TRY_ASSIGN(server_, api::Server::start(world_, options, *this));
+  server_->serve();
   sampler_thread_ = os::Thread("rates", [this](std::stop_token stop) {
     pipeline::Stopper stopper(world_);
     MonotonicTime look_at = world_.now() + kCertificateLook, keep_at = world_.now();
@@ -113,6 +108,24 @@ Result<void> Agent::open() {
          .name = "agent.started",
          .message = fmt::format("farshore {} of region {}", version_, region_.name)});
   opened_ = true;
+  return {};
+}
+
+// Before anything begins: an address that is taken leaves no trace in a database.
+Result<void> Agent::bind_addresses() {
+  auto endpoint = link::Endpoint::make(world_, region_.listen, sink_);
+  if (!endpoint.ok())
+    return within(fmt::format("regions.{}.listen", region_.name), std::move(endpoint).error());
+  endpoint_ = *std::move(endpoint);
+  api::Options options{.address = region_.api, .token_file = region_.api_token_file};
+  if (!region_.api_token_file.empty()) {
+    options.certificate = fmt::format("{}/{}.crt", region_.tls, region_.name);
+    options.key = fmt::format("{}/{}.key", region_.tls, region_.name);
+  }
+  auto server = api::Server::bind(world_, options, *this);
+  if (!server.ok())
+    return within(fmt::format("regions.{}.api", region_.name), std::move(server).error());
+  server_ = *std::move(server);
   return {};
 }
 

@@ -85,6 +85,7 @@ class Agent final : public api::Agent {
   Agent(os::World& world, config::Config config, const std::string& region, std::string version,
         EventSink log);
   Result<void> open();
+  Result<void> bind_addresses();
   void guard(const std::function<void()>& work);  // a broken invariant is an event
   Result<void> look_at_certificates();  // again each minute: they run out while the agent runs
   Result<void> add_peers();

@@ -26,23 +26,53 @@ class LoneAgent final : public api::AgentUnderTest {
   LoneAgent() {
     const std::string tls = folder_.file("tls");
     EXPECT_TRUE(identity::make_authority(*world_, tls, "shop").ok());
-    EXPECT_TRUE(identity::make_region_certificate(*world_, tls, "eu-west-1").ok());
-    auto parsed = config::parse(fmt::format(kFile, folder_.path()), "farshore.yaml");
-    EXPECT_TRUE(parsed.ok()) << config::error_text(parsed);
-    for (config::RegionConfig& region : parsed.config.regions)
-      region.listen = region.api = "127.0.0.1:0";
-    auto started = Agent::start(*world_, std::move(parsed.config), "eu-west-1", "0.1.0", {});
+    for (const char* region : {"us-east-1", "eu-west-1"})
+      EXPECT_TRUE(identity::make_region_certificate(*world_, tls, region).ok());
+    auto started = start("eu-west-1", "127.0.0.1:0", "127.0.0.1:0");
     EXPECT_TRUE(started.ok()) << started.error().what;
     agent_ = *std::move(started);
   }
+  Result<std::unique_ptr<Agent>> start(const std::string& own, const std::string& listen,
+                                       const std::string& api, const EventSink& log = {}) {
+    auto parsed = config::parse(fmt::format(kFile, folder_.path()), "farshore.yaml");
+    EXPECT_TRUE(parsed.ok()) << config::error_text(parsed);
+    for (config::RegionConfig& region : parsed.config.regions) {
+      region.listen = listen;
+      region.api = api;
+    }
+    return Agent::start(*world_, std::move(parsed.config), own, "0.1.0", log);
+  }
   api::Agent& agent() override { return *agent_; }
   Deadline soon(Duration d) override { return world_->after(d); }
+  const Agent& started() const { return *agent_; }
 
  private:
   os::TestFolder folder_;
   std::unique_ptr<os::World> world_ = os::make_real_world(std::nullopt);
   std::unique_ptr<Agent> agent_;
 };
+
+TEST(AgentStart, AnAddressThatIsTakenIsNamedBeforeAnythingBegins) {
+  LoneAgent other;
+  const std::string any = "127.0.0.1:0";
+  const auto refusal = [&](const std::string& listen, const std::string& api) {
+    std::vector<std::string> said;
+    const auto second = other.start("us-east-1", listen, api,
+                                    [&](const Event& event) { said.push_back(event.name); });
+    EXPECT_TRUE(said.empty()) << said.front();
+    EXPECT_EQ(second.error().kind, ErrorKind::unavailable);
+    return second.error().what;
+  };
+  const auto expected = [](const char* key, const std::string& address) {
+    return fmt::format(
+        "regions.us-east-1.{}: listen on '{}': Address already in use: another process has that "
+        "port: choose another or stop it",
+        key, address);
+  };
+  const std::string api = other.started().api_address(), link = other.started().link_address();
+  EXPECT_EQ(refusal(any, api), expected("api", api));
+  EXPECT_EQ(refusal(link, any), expected("listen", link));
+}
 
 }  // namespace
 }  // namespace farshore::daemon

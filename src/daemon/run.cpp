@@ -59,10 +59,12 @@ Result<void> startable(const config::RegionConfig* now, const config::Config& ne
   if (own == nullptr) return config::unknown_region(next, region);
   auto plain_world = os::make_real_world(std::nullopt);
   FARSHORE_TRY(identity::check_region_files(*plain_world, own->tls, region));
-  for (const std::string& address : {own->listen, own->api}) {
+  for (const auto& [key, address] : {std::pair("listen", own->listen), {"api", own->api}}) {
     const std::string port = port_of(address);
     if (port == port_of(now->listen) || port == port_of(now->api)) continue;  // ours already
-    FARSHORE_TRY(plain_world->network().listen(address));
+    auto taken = plain_world->network().listen(address);
+    if (!taken.ok())
+      return within(fmt::format("regions.{}.{}", region, key), std::move(taken).error());
   }
   return {};
 }
