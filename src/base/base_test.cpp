@@ -7,6 +7,7 @@
 #include "base/deadline.h"
 #include "base/nearest.h"
 #include "base/ordinal.h"
+#include "base/plural.h"
 #include "base/uuid.h"
 
 namespace farshore {
@@ -102,6 +103,12 @@ TEST(Result, CarriesTheErrorOn) {
 
 TEST(Check, ThrowsWithThePlaceAndTheReason) {
   EXPECT_THROW(FARSHORE_CHECK(1 == 2, "one is {}", 1), CheckFailed);
+}
+
+TEST(Plural, OneIsNotMany) {
+  EXPECT_EQ(counted(0, "row"), "0 rows");
+  EXPECT_EQ(counted(1, "row"), "1 row");
+  EXPECT_EQ(counted(2, "row"), "2 rows");
 }
 
 }  // namespace

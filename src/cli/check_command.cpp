@@ -2,6 +2,7 @@
 #include <ostream>
 #include <variant>
 
+#include "base/plural.h"
 #include "cli/command_line.h"
 #include "cli/commands.h"
 #include "cli/connect.h"
@@ -11,10 +12,6 @@
 
 namespace farshore::cli {
 namespace {
-
-std::string counted(double count, const char* what) {
-  return fmt::format("{:.0f} {}{}", count, what, count == 1 ? "" : "s");
-}
 
 std::string findings_text(const Json& answer, const Terminal& terminal) {
   std::string text;
@@ -37,7 +34,9 @@ std::string findings_text(const Json& answer, const Terminal& terminal) {
       text += "\n";
     }
   }
-  const auto count = [&](const char* field) { return number_at(answer, field).value_or(0); };
+  const auto count = [&](const char* field) {
+    return static_cast<std::uint64_t>(number_at(answer, field).value_or(0));
+  };
   if (count("errors") + count("warnings") + count("notes") == 0)
     return painted(terminal, Colour::green, "nothing found") + "\n";
   return text + counted(count("errors"), "error") + ", " + counted(count("warnings"), "warning") +

@@ -39,6 +39,11 @@ std::string count_text(const std::optional<double>& count) {
   return fraction ? fmt::format("{:.1f}{}", value, suffix) : fmt::format("{:.0f}{}", value, suffix);
 }
 
+std::string counted_text(const std::optional<double>& count, const std::string& one) {
+  const std::string text = count_text(count);
+  return text + " " + one + (text == "1" ? "" : "s");
+}
+
 std::string offset_text(const std::optional<Duration>& offset, const std::optional<Duration>& bound,
                         bool unicode) {
   if (!offset) return kUnknown;

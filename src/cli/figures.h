@@ -12,6 +12,8 @@ namespace farshore::cli {
 std::string duration_text(const std::optional<Duration>& d);
 std::string bytes_text(const std::optional<double>& bytes);
 std::string count_text(const std::optional<double>& count);  // "0", "7.3", "210", "1.2k", "3.1M"
+// As it is shown: "1 row", "1.2k rows", "unknown rows".
+std::string counted_text(const std::optional<double>& count, const std::string& one);
 std::string offset_text(const std::optional<Duration>& offset, const std::optional<Duration>& bound,
                         bool unicode);
 

@@ -9,13 +9,17 @@
 namespace farshore::cli {
 namespace {
 
+std::string standing(const std::string& who, const std::string& state) {
+  return who + (state == "failed" ? " has " : " is ") + state;
+}
+
 std::string leg_notes(const Json& leg, const std::string& who, NotePlace place) {
   const std::string state = text_at(leg, "state"), remedy = text_at(leg, "remedy");
   std::string reason = text_at(leg, "reason");
   if (const auto retry = seconds_at(leg, "retry_in_seconds"))
     reason += fmt::format("{}tries again in {}", reason.empty() ? "" : "; ", duration_text(retry));
   std::string text;
-  if (!reason.empty()) text += note(place, who.empty() ? "why" : who + " is " + state, reason);
+  if (!reason.empty()) text += note(place, who.empty() ? "why" : standing(who, state), reason);
   if (!remedy.empty()) text += pasteable(place, "do", remedy);
   return text;
 }
@@ -31,18 +35,21 @@ std::string copy_table_text(const Json& table) {
   const auto bytes = number_at(table, "bytes"), bytes_total = number_at(table, "bytes_total");
   const auto rows = number_at(table, "rows"), rows_total = number_at(table, "rows_total");
   const std::string share = bytes_total ? percent(bytes, bytes_total) : percent(rows, rows_total);
-  std::string text = text_at(table, "table") + share + ", " + count_text(rows);
-  if (rows_total) text += " of about " + count_text(rows_total);
-  text += " rows, " + bytes_text(bytes);
+  std::string text = text_at(table, "table") + share + ", ";
+  if (rows_total)
+    text += count_text(rows) + " of about " + counted_text(rows_total, "row");
+  else
+    text += counted_text(rows, "row");
+  text += ", " + bytes_text(bytes);
   if (const auto eta = seconds_at(table, "eta_seconds"))
     text += ", " + duration_text(eta) + " left";
   return text;
 }
 
 std::string copy_notes(const Json& copy, NotePlace place) {
-  std::string head =
-      fmt::format("{} of {} tables are copied", count_text(number_at(copy, "tables_done")),
-                  count_text(number_at(copy, "tables_total")));
+  const auto total = number_at(copy, "tables_total");
+  std::string head = fmt::format("{} of {} {} copied", count_text(number_at(copy, "tables_done")),
+                                 counted_text(total, "table"), total == 1.0 ? "is" : "are");
   if (const auto eta = seconds_at(copy, "eta_seconds")) head += ", " + duration_text(eta) + " left";
   std::string text = note(place, "copy", head);
   for (const Json& table : at(copy, "tables")) text += note(place, "copy", copy_table_text(table));
@@ -56,7 +63,7 @@ std::string journal_note(const Json& stream, NotePlace place) {
   if (health.empty() || health == "good") return "";
   const bool said =
       !reason.empty() && text_at(stream, "capture/reason").find(reason) != std::string::npos;
-  return said ? "" : note(place, "journal is " + health, reason);
+  return said ? "" : note(place, standing("journal", health), reason);
 }
 
 }  // namespace

@@ -173,7 +173,18 @@ TEST_F(StatusTextTest, OfACaptureElsewhereOnlyItsStateIsShown) {
               HasSubstr("  capture  orders-us (us-east-1)           failed\n"
                         "  journal "));
   EXPECT_THAT(stream_text(api::to_json(view.streams[0]), terminal_),
-              HasSubstr("           capture is failed: another source\n"));
+              HasSubstr("           capture has failed: another source\n"));
+}
+
+TEST_F(StatusTextTest, OneIsNotMany) {
+  api::AgentView view = api::sample_view();
+  api::StreamView& stream = view.streams[0];
+  stream.capture->open_transactions = 1;
+  stream.targets[1].copy->tables_total = 1;
+  stream.targets[1].copy->tables_done = 0;
+  const std::string text = stream_text(api::to_json(stream), terminal_);
+  EXPECT_THAT(text, HasSubstr(", 1 transaction open\n"));
+  EXPECT_THAT(text, HasSubstr("copy: 0 of 1 table is copied"));
 }
 
 TEST_F(StatusTextTest, WarnsThirtyDaysBeforeTheCertificateExpires) {

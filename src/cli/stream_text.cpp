@@ -36,7 +36,7 @@ std::string behind(const Json& target, const std::string& backlog) {
              transactions = number_at(target, backlog + "/transactions");
   if (!bytes && !transactions) return "backlog unknown";
   if (bytes == 0.0 && transactions == 0.0) return "nothing waits";
-  return fmt::format("{} in {} transactions wait", bytes_text(bytes), count_text(transactions));
+  return fmt::format("{} in {} wait", bytes_text(bytes), counted_text(transactions, "transaction"));
 }
 
 std::string with_region(const std::string& site, const std::string& region) {
@@ -65,8 +65,8 @@ std::string capture_text(const Json& stream, const Terminal& terminal) {
                            bytes_text(number_at(capture, "behind_bytes"))));
   text += forecast(capture, "hours_to_retain_max", "released early (source.retain_max)");
   text += forecast(capture, "hours_to_wal_max", "slot given up (source.wal_max)");
-  text += fact(fmt::format("{}, {} transactions open", rates(capture),
-                           count_text(number_at(capture, "open_transactions"))));
+  text += fact(fmt::format("{}, {} open", rates(capture),
+                           counted_text(number_at(capture, "open_transactions"), "transaction")));
   return text;
 }
 

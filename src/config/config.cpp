@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/plural.h"
 #include "config/combinations.h"
 #include "config/reader.h"
 #include "config/yaml_tree.h"
@@ -82,9 +83,8 @@ ParseOutcome parse(std::string_view text, const std::string& file) {
 }
 
 std::string error_text(const ParseOutcome& outcome) {
-  const std::size_t count = outcome.errors.size();
   const std::string& file = outcome.config.file;
-  return fmt::format("{} has {} error{}:\n{}", file, count, count == 1 ? "" : "s",
+  return fmt::format("{} has {}:\n{}", file, counted(outcome.errors.size(), "error"),
                      text_of(outcome.errors, file));
 }
 

@@ -13,7 +13,9 @@ bool works(api::State state) {
 std::vector<std::string> idle_legs(const api::StreamView& stream) {
   std::vector<std::string> legs;
   const auto look = [&](const std::string& leg, api::State state) {
-    if (!works(state)) legs.push_back(fmt::format("{} is {}", leg, api::name_of(state)));
+    if (works(state)) return;
+    const char* verb = state == api::State::failed ? "has" : "is";
+    legs.push_back(fmt::format("{} {} {}", leg, verb, api::name_of(state)));
   };
   if (stream.capture) look("capture", stream.capture->leg.state);
   for (const api::LegView& target : stream.targets) look("target " + target.site, target.leg.state);

@@ -23,7 +23,7 @@ TEST(Readiness, EndsWithALegThatDoesNotWorkAndNamesIt) {
   EXPECT_EQ(not_ready_why({stream("app", degraded, streaming)}), "stream app: capture is degraded");
   EXPECT_EQ(not_ready_why({stream("app", starting, starting), stream("pay", streaming, failed)}),
             "stream app: capture is starting, target app-eu is starting; "
-            "stream pay: target pay-eu is failed");
+            "stream pay: target pay-eu has failed");
 }
 
 TEST(Readiness, DoesNotDependOnACaptureThatWasNotHeard) {

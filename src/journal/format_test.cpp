@@ -187,7 +187,7 @@ TEST_F(JournalInspect, ShowsEveryRecordButNoPayload) {
     EXPECT_EQ(shown->text.find("SECRET"), std::string::npos);
     EXPECT_EQ(shown->text.find("identity"), std::string::npos);
   }
-  EXPECT_NE(inspect_file(world.disk, path, {})->text.find("2 records, 1 transactions end here"),
+  EXPECT_NE(inspect_file(world.disk, path, {})->text.find("2 records, 1 transaction ends here"),
             std::string::npos);
   EXPECT_NE(
       inspect_file(world.disk, path, {.json = true})->text.find(R"("records":2,"transactions":1)"),
@@ -226,9 +226,9 @@ TEST_F(JournalInspect, ShowsATransactionThatWasSkipped) {
   };
   EXPECT_EQ(shown(content, {.records = true}),
             fmt::format("skipped transaction /skipped/1-7.records, {} bytes\n"
-                        "offset 0: data, flags first, session 1, sub_xid 0, 1 changes, 6 bytes of "
+                        "offset 0: data, flags first, session 1, sub_xid 0, 1 change, 6 bytes of "
                         "payload\n"
-                        "offset 52: data, flags first,last, session 1, sub_xid 0, 1 changes, 4 "
+                        "offset 52: data, flags first,last, session 1, sub_xid 0, 1 change, 4 "
                         "bytes of payload\n"
                         "xid 4711, committed 1970-01-01T01:18:31.000Z: 2 records, 2 changes, 10 "
                         "bytes of payload; 0 damaged places\n",
@@ -236,7 +236,7 @@ TEST_F(JournalInspect, ShowsATransactionThatWasSkipped) {
   EXPECT_NE(shown(content, {.json = true}).find(R"("xid":4711,)"), std::string::npos);
   const std::string cut = shown(content.substr(0, content.size() - 1), {});
   EXPECT_NE(cut.find("DAMAGE: offset 52: "), std::string::npos) << cut;
-  EXPECT_NE(cut.find("1 records, 1 changes"), std::string::npos) << cut;
+  EXPECT_NE(cut.find("1 record, 1 change"), std::string::npos) << cut;
   EXPECT_TRUE(inspect_file(world.disk, path, {})->damaged);
 }
 
@@ -309,7 +309,7 @@ TEST_F(JournalInspect, ADamagedHistoryHidesNothingOfItsFolder) {
   EXPECT_NE(text->text.find("DAMAGE: " + path + ": epoch history does not match its checksum"),
             std::string::npos)
       << text->text;
-  EXPECT_TRUE(text->text.ends_with("1 segments\n")) << text->text;
+  EXPECT_TRUE(text->text.ends_with("1 segment\n")) << text->text;
 }
 
 TEST_F(JournalInspect, KnowsTheOtherFilesAndRefusesForeignOnes) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/plural.h"
 #include "change/record_codec.h"
 #include "journal/consumers.h"
 #include "journal/epoch_history.h"
@@ -176,14 +177,16 @@ class SegmentReport {
                            scan.torn_bytes);
     else
       text_ += fmt::format(
-          "{} records, {} transactions end here, {} changes, {} of payload\n"
+          "{}, {} here, {}, {} of payload\n"
           "preambles begin at: {}\nlast {}, running hash {:016x}; {}\n",
-          records_, transactions_, changes_, format_bytes(payload_),
+          counted(records_, "record"),
+          counted(transactions_, "transaction") + (transactions_ == 1 ? " ends" : " end"),
+          counted(changes_, "change"), format_bytes(payload_),
           scan.index.preambles().empty()
               ? "none here"
               : fmt::format("{}", fmt::join(scan.index.preambles(), ", ")),
           last, scan.hash,
-          problems_ > 0         ? fmt::format("{} damaged places", problems_)
+          problems_ > 0         ? counted(problems_, "damaged place")
           : torn_within_        ? "torn before the end"
           : scan.torn_bytes > 0 ? "no whole frames at the end"
                                 : "no damage");
@@ -320,10 +323,13 @@ class SkippedReport {
         R"({{"offset":{},"kind":"{}","flags":"{}","session":{},"sub_xid":{},"changes":{},)"
         R"("payload_bytes":{}}})"
         "\n";
-    constexpr fmt::string_view kText =
-        "offset {}: {}, flags {}, session {}, sub_xid {}, {} changes, {} bytes of payload\n";
-    text_ += fmt::format(fmt::runtime(options_.json ? kJson : kText), offset, name_of(r.kind),
-                         flags_of(r.flags), r.session, r.sub_xid, r.changes, r.payload.size());
+    if (options_.json)
+      text_ += fmt::format(kJson, offset, name_of(r.kind), flags_of(r.flags), r.session, r.sub_xid,
+                           r.changes, r.payload.size());
+    else
+      text_ += fmt::format("offset {}: {}, flags {}, session {}, sub_xid {}, {}, {} of payload\n",
+                           offset, name_of(r.kind), flags_of(r.flags), r.session, r.sub_xid,
+                           counted(r.changes, "change"), counted(r.payload.size(), "byte"));
   }
 
   std::string finish() {
@@ -331,10 +337,13 @@ class SkippedReport {
         R"({{"xid":{},"commit_time":"{}","records":{},"changes":{},"payload_bytes":{},)"
         R"("damages":{}}})"
         "\n";
-    constexpr fmt::string_view kText =
-        "xid {}, committed {}: {} records, {} changes, {} bytes of payload; {} damaged places\n";
-    return text_ + fmt::format(fmt::runtime(options_.json ? kJson : kText), xid_,
-                               time_or_dash(committed_), records_, changes_, payload_, damages_);
+    if (options_.json)
+      return text_ + fmt::format(kJson, xid_, time_or_dash(committed_), records_, changes_,
+                                 payload_, damages_);
+    return text_ + fmt::format("xid {}, committed {}: {}, {}, {} of payload; {}\n", xid_,
+                               time_or_dash(committed_), counted(records_, "record"),
+                               counted(changes_, "change"), counted(payload_, "byte"),
+                               counted(damages_, "damaged place"));
   }
 
   const InspectOptions& options_;
@@ -360,7 +369,7 @@ Result<Inspection> inspect_folder(os::Files& files, const std::string& folder,
   whole.text += options.json ? fmt::format(R"({{"segments":{}}})"
                                            "\n",
                                            segments)
-                             : fmt::format("{} segments\n", segments);
+                             : counted(segments, "segment") + "\n";
   return whole;
 }
 

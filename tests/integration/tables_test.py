@@ -129,7 +129,7 @@ class TablesTest(LabTest):
         self.assertIn(b"theirs", path.read_bytes())
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         shown = deployment.farshore("journal", "inspect", path, config=False)
-        self.assertIn("1 records, 1 changes", shown)
+        self.assertIn("1 record, 1 change", shown)
         self.assertIn(" 0 damaged places", shown)
         self.assertNotIn("theirs", shown)
 
