@@ -95,6 +95,10 @@ Result<Config> load(os::Files& files, const std::string& file) {
                      "there is no configuration '{}': write one with `farshore init`, or say where "
                      "it is with --config FILE",
                      file);
+  if (!text && files.list(file).ok())
+    return permanent(ErrorKind::invalid,
+                     "configuration '{}' is a folder: name the file in it with --config FILE",
+                     file);
   if (!text) return within("configuration", std::move(text).error());
   ParseOutcome outcome = parse(*text, file);
   if (!outcome.ok()) return Error{ErrorKind::invalid, Retry::no, error_text(outcome)};

@@ -163,6 +163,10 @@ void Reader::read_stream(const YamlNode& map, const std::string& path, StreamCon
 }
 
 void Reader::read_targets(const YamlNode& list, const std::string& path, StreamConfig& stream) {
+  std::string one;
+  if (list.kind == YamlNode::Kind::scalar && read_value(&one, Form::name, {}, list.scalar).ok())
+    return error(list.mark,
+                 fmt::format("{}: a list is wanted, not one value: write [{}]", path, one));
   if (!expect(list, YamlNode::Kind::list, path)) return;
   if (list.items.empty()) error(list.mark, path + ": is empty: name at least one site");
   for (std::size_t i = 0; i < list.items.size(); ++i) {

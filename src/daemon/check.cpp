@@ -197,8 +197,10 @@ void Check::check(const config::RegionConfig& region) {
     const bool missing = files.error().kind == ErrorKind::not_found;
     if (missing && region_.empty()) return;  // on another machine
     return add_one(FindingLevel::error, files.error().what,
-                   missing ? fmt::format("cp ca.crt {0}.crt {0}.key {1}/", region.name, region.tls)
-                           : "farshore cert show  -- then as it is said above");
+                   missing
+                       ? fmt::format("install -D -m 0600 -t {1} FOLDER/{{ca.crt,{0}.crt,{0}.key}}",
+                                     region.name, region.tls)
+                       : "farshore cert show  -- then as it is said above");
   }
   for (const std::string& name : {std::string("ca"), region.name}) {
     const auto facts =

@@ -295,7 +295,8 @@ Result<void> check_region_files(os::World& world, const std::string& folder,
   const auto missing = [&](Error error) {
     if (error.kind == ErrorKind::not_found)
       error.what += fmt::format(
-          ": bring ca.crt, {0}.crt and {0}.key here from where `farshore init` wrote them", region);
+          ": bring ca.crt, {0}.crt and {0}.key here from the FOLDER that `farshore init` wrote",
+          region);
     return error;
   };
   auto authority_file = load_certificate(files, certificate_path(folder, kAuthority));
