@@ -141,13 +141,13 @@ std::string help_of(const CommandTable& table, const Command& command) {
 std::string man_page(const CommandTable& table, const std::string& version) {
   std::string text =
       fmt::format(".TH FARSHORE 1 \"\" \"farshore {}\" \"Farshore\"\n", roff(version));
-  text += ".SH NAME\nfarshore \\- replication between regions, and disaster recovery\n";
+  text += ".SH NAME\nfarshore \\- replication of databases between regions\n";
   text += ".SH SYNOPSIS\n.B farshore\n.I command\n.RI [ arguments ]\n.RI [ options ]\n";
   text += ".SH DESCRIPTION\n";
   text += roff(
-      "Farshore keeps databases replicated between regions, tells the RPO you really have, and "
-      "moves you to the "
-      "other region when it counts. One agent runs in each region ('farshore run'); every other "
+      "Farshore keeps PostgreSQL databases replicated between regions and tells the data loss "
+      "that you would really have (RPO). It does not move applications to another region. One "
+      "agent runs in each region ('farshore run'); every other "
       "command asks "
       "the agent over its HTTP API, or works on files.");
   text += "\n.SH COMMANDS\n";

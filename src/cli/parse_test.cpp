@@ -152,6 +152,7 @@ TEST(Help, NamesEveryCommandAndFitsTheScreen) {
 
 TEST(ManPage, HoldsEveryCommandAndNoStrayRoff) {
   const std::string page = man_page(table(), "0.1.0");
+  EXPECT_THAT(page, HasSubstr("does not move applications")) << "no more than this version does";
   EXPECT_THAT(page,
               HasSubstr(".SS \"farshore stream pause STREAM [\\-\\-to SITE] [\\-\\-at TIME]\"\n"));
   for (const char* section :
