@@ -40,13 +40,15 @@ bool not_reached(httplib::Error error) {
   return error == httplib::Error::Connection || error == httplib::Error::ConnectionTimeout;
 }
 
-const char* why(httplib::Error error) {
+const char* why(httplib::Error error, bool https) {
   switch (error) {
     case httplib::Error::Connection:
       return "connection refused";
     case httplib::Error::ConnectionTimeout:
-    case httplib::Error::Read:
       return "it does not answer";
+    case httplib::Error::Read:
+      return https ? "it does not answer"
+                   : "it does not answer; with api_token_file an agent speaks https";
     case httplib::Error::SSLConnection:
       return "TLS failed; without api_token_file an agent speaks http";
     case httplib::Error::SSLLoadingCerts:
@@ -177,7 +179,7 @@ class HttpClient final : public ApiClient {
                                "no agent answers at {} ({}): start it with `farshore run --region "
                                "REGION`, or say where "
                                "it is with --api URL",
-                               url_, why(error))};
+                               url_, why(error, url_.starts_with("https://")))};
   }
 
   // Of a chain that is valid it was the name.

@@ -92,7 +92,9 @@ TEST_F(CommandLineTest, AMuteAddressIsSoonUnreachableWhateverIsAsked) {
                                                                  {"events", "--follow"},
                                                                  {"stream", "resume", "orders"}}) {
     EXPECT_EQ(run(words), kUnreachable) << words.front();
-    EXPECT_THAT(err_.str(), HasSubstr("(it does not answer)")) << words.front();
+    EXPECT_THAT(err_.str(),
+                HasSubstr("(it does not answer; with api_token_file an agent speaks https)"))
+        << words.front();
   }
   EXPECT_LT(os::real_monotonic_now() - begun, 20s);
 }

@@ -117,6 +117,8 @@ TEST_F(SecureApi, WhatIsWrongIsToldApart) {
   EXPECT_THAT(said_, HasSubstr("the certificate at " + url + " is not of the authority " + other));
   EXPECT_EQ(run({"check", "--ca", other}), cli::kUnreachable) << "and is not passed over";
   EXPECT_THAT(said_, HasSubstr("is not of the authority"));
+  EXPECT_EQ(run({"status", "--api", "http://" + address_}), cli::kUnreachable);
+  EXPECT_THAT(said_, HasSubstr("with api_token_file an agent speaks https"));
   agent_.reset();
   EXPECT_EQ(run({"status"}), cli::kUnreachable);
   EXPECT_THAT(said_, HasSubstr("no agent answers at " + url + " (connection refused)"));
