@@ -13,11 +13,16 @@ std::string standing(const std::string& who, const std::string& state) {
   return who + (state == "failed" ? " has " : " is ") + state;
 }
 
+// Its moment has passed while it is being tried.
+std::string retry_text(Duration left) {
+  return left < 1ms ? "tries again now" : "tries again in " + duration_text(left);
+}
+
 std::string leg_notes(const Json& leg, const std::string& who, NotePlace place) {
   const std::string state = text_at(leg, "state"), remedy = text_at(leg, "remedy");
   std::string reason = text_at(leg, "reason");
   if (const auto retry = seconds_at(leg, "retry_in_seconds"))
-    reason += fmt::format("{}tries again in {}", reason.empty() ? "" : "; ", duration_text(retry));
+    reason += (reason.empty() ? "" : "; ") + retry_text(*retry);
   std::string text;
   if (!reason.empty()) text += note(place, who.empty() ? "why" : standing(who, state), reason);
   if (!remedy.empty()) text += pasteable(place, "do", remedy);

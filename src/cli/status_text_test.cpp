@@ -121,6 +121,10 @@ TEST_F(StatusTextTest, ShowsRetryPauseJournalAndCaptureTroubles) {
   api::AgentView view = api::sample_view();
   auto& stream = view.streams[0];
   stream.capture->leg = {.state = api::State::starting, .reason = "source refused", .retry_in = 3s};
+  EXPECT_THAT(status(view), HasSubstr("source refused; tries again in 3.0s\n"));
+  stream.capture->leg.retry_in = Duration::zero();
+  EXPECT_THAT(status(view), HasSubstr("source refused; tries again now\n"));
+  stream.capture->leg.retry_in = 3s;
   stream.journal->health = "full";
   stream.journal->reason = "50GiB of 50GiB: raise journal.max or let orders-eu catch up";
   stream.targets[0].leg = {.state = api::State::paused};

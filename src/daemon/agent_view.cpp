@@ -16,7 +16,7 @@ api::State state_of(pipeline::State state) {
 api::LegStateView leg_view(const pipeline::LegState& leg, MonotonicTime now) {
   api::LegStateView view{.state = state_of(leg.state),
                          .reason = pipeline::shown_reason(leg),
-                         .remedy = leg.remedy,
+                         .remedy = pipeline::shown_remedy(leg),
                          .retry_in = {}};
   if (leg.retry_at) view.retry_in = std::max(*leg.retry_at - now, Duration::zero());
   return view;

@@ -77,6 +77,7 @@ Result<std::vector<Held>> SourceStream::ask_targets(std::stop_token stop) {
     stopper_.wait(stop, kAskEvery);
   }
   board_.worked();
+  board_.set(State::starting, "opens its source");
   return held;
 }
 

@@ -4,6 +4,7 @@
 
 #include <list>
 
+#include "change/remedy.h"
 #include "journal/journal_fixture.h"
 #include "link/paired_channel.h"
 #include "source/test_no_tables.h"
@@ -20,6 +21,7 @@ class LosingSource final : public Source {
   explicit LosingSource(os::World& world) : world_(world) {}
 
   Result<SourceIdentity> start(const Position& after, const AcceptSource&) override {
+    if (no_slot) return transient(ErrorKind::rejected, "all slots are in use{}", to_do("raise it"));
     if (log_gone && !after.empty()) return permanent(ErrorKind::overtaken, "the log is gone");
     given_ = false;
     return SourceIdentity{"system=1"};
@@ -43,7 +45,7 @@ class LosingSource final : public Source {
   void interrupt() override {}
   void stop() override {}
 
-  std::atomic<bool> log_gone = false;
+  std::atomic<bool> log_gone = false, no_slot = false;
 
  private:
   os::World& world_;
@@ -247,6 +249,19 @@ TEST_F(SourceStreamBegins, WithoutATargetThatIsNotRequiredAndIsAway) {
   EXPECT_THAT(event_text("stream.target_not_asked"), HasSubstr("'eu'"));
   eu.away = false;
   EXPECT_TRUE(eventually([&] { return streams(0) && eu.received() >= 3; }, 500)) << leg(0).reason;
+}
+
+TEST_F(SourceStreamBegins, WhatKeepsCaptureFromBeginningIsWhatItShows) {
+  source->no_slot = true;
+  start({target("ap", ap)});
+  const auto capture = [&] { return stream->status().capture; };
+  ASSERT_TRUE(eventually([&] { return capture().retries > 1; }, 500));
+  EXPECT_EQ(capture().state, State::starting);
+  EXPECT_EQ(shown_reason(capture()), "all slots are in use");
+  EXPECT_EQ(shown_remedy(capture()), "raise it");
+  source->no_slot = false;
+  ASSERT_TRUE(eventually([&] { return captures(); }, 1000));
+  EXPECT_TRUE(eventually([&] { return shown_reason(capture()).empty(); }, 500));
 }
 
 TEST_F(SourceStreamBegins, NotWithoutOneThatIsRequired) {

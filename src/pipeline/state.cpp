@@ -28,6 +28,20 @@ const char* name_of(State state) {
   return "unknown";
 }
 
+namespace {
+
+bool shows_error(const LegState& leg) {
+  const bool waits = leg.state == State::failed || leg.state == State::paused;
+  return leg.retry_at && !(waits && !leg.reason.empty());
+}
+
+// What this end shows itself in these states does not say that it no longer tries.
+bool may_try(State state) {
+  return state == State::starting || state == State::streaming || state == State::config_differs;
+}
+
+}  // namespace
+
 StateBoard::StateBoard(EventSink events, LegName leg)
     : events_(std::move(events)), leg_name_(std::move(leg)) {}
 
@@ -60,7 +74,8 @@ void StateBoard::show(By by, State state, const std::string& reason,
     leg_.reason = reason;
     leg_.remedy = remedy;
     leg_.failed_here = by == By::failure_of_ours;
-    if (state == State::failed || state == State::paused) leg_.retry_at.reset();
+    const bool rests = state == State::failed || state == State::paused;
+    if (rests || (by == By::us && !may_try(state))) leg_.retry_at.reset();
   }
   if (!changed) return;
   const Severity severity = state == State::failed     ? Severity::error
@@ -108,7 +123,11 @@ void StateBoard::report(Severity severity, const std::string& name, const std::s
 }
 
 std::string shown_reason(const LegState& leg) {
-  return leg.reason.empty() && leg.retries > 0 ? leg.last_error : leg.reason;
+  return shows_error(leg) ? split_remedy(leg.last_error).why : leg.reason;
+}
+
+std::string shown_remedy(const LegState& leg) {
+  return shows_error(leg) ? split_remedy(leg.last_error).remedy : leg.remedy;
 }
 
 LegState StateBoard::get() const {

@@ -48,7 +48,10 @@ struct LegState {
   bool failed_here = false;               // it is this end's own failure, not heard of the other
 };
 
-std::string shown_reason(const LegState& leg);  // while it tries again: the error
+// While it tries again after an error: that error, and its remedy. What has failed or is paused
+// keeps its own: it waits for an operator, whatever is tried beside.
+std::string shown_reason(const LegState& leg);
+std::string shown_remedy(const LegState& leg);
 
 // The state of one leg, with an event at each change. Any thread.
 class StateBoard {

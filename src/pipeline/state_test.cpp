@@ -43,6 +43,34 @@ TEST_F(StateBoardTest, OtherStatesNeedNone) {
   EXPECT_EQ(board_.get().remedy, "make room");
 }
 
+TEST_F(StateBoardTest, WhileItTriesAgainTheErrorIsItsReasonAndThenItsOwnAgain) {
+  board_.set(State::starting, "asks app-eu what it holds", "wait");
+  board_.retrying(transient(ErrorKind::denied, "no slot is free{}", to_do("raise it")),
+                  MonotonicTime{5s});
+  EXPECT_EQ(shown_reason(board_.get()), "no slot is free");
+  EXPECT_EQ(shown_remedy(board_.get()), "raise it");
+  board_.set(State::starting, "asks app-eu once more");
+  EXPECT_EQ(shown_reason(board_.get()), "no slot is free");
+  board_.hear(State::copying, "tables are being copied", "");
+  EXPECT_EQ(shown_reason(board_.get()), "no slot is free");
+  board_.worked();
+  EXPECT_EQ(shown_reason(board_.get()), "tables are being copied");
+  EXPECT_EQ(shown_remedy(board_.get()), "");
+}
+
+TEST_F(StateBoardTest, WhatRestsKeepsItsOwnReason) {
+  const Error gone = transient(ErrorKind::unavailable, "no session stands");
+  board_.fail(permanent(ErrorKind::rejected, "no column b{}", to_do("ALTER")));
+  board_.retrying(gone, MonotonicTime{5s});
+  EXPECT_EQ(shown_reason(board_.get()), "no column b");
+  EXPECT_EQ(shown_remedy(board_.get()), "ALTER");
+  board_.set(State::streaming);
+  board_.retrying(gone, MonotonicTime{5s});
+  board_.set(State::copying, "changes wait");
+  EXPECT_EQ(shown_reason(board_.get()), "changes wait");
+  EXPECT_FALSE(board_.get().retry_at);
+}
+
 // As an acknowledgement that comes while the failure is being told.
 TEST(StateBoardHearTest, AFailureOfThisEndHidesWhatIsHeardFromItsFirstMomentOn) {
   StateBoard* leg = nullptr;

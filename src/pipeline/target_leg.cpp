@@ -293,8 +293,8 @@ void TargetLeg::fill(Ack& ack) {
   auto running = this->running();
   const LegState leg = shown_state(running.get());
   ack.state = leg.state;
-  ack.reason = leg.reason.empty() ? leg.last_error : leg.reason;
-  ack.remedy = leg.remedy;
+  ack.reason = shown_reason(leg);
+  ack.remedy = shown_remedy(leg);
   os::Lock lock(mutex_);
   ack.resumes = resumes_;
   if (!running || running->loop == nullptr) return;
