@@ -12,6 +12,7 @@
 #include "journal/log_reader.h"
 #include "journal/recovery.h"
 #include "journal/repair.h"
+#include "journal/retention.h"
 #include "journal/scrub.h"
 #include "journal/upkeep.h"
 
@@ -142,7 +143,7 @@ Error FileJournal::no_room_error(std::uint64_t bytes) const {
                      "journal {}: {} wait to be written, nothing more was taken", log_->folder,
                      format_bytes(log_->pending_bytes + log_->flushing_bytes));
   return transient(ErrorKind::disk_full, "journal {} is full: {}{}", log_->folder, full,
-                   to_do("raise the limit, free space, or let the consumer go on"));
+                   to_do(kMakeRoom));
 }
 
 Result<void> FileJournal::commit(AppendPlan& plan, Deadline deadline) {

@@ -22,8 +22,8 @@ Pressure pressure_of(const RetentionFacts& facts, const Options& options) {
   const std::uint64_t free = facts.disk_is_full ? 0 : facts.free_bytes;
   if (free < options.free_bytes_min && options.free_bytes_min - free > pressure.need) {
     pressure.need = options.free_bytes_min - free;
-    pressure.limit = fmt::format("the file system has {} free, fewer than {}", format_bytes(free),
-                                 format_bytes(options.free_bytes_min));
+    pressure.limit = fmt::format("the file system has {} free, fewer than journal.free_min ({})",
+                                 format_bytes(free), format_bytes(options.free_bytes_min));
   }
   if (facts.disk_is_full && pressure.limit.empty()) {
     pressure.need = 1;

@@ -49,6 +49,11 @@ struct RetentionDecision {
   friend bool operator==(const RetentionDecision&, const RetentionDecision&) = default;
 };
 
+// Behind what `full` says. By the keys of farshore.yaml that set these limits.
+inline constexpr const char* kMakeRoom =
+    "raise journal.max, free space (below journal.free_min the disk counts as full), or let the "
+    "consumer go on";
+
 RetentionDecision decide_retention(const RetentionFacts& facts, const Options& options);
 
 }  // namespace farshore::journal

@@ -286,6 +286,9 @@ TEST_F(JournalRetention, HoldMakesAppendWaitUntilTheConsumerGoesOn) {
   EXPECT_EQ(status.first.sequence, Sequence(1));
   EXPECT_LE(status.bytes, options.bytes_max);
   EXPECT_EQ(count_events("journal.full"), 1U);
+  for (const std::string& told : {place.error().what, event_text("journal.full")})
+    EXPECT_NE(told.find("raise journal.max, free space (below journal.free_min"), std::string::npos)
+        << told;
   EXPECT_FALSE(journal->append(std::span(&record, 1), world.after(1500ms)).ok());
   EXPECT_EQ(count_events("journal.full"), 1U);
   os::Thread consumer("consumer", [&](std::stop_token) {

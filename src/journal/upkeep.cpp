@@ -196,10 +196,8 @@ void set_full(Log& log, const std::string& full) {
   }
   if (begins)
     log.emit(Severity::error, "journal.full",
-             fmt::format("journal {} is full and appends wait: {}; raise the limit, free space, or "
-                         "let or make the "
-                         "consumer go on",
-                         log.folder, full));
+             fmt::format("journal {} is full and appends wait: {}; {}", log.folder, full,
+                         kMakeRoom));
   if (ends)
     log.emit(Severity::info, "journal.full_over",
              fmt::format("journal {} has room again", log.folder));

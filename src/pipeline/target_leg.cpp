@@ -285,7 +285,10 @@ LegState TargetLeg::shown_state(const Running* running) const {
   if (journal.health != journal::Health::full) return leg;
   leg.state = State::degraded;
   leg.reason = "the far journal takes no more: " + journal.reason;
-  leg.remedy = "raise journal.max in this region or free space; it goes on by itself";
+  leg.remedy = fmt::format(
+      "raise streams.{}.journal.max in the farshore.yaml of region {}, or free space on its disk; "
+      "it goes on by itself",
+      options_.stream_name, options_.region);
   return leg;
 }
 

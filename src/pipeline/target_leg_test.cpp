@@ -1,5 +1,7 @@
 #include "pipeline/target_leg.h"
 
+#include <gmock/gmock.h>
+
 #include "journal/journal_fixture.h"
 #include "link/paired_channel.h"
 #include "pipeline/messages.h"
@@ -81,6 +83,29 @@ TEST_F(TargetLegTest, AResumeWhileTheJournalIsBeingOpenedHolds) {
   EXPECT_TRUE(shows(State::streaming));
   EXPECT_TRUE(resumed);
   EXPECT_FALSE(kept_as_paused());
+}
+
+TEST_F(TargetLegTest, AFullJournalNamesTheRegionAndTheKeyWhoseLimitItIs) {
+  journal::Options small = options;
+  small.free_bytes_min = 1_MiB;
+  world.disk.set({.capacity = 512_KiB});
+  TargetLeg full{world,
+                 {.stream_name = "app",
+                  .site = "app-eu",
+                  .region = "eu-west-1",
+                  .folder = folder,
+                  .journal = small},
+                 sink_of_target,
+                 aside,
+                 copies,
+                 sink()};
+  ASSERT_TRUE(full.resume().ok());
+  os::Thread runs("leg", [&](std::stop_token stop) { full.run(stop); });
+  EXPECT_TRUE(
+      eventually([&] { return full.status().leg.state == State::degraded; }, 300));
+  EXPECT_THAT(full.status().leg.reason, testing::HasSubstr("fewer than journal.free_min (1MiB)"));
+  EXPECT_THAT(full.status().leg.remedy, testing::HasSubstr("streams.app.journal.max in the "
+                                                           "farshore.yaml of region eu-west-1"));
 }
 
 // The journal is kept for a table that is copied again, and no longer.
