@@ -82,7 +82,7 @@ std::uint64_t AppendPlan::add(const Record& record, Epoch epoch) {
       static_cast<std::uint32_t>(std::min<std::uint64_t>(sequence - durable_, UINT32_MAX));
   finish_frame(header, out, at);
   spots_.push_back({segment_, sequence, offset_, preamble_.note(record.kind, sequence)});
-  if (const auto note = StreamedOpen::note_of(record, sequence)) streamed_.push_back(*note);
+  if (const auto note = Unended::note_of(record, sequence)) unended_.push_back(*note);
   offset_ += size;
   bytes_ += size;
   return end_.hash;
@@ -94,7 +94,7 @@ void AppendPlan::commit() {
     spot.segment->index.add(spot.sequence, spot.offset);
     if (spot.begins_preamble) spot.segment->index.add_preamble(spot.sequence);
   }
-  for (const StreamedOpen::Note& note : streamed_) log_.streamed_open.take(note);
+  for (const Unended::Note& note : unended_) log_.unended.take(note);
   parts_.back().end = end_;
   if (log_.pending.empty()) log_.pending_since = log_.world.now();
   for (Pending& part : parts_) {

@@ -45,7 +45,7 @@ class AppendPlan {
   std::vector<Pending> parts_;
   Bytes first_buffer_;
   std::vector<Spot> spots_;
-  std::vector<StreamedOpen::Note> streamed_;
+  std::vector<Unended::Note> unended_;
 };
 
 }  // namespace farshore::journal

@@ -55,7 +55,7 @@ void announce_cut(Log& log, const EpochHistory& history, Sequence cut, bool clea
     places.applied = std::min(places.applied, cut.previous());
     places.restart = std::min(places.restart, cut);
   }
-  log.streamed_open.clear();
+  log.unended.clear();
   log.flushed_segment = nullptr;
   log.wake_all();
 }

@@ -13,7 +13,7 @@
 #include "journal/consumers.h"
 #include "journal/epoch_history.h"
 #include "journal/segment_scan.h"
-#include "journal/streamed_open.h"
+#include "journal/unended.h"
 #include "os/mutex.h"
 #include "os/world.h"
 
@@ -104,9 +104,9 @@ struct Log {
   bool consumers_changed = false;   // since they were saved
   std::deque<SegmentPtr> segments;  // oldest first
   LogEnd written, durable;
-  PreambleRun preamble;        // at `written`
-  StreamedOpen streamed_open;  // at `written`
-  std::vector<Cut> cuts;       // since open
+  PreambleRun preamble;   // at `written`
+  Unended unended;        // at `written`
+  std::vector<Cut> cuts;  // since open
   std::deque<Pending> pending;
   std::uint64_t pending_bytes = 0;
   std::uint64_t flushing_bytes = 0;

@@ -58,10 +58,11 @@ Result<void> save_consumers_now(Log& log) {
 // a transaction that has not ended.
 std::string open_since(Log& log, Sequence keep_from) {
   const os::Lock lock(log.mutex);
-  const auto open = log.streamed_open.oldest();
+  const auto open = log.unended.oldest();
   if (!log.options.keep_preambles || !open || log.kept_for(open->first) != keep_from) return "";
-  return fmt::format(": transaction {} of the source began there, has written {} and is still open",
-                     open->xid, format_bytes(open->bytes));
+  return fmt::format(
+      ": transaction {} of the source began there, {} of it have come, and its end has not",
+      open->xid, format_bytes(open->bytes));
 }
 
 // Caller holds the log's lock. Marks in `table` those that need what lies before `first_kept`:
@@ -195,9 +196,9 @@ void set_full(Log& log, const std::string& full) {
     }
   }
   if (begins)
-    log.emit(Severity::error, "journal.full",
-             fmt::format("journal {} is full and appends wait: {}; {}", log.folder, full,
-                         kMakeRoom));
+    log.emit(
+        Severity::error, "journal.full",
+        fmt::format("journal {} is full and appends wait: {}; {}", log.folder, full, kMakeRoom));
   if (ends)
     log.emit(Severity::info, "journal.full_over",
              fmt::format("journal {} has room again", log.folder));

@@ -149,20 +149,20 @@ Result<void> ReceiveLoop::begin(const Begin& begin) {
 
 Result<void> ReceiveLoop::write(const std::vector<PlacedRecord>& records, std::stop_token stop) {
   if (records.empty()) return {};
-  for (bool shown = false;;) {
+  for (bool shown = false;;) {  // that its disk is slow: a full journal tells that itself
     auto written = journal_.append_shipped(records, world_.after(kAppendWait));
     if (written.ok()) {
       if (shown)
-        board_.report(Severity::info, "journal.full_over", "the far journal takes records again");
+        board_.report(Severity::info, "journal.slow_over", "the far journal takes records again");
       break;
     }
-    const bool full =
-        written.error().kind == ErrorKind::disk_full || written.error().kind == ErrorKind::timeout;
-    if (!full || stop.stop_requested()) return std::move(written).error();
+    const bool slow = written.error().kind == ErrorKind::timeout;
+    if ((!slow && written.error().kind != ErrorKind::disk_full) || stop.stop_requested())
+      return std::move(written).error();
     // The source comes back on another channel, which waits for this one to end.
     if (ended()) return transient(ErrorKind::unavailable, "the channel ended");
-    if (!shown) board_.report(Severity::warning, "journal.full", written.error().what);
-    shown = true;
+    if (slow && !shown) board_.report(Severity::warning, "journal.slow", written.error().what);
+    shown |= slow;
   }
   os::Lock lock(mutex_);
   stats_.written = records.back().place;

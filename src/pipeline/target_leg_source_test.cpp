@@ -50,11 +50,11 @@ class TargetLegSourceTest : public journal::JournalFixture {
                   .site = "app-eu",
                   .region = "eu",
                   .folder = "/leg",
-                  .journal = {.free_bytes_min = 0}},
+                  .journal = {.segment_bytes = 64_KiB, .bytes_max = 256_KiB, .free_bytes_min = 0}},
                  sink_,
                  aside_,
                  copy_sink_,
-                 [](const Event&) {}};
+                 sink()};
   const Hello hello_{.stream = Uuid::from_random(1, 2), .name = "app", .epoch = Epoch(1)};
   os::Thread thread_;
 };
@@ -96,6 +96,21 @@ TEST_F(TargetLegSourceTest, WhatWasReceivedIsCountedAnewFromWhereAnEmptiedJourna
   send(*after, Records{read_all()});
   EXPECT_TRUE(eventually([&] { return counted().through.sequence == Sequence(2); }));
   EXPECT_EQ(counted().amount.transactions, 2U);
+}
+
+TEST_F(TargetLegSourceTest, AFullJournalIsToldOnce) {
+  open();
+  ASSERT_TRUE(
+      journal->begin_epoch({.epoch = Epoch(1), .first = Sequence(1), .identity = "app"}).ok());
+  commit_many(400, 1000);
+  const auto ship = welcomed(hello_);
+  send(*ship, Begin{.next = {Epoch(1), Sequence(1)}, .history = journal->history()});
+  std::vector<PlacedRecord> all = read_all();
+  for (auto part = all.begin(); part != all.end(); part += 50)
+    send(*ship, Records{{part, part + 50}});
+  ASSERT_TRUE(eventually([&] { return count_events("journal.full") > 0; }));
+  EXPECT_FALSE(eventually([&] { return count_events("journal.full") > 1; }, 150));
+  EXPECT_EQ(leg_.status().journal.health, journal::Health::full);
 }
 
 }  // namespace

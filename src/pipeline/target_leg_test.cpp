@@ -101,8 +101,7 @@ TEST_F(TargetLegTest, AFullJournalNamesTheRegionAndTheKeyWhoseLimitItIs) {
                  sink()};
   ASSERT_TRUE(full.resume().ok());
   os::Thread runs("leg", [&](std::stop_token stop) { full.run(stop); });
-  EXPECT_TRUE(
-      eventually([&] { return full.status().leg.state == State::degraded; }, 300));
+  EXPECT_TRUE(eventually([&] { return full.status().leg.state == State::degraded; }, 300));
   EXPECT_THAT(full.status().leg.reason, testing::HasSubstr("fewer than journal.free_min (1MiB)"));
   EXPECT_THAT(full.status().leg.remedy, testing::HasSubstr("streams.app.journal.max in the "
                                                            "farshore.yaml of region eu-west-1"));

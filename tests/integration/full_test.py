@@ -94,6 +94,24 @@ class HoldTest(FullTest):
         deployment.farshore("stream", "resume", "app")  # at the source's side
         self.wait_applied(deployment)
         self.expect_equal(deployment.source, deployment.target)
+        self.expect_one_larger_than_the_far_journal_named(deployment)
+
+    def expect_one_larger_than_the_far_journal_named(self, deployment):
+        deployment.source.sql(
+            "INSERT INTO public.bulk SELECT i, repeat(md5(i::text), 30) "
+            "FROM generate_series(200001, 224000) i"
+        )
+        for region in deployment.regions[:2]:
+            self.wait(
+                lambda region=region: re.search(
+                    r"transaction \d+ of the source began there, \S+ of it have come, "
+                    r"and its end has not do: raise streams.app.journal.max in the farshore.yaml "
+                    r"of region r2,",
+                    " ".join(deployment.farshore("status", region=region).split()),
+                ),
+                20,
+                lambda region=region: deployment.farshore("status", region=region),
+            )
 
     def test_one_transaction_larger_than_the_near_journal_passes_through(self):
         small = {"max": "16MiB", "segment": "1MiB", "keep": "0s"}

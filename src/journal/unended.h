@@ -1,5 +1,6 @@
-// StreamedOpen: streamed transactions that were appended since the journal was opened and have not
-// ended, for messages: an open one may be what fills a journal. Pure; the log's lock guards it.
+// Unended: transactions of several records that were begun since the journal was opened and have
+// not ended in it, for messages: one may be what fills a journal. Streamed ones lie among others.
+// Pure; the log's lock guards it.
 #pragma once
 
 #include <map>
@@ -9,7 +10,7 @@
 
 namespace farshore::journal {
 
-class StreamedOpen {
+class Unended {
  public:
   struct Transaction {
     std::uint64_t xid = 0;
@@ -26,7 +27,8 @@ class StreamedOpen {
   // Nothing for most records.
   static std::optional<Note> note_of(const Record& record, Sequence sequence) {
     if (record.kind == RecordKind::session) return Note{.ends_all = true};
-    const bool data = record.kind == RecordKind::data && record.flags.streamed;
+    const bool single = record.flags.first && record.flags.last;
+    const bool data = record.kind == RecordKind::data && !single;
     if (!data && record.kind != RecordKind::abort) return std::nullopt;
     return Note{.begins = data && record.flags.first,
                 .ends = ends_transaction(record),
