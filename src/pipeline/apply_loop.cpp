@@ -184,11 +184,13 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
   FARSHORE_TRY_ASSIGN(auto journal_cursor, journal_.cursor(from, Sequence(0), whole_after));
   Hold hold{.delay = terms_.apply_delay};
   std::string announced;
+  bool only_skips = false;
   {
     os::Lock lock(mutex_);
     announced = announced_;
+    only_skips = skip_ != nullptr;
     hold.pause_at = pause_at_;
-    stats_.applied = through;
+    stats_.applied = std::max(through, skipped_);
     undurable_.clear();
   }
   HeldCursor cursor(world_, std::move(journal_cursor), hold, options_.clock_offset);
@@ -196,10 +198,13 @@ Result<void> ApplyLoop::session(std::stop_token stop) {
     os::Lock lock(mutex_);
     cursor_ = &cursor;
   }
-  if (!terms_.difference.empty())
+  if (only_skips) {
+    // Nothing is applied: it shows what it showed.
+  } else if (!terms_.difference.empty()) {
     board_.set(State::config_differs, terms_.difference, kOneDefinition);
-  else
+  } else {
     board_.set(State::streaming, announced);
+  }
   Result<void> result = apply_until_told(stop, cursor);
   os::Lock lock(mutex_);
   cursor_ = nullptr;  // it ends here: no verb may interrupt it any more
@@ -226,6 +231,7 @@ Result<Sequence> ApplyLoop::restart_place(Sequence through) {
                      "the target holds everything through {}, the journal begins at {}", through,
                      first);
   if (went_back) {
+    skipped_ = Sequence(0);
     board_.report(Severity::warning, "stream.target_went_back",
                   fmt::format("the target held everything through {} and holds it through {} now: "
                               "what it lacks is applied again",
@@ -324,6 +330,11 @@ Result<void> ApplyLoop::skip_item(HeldCursor& cursor, SkipRequest& request) {
   FARSHORE_TRY(save_item(cursor, item, path));
   FARSHORE_TRY(sink_.skip(item));
   counts_.skipped(item.place.sequence);
+  skipped_ = std::max(skipped_, item.place.sequence);
+  {
+    os::Lock lock(mutex_);
+    stats_.applied = std::max(stats_.applied, skipped_);
+  }
   board_.report(
       Severity::warning, "stream.skipped",
       fmt::format(

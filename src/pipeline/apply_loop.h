@@ -115,6 +115,9 @@ class ApplyLoop {
   TargetTerms terms_;  // of the session; owned by run()
   // Restart places of what is applied but not yet durable in the target; owned by run().
   std::deque<std::pair<Sequence, Sequence>> undurable_;  // (through, restart)
+  // Newest that was skipped since the loop began: it waits no more, although what the sink has
+  // recorded as applied ends before it. Owned by run().
+  Sequence skipped_;
   // While paused, and owned by run(): what looks for the next transaction.
   std::unique_ptr<TransactionCursor> ahead_;
   std::string next_;

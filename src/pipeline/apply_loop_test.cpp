@@ -38,7 +38,7 @@ class PickySink final : public Sink {
   }
   Result<void> skip(const CursorItem& item) override {
     os::Lock lock(mutex_);
-    through_ = recorded_ = item.place.sequence;
+    if (!skips_apart) through_ = recorded_ = item.place.sequence;
     skipped_.push_back(item.xid);
     return {};
   }
@@ -66,6 +66,7 @@ class PickySink final : public Sink {
   }
 
   std::atomic<int> opens = 0, calls = 0;  // of open() and apply()
+  std::atomic<bool> skips_apart = false;
 
  private:
   os::World& world_;
@@ -110,6 +111,11 @@ class SkipTest : public journal::JournalFixture {
   }
   Result<void> skip(Place place, Duration wait = 5s) {
     return loop->skip(place, world.after(wait));
+  }
+  std::size_t count_states(const std::string& message) {
+    const os::Lock lock(events_mutex);
+    return static_cast<std::size_t>(std::ranges::count_if(
+        events, [&](const Event& e) { return e.name == "stream.state" && e.message == message; }));
   }
   // What was saved of the transaction that was skipped at this place.
   Bytes saved_bytes(Place place) {
@@ -223,6 +229,34 @@ TEST_F(SkipTest, AnotherThanTheNextOneIsRefusedAndThePauseHolds) {
   loop->resume();
   EXPECT_TRUE(applied(later));
   EXPECT_GT(later.sequence, next.sequence);
+}
+
+// As the PostgreSQL sink does: what is skipped is recorded apart from how far it has applied.
+TEST_F(SkipTest, WhileItIsPausedTheNextOneIsShownAndNoMomentOfStreaming) {
+  sink_of_target.skips_apart = true;
+  ASSERT_TRUE(applied(transaction()));
+  loop->pause(std::nullopt);
+  ASSERT_TRUE(shows(State::paused));
+  const Place first = transaction(), second = transaction();
+  const auto next_is = [&](const std::string& next) {
+    return eventually([&] { return board.get().reason == "by an operator" + next; }, 300);
+  };
+  const auto named = [&](std::uint64_t number, Place place) {
+    return fmt::format("; next is transaction {} at {}, 1 changes, committed {}", number, place,
+                       format_time(data_record(number, "").commit_time));
+  };
+  ASSERT_TRUE(next_is(named(2, first))) << board.get().reason;
+  const std::size_t streamed = count_states("streaming");
+  ASSERT_TRUE(skip(first).ok());
+  EXPECT_TRUE(next_is(named(3, second))) << board.get().reason;
+  EXPECT_GE(loop->stats().applied, first.sequence);
+  const auto again = skip(second);
+  EXPECT_TRUE(again.ok()) << again.error().what;
+  EXPECT_TRUE(next_is("")) << board.get().reason;
+  EXPECT_EQ(count_states("streaming"), streamed);
+  loop->resume();
+  EXPECT_TRUE(applied(transaction()));
+  EXPECT_EQ(board.state(), State::streaming);
 }
 
 TEST_F(SkipTest, EndsAlthoughHeartbeatsComeWithoutEnd) {
