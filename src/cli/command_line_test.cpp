@@ -121,7 +121,9 @@ TEST_F(CommandLineTest, AVerbReachesTheAgent) {
   EXPECT_EQ(
       run({"stream", "pause", "orders", "--to", "orders-eu", "--at", "2026-11-24T18:00:00+02:00"}),
       kDone);
-  EXPECT_EQ(out_.str(), "orders to orders-eu: pause is under way; see `farshore status orders`\n");
+  EXPECT_EQ(out_.str(),
+            "orders to orders-eu: commits up to 2026-11-24T16:00:00.000Z are applied, then it "
+            "pauses; see `farshore status orders`\n");
   ASSERT_EQ(agent_.actions().size(), 1U);
   EXPECT_EQ(agent_.actions()[0].at, *parse_time("2026-11-24T16:00:00Z"));
   EXPECT_THAT(agent_.actions()[0].by, HasSubstr("@"));
@@ -129,6 +131,11 @@ TEST_F(CommandLineTest, AVerbReachesTheAgent) {
   EXPECT_EQ(Json::parse(out_.str())["done"], "resume");
   EXPECT_EQ(run({"stream", "resume", "orders", "--to", "orders-eu"}), kDone);
   EXPECT_EQ(out_.str(), "orders to orders-eu: was not paused, and nothing had failed\n");
+  api::AgentView to_pause = api::sample_view();
+  to_pause.streams[0].targets[0].paused_until = *parse_time("2026-11-24T16:00:00Z");
+  agent_.set_view(to_pause);
+  EXPECT_EQ(run({"stream", "resume", "orders", "--to", "orders-eu"}), kDone);
+  EXPECT_EQ(out_.str(), "orders to orders-eu: resume is under way; see `farshore status orders`\n");
   EXPECT_EQ(run({"stream", "skip", "orders", "12"}), kUsage);
   EXPECT_THAT(err_.str(), HasSubstr("PLACE '12' is not understood"));
   EXPECT_EQ(run({"events", "--limit", "0"}), kUsage);

@@ -55,10 +55,11 @@ std::string nothing_to_do(ApiClient& client, const Invocation& call, const std::
   const Reply before = client.get("/v1/status");
   const std::string to = call.value("--to");
   std::set<std::string> states;
-  bool retries = false;
+  bool retries = false, is_to_pause = false;
   const auto look = [&](const Json& leg) {
     states.insert(text_at(leg, "state"));
     retries |= seconds_at(leg, "retry_in_seconds").has_value();
+    is_to_pause |= !text_at(leg, "paused_until").empty();
   };
   for (const Json& stream : at(before.json, "streams")) {
     if (text_at(stream, "name") != call.value("STREAM")) continue;
@@ -69,7 +70,7 @@ std::string nothing_to_do(ApiClient& client, const Invocation& call, const std::
   const bool pauses = states.contains("paused");
   if (verb == "pause") return pauses && states.size() == 1 ? "was paused already" : "";
   const bool streams = states == std::set<std::string>{"streaming"};
-  return streams && !retries ? "was not paused, and nothing had failed" : "";
+  return streams && !retries && !is_to_pause ? "was not paused, and nothing had failed" : "";
 }
 
 std::string outcome(const Invocation& call, const std::string& verb, const std::string& nothing,
@@ -79,6 +80,9 @@ std::string outcome(const Invocation& call, const std::string& verb, const std::
     return fmt::format(
         "{}; take it out of farshore.yaml, else it begins anew when the agent starts",
         already ? "was removed here already" : "removed here");
+  if (const std::string at = call.value("--at"); !at.empty())
+    return fmt::format("commits up to {} are applied, then it pauses; see `farshore status {}{}`",
+                       format_time(*parse_time(at)), call.value("STREAM"), same_agent(call));
   return fmt::format("{} is under way; see `farshore status {}{}`", verb, call.value("STREAM"),
                      same_agent(call));
 }

@@ -199,6 +199,7 @@ api::StreamView Agent::view_of(const SourceEntry& entry) {
                      .applied_place = place_text({ack.durable.epoch, ack.applied}),
                      .durable_commit_time = known(ack.durable_commit_time),
                      .applied_commit_time = known(ack.applied_commit_time),
+                     .paused_until = known(ack.pause_at),
                      .shipped = totals_view({target.far.shipped_transactions,
                                              target.far.shipped_changes, target.far.shipped_bytes}),
                      .copy = copy_view(target.copy, target.leg.state, now)};

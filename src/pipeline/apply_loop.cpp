@@ -44,6 +44,7 @@ void ApplyLoop::run(std::stop_token stop) {
       asked = skip_;
       waits = (paused_ && !skip_) || held_for_copy_;
       in_session_ = !waits;
+      rest_shown_ &= waits;
       changed_.notify_all();
     }
     if (waits) {
@@ -137,6 +138,14 @@ Duration ApplyLoop::show_waiting() {
   const bool copying = held_for_copy_;
   const auto at = pause_at_;
   lock.unlock();
+  const Duration again = show_rest(copying, at);
+  lock.lock();
+  rest_shown_ = true;
+  changed_.notify_all();
+  return again;
+}
+
+Duration ApplyLoop::show_rest(bool copying, const std::optional<WallTime>& at) {
   if (copying) {
     board_.set(State::copying, kHeldForCopy);
     return Duration::max();
@@ -379,10 +388,16 @@ void ApplyLoop::pause(std::optional<WallTime> at) {
       session_outdated_ = true;
     else
       paused_ = true;
+    rest_shown_ = false;
     if (cursor_ != nullptr) cursor_->interrupt();
   }
   sink_.interrupt();
   stopper_.poke();
+}
+
+void ApplyLoop::wait_shown(Deadline deadline) {
+  os::Lock lock(mutex_);
+  changed_.wait(lock, deadline, [&] { return rest_shown_ || !paused_; });
 }
 
 void ApplyLoop::resume() {

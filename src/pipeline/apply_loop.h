@@ -53,6 +53,8 @@ class ApplyLoop {
 
   // Verbs; any thread.
   void pause(std::optional<WallTime> at);
+  // Until it rests after pause(), and its state says so; or the deadline.
+  void wait_shown(Deadline deadline);
   void resume();
   void new_session();  // a new session soon: the terms have changed
   // Held back while tables are copied: returns when no group is in the making, or at the deadline
@@ -91,6 +93,7 @@ class ApplyLoop {
   void note(const Applied& applied, Sequence restart);
   bool told() const;        // a verb wants the loop's attention
   Duration show_waiting();  // the state while paused or held; when to look again
+  Duration show_rest(bool copying, const std::optional<WallTime>& at);
   std::string next_transaction();
   bool damaged() const;
   Error overtaken_error() const;
@@ -132,6 +135,7 @@ class ApplyLoop {
   bool held_for_copy_ = false;
   std::string announced_;
   bool in_session_ = false;
+  bool rest_shown_ = false;  // the state tells that a verb holds it
   std::shared_ptr<SkipRequest> skip_;
   HeldCursor* cursor_ = nullptr;
   ApplyStats stats_;

@@ -57,6 +57,10 @@ class Saver {
     field(static_cast<std::int64_t>(time.time_since_epoch().count()));
   }
   void field(const Position& position) { field(position.bytes); }
+  template <class T>
+  void added(const T& value) {
+    field(value);
+  }
   void field(const std::vector<PlacedRecord>& records) {
     Bytes block;
     encode_block(records, block);
@@ -104,6 +108,11 @@ class Loader {
   }
   void field(WallTime& time) { time = WallTime(Duration(in_.number<std::int64_t>())); }
   void field(Position& position) { field(position.bytes); }
+  // An older build ends the message before it.
+  template <class T>
+  void added(T& value) {
+    if (in_.left() > 0) field(value);
+  }
   void field(std::vector<PlacedRecord>& records) {
     auto decoded = decode_block(in_.string32());
     if (decoded.ok())
@@ -158,8 +167,6 @@ FARSHORE_FIELDS(Welcome, m.stream, m.durable, m.hash, m.position, m.commit_time,
 FARSHORE_FIELDS(Refuse, m.kind, m.retry, m.what)
 FARSHORE_FIELDS(Begin, m.next, m.hash_before, m.history)
 FARSHORE_FIELDS(Records, m.records)
-FARSHORE_FIELDS(Ack, m.durable, m.applied, m.durable_commit_time, m.applied_commit_time,
-                m.applied_transactions, m.applied_changes, m.state, m.reason, m.remedy, m.resumes)
 FARSHORE_FIELDS(Fetch, m.first, m.last)
 FARSHORE_FIELDS(Fetched, m.records)
 FARSHORE_FIELDS(Verb, m.stream, m.epoch, m.name, m.argument)
@@ -176,6 +183,14 @@ FARSHORE_FIELDS(CopyAsk, m.tables, m.through)
 FARSHORE_FIELDS(CopyMissing, m.tables, m.first)
 FARSHORE_FIELDS(Overtaken, m.why)
 #undef FARSHORE_FIELDS
+
+template <class A, class M>
+  requires std::is_same_v<std::remove_const_t<M>, Ack>
+void fields_of(A& a, M& m) {
+  all(a, m.durable, m.applied, m.durable_commit_time, m.applied_commit_time, m.applied_transactions,
+      m.applied_changes, m.state, m.reason, m.remedy, m.resumes);
+  a.added(m.pause_at);
+}
 
 template <class T>
 void Saver::field(const std::vector<T>& list) {

@@ -71,6 +71,7 @@ struct Ack {
   State state = State::stopped;                                 // of the target's leg
   std::string reason, remedy;
   std::uint32_t resumes = 0;  // how often an operator has said `resume` at the target's side
+  WallTime pause_at{};        // `pause --at`: applies commits up to it; zero: not asked for
 };
 
 struct Fetch {

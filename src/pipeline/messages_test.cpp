@@ -17,6 +17,8 @@
 namespace farshore::pipeline {
 namespace {
 
+constexpr std::size_t kPauseAtBytes = 8;  // of an Ack's end
+
 std::vector<Message> samples() {
   const PlacedRecord placed{
       {Epoch(1), Sequence(7)}, 99, {.kind = RecordKind::data, .xid = 5, .payload = "abc"}};
@@ -41,7 +43,8 @@ std::vector<Message> samples() {
           Ack{.durable = {Epoch(1), Sequence(9)},
               .applied = Sequence(8),
               .state = State::streaming,
-              .reason = "r"},
+              .reason = "r",
+              .pause_at = WallTime(7s)},
           Fetch{Sequence(1), Sequence(2)},
           Fetched{{placed}},
           Verb{Uuid::from_random(1, 2), Epoch(3), "pause", "now"},
@@ -90,11 +93,22 @@ TEST(Messages, WhatANewerVersionAddsBehindTheFieldsIsPassedOver) {
   }
 }
 
+TEST(Messages, AnAckOfABuildThatKnowsNoPauseToComeIsRead) {
+  const Bytes bytes = encode(samples()[5]);
+  const auto older = decode(ByteView(bytes).substr(0, bytes.size() - kPauseAtBytes));
+  ASSERT_TRUE(older.ok()) << older.error().what;
+  EXPECT_EQ(std::get<Ack>(*older).reason, "r");
+  EXPECT_EQ(std::get<Ack>(*older).pause_at, WallTime{});
+  EXPECT_EQ(std::get<Ack>(*decode(bytes)).pause_at, WallTime(7s));
+}
+
 TEST(Messages, EveryTruncationIsRefused) {
   for (const Message& message : samples()) {
     const Bytes bytes = encode(message);
+    const bool grown = std::holds_alternative<Ack>(message);
     for (std::size_t size = 0; size < bytes.size(); ++size)
-      EXPECT_FALSE(decode(ByteView(bytes).substr(0, size)).ok())
+      EXPECT_EQ(decode(ByteView(bytes).substr(0, size)).ok(),
+                grown && size == bytes.size() - kPauseAtBytes)
           << message.index() << " at " << size;
   }
 }

@@ -193,6 +193,7 @@ void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
   Sequence durable_sent, applied_sent;
   std::optional<State> state_sent;
   std::uint32_t resumes_sent = 0;
+  WallTime pause_sent{};
   MonotonicTime sent_at{};
   while (!stop.stop_requested()) {
     auto durable = journal_.wait_durable_beyond(durable_sent, world_.after(kFollowWait));
@@ -206,13 +207,15 @@ void ReceiveLoop::acknowledge(link::Channel& channel, std::stop_token stop) {
     callbacks_.fill(ack);
     if (!send_answers(channel).ok() || !ask_for_damaged(channel).ok()) return;
     const bool news = ack.durable.sequence != durable_sent || ack.applied != applied_sent ||
-                      ack.state != state_sent || ack.resumes != resumes_sent;
+                      ack.state != state_sent || ack.resumes != resumes_sent ||
+                      ack.pause_at != pause_sent;
     if (!news && world_.now() - sent_at < kAckEvery) continue;
     if (!channel.send(encode(ack), world_.after(kHelloWait)).ok()) return;
     durable_sent = ack.durable.sequence;
     applied_sent = ack.applied;
     state_sent = ack.state;
     resumes_sent = ack.resumes;
+    pause_sent = ack.pause_at;
     sent_at = world_.now();
   }
 }

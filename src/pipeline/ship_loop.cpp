@@ -14,6 +14,7 @@ namespace {
 
 constexpr Duration kShipFollowWait = 200ms;  // how long a stop or a repair may wait
 constexpr Duration kAnswerWait = 15s;        // for Welcome and the like
+constexpr Duration kPauseHeardWait = 2s;
 constexpr Duration kSendWait =
     1h;  // back pressure of a slow target; a dead link closes the channel
 constexpr std::uint64_t kBatchBytes = 512_KiB;  // of payload per message
@@ -63,6 +64,7 @@ void ShipLoop::run(std::stop_token stop) {
   disconnected();
   os::Lock lock(mutex_);
   stopped_ = true;
+  changed_.notify_all();
 }
 
 Result<void> ShipLoop::session(std::stop_token stop) {
@@ -255,6 +257,19 @@ void ShipLoop::take(const Ack& ack) {
   (void)journal_.set_consumer(
       options_.site, {.applied = kept, .restart = kept.next(), .required = options_.required});
   if (ack.state != State::stopped) board_.hear(ack.state, ack.reason, ack.remedy);
+  os::Lock lock(mutex_);
+  changed_.notify_all();
+}
+
+// So that who asks next hears of it: its acknowledgement comes on another channel.
+void ShipLoop::wait_paused(const std::string& at) {
+  const auto time = parse_time(at);
+  os::Lock lock(mutex_);
+  changed_.wait(lock, world_.after(kPauseHeardWait), [&] {
+    const State state = board_.state();
+    const bool goes_on = state == State::streaming || state == State::config_differs;
+    return stopped_ || !goes_on || (time.ok() && far_.ack.pause_at == *time);
+  });
 }
 
 Result<void> ShipLoop::answer_fetches(link::Channel& channel) {
@@ -323,6 +338,7 @@ Result<void> ShipLoop::verb(const std::string& name, const std::string& argument
   if (done == nullptr)
     return permanent(ErrorKind::corrupt, "the target answered a verb with something else");
   if (!done->error.empty()) return permanent(ErrorKind::conflict, "{}", done->error);
+  if (name == "pause") wait_paused(argument);
   return {};
 }
 

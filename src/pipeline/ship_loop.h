@@ -91,6 +91,7 @@ class ShipLoop {
   Result<void> receive(link::Channel& channel, std::stop_token stop);
   void take(const Ack& ack);
   Result<Message> ask_verb(const Verb& verb, Deadline deadline);
+  void wait_paused(const std::string& at);
   void disconnected();
   Result<void> repair(link::Channel& channel, Sequence at);
   Result<void> mend(link::Channel& channel);

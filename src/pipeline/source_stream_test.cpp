@@ -96,17 +96,25 @@ class FarRegion {
  private:
   void serve(const std::string& name, link::Channel& channel, std::stop_token stop) {
     const int begun = begun_anew_;  // that ends a ship channel
+    bool ships = false;
     while (!stop.stop_requested() && !away &&
            (begun == begun_anew_ || !name.starts_with("ship/"))) {
+      if (ships) tell(channel);
       const auto bytes = channel.receive(world_.after(50ms));
       if (!bytes.ok() && bytes.error().kind == ErrorKind::timeout) continue;
       if (!bytes.ok()) break;
       const auto message = decode(*bytes);
       if (!message.ok()) break;
+      ships |= std::holds_alternative<Begin>(*message);
       if (auto answer = take(*message))
         if (!channel.send(encode(*answer), world_.after(5s)).ok()) break;
     }
     channel.close();
+  }
+  void tell(link::Channel& channel) {
+    os::Lock lock(mutex_);
+    const auto ack = std::exchange(to_tell_, std::nullopt);
+    if (ack) (void)channel.send(encode(*ack), world_.after(5s));
   }
   std::optional<Message> take(const Message& message) {
     os::Lock lock(mutex_);
@@ -120,6 +128,13 @@ class FarRegion {
       return Ack{.durable = welcome_.durable, .state = State::streaming, .resumes = ++overtaken};
     if (const auto* verb = std::get_if<Verb>(&message)) {
       verbs_.push_back(verb->name);
+      if (verb->name == "pause" || verb->name == "resume") {
+        const auto at = parse_time(verb->argument);
+        const bool pauses = verb->name == "pause" && !at.ok();
+        to_tell_ = Ack{.durable = welcome_.durable,
+                       .state = pauses ? State::paused : State::streaming,
+                       .pause_at = at.ok() ? *at : WallTime{}};
+      }
       if (verb->name == kBeginAnew) welcome_.durable = {}, ++begun_anew_;
       return VerbDone{};
     }
@@ -136,6 +151,7 @@ class FarRegion {
   os::Mutex mutex_;
   Welcome welcome_{.stream = {}, .copied = true};
   std::vector<std::string> verbs_;
+  std::optional<Ack> to_tell_;  // on the ship channel
   std::list<os::Thread> threads_;
 };
 
@@ -228,6 +244,18 @@ TEST_F(SourceStreamTest, AResumeOfATargetThatCannotBeReachedSaysSoAtOnce) {
   EXPECT_TRUE(stream->resume("ap").ok());
   EXPECT_TRUE(eventually([&] { return leg(0).retries == 0; }, 500));
   EXPECT_THAT(ap.verbs(), ElementsAre("resume"));
+}
+
+TEST_F(SourceStreamTest, APauseIsShownWhenItsVerbIsAnswered) {
+  const std::string at = "2036-11-24T16:00:00.000Z";
+  const auto to_come = [&] { return stream->status().targets.at(0).far.ack.pause_at; };
+  ASSERT_TRUE(stream->forward("ap", "pause", at).ok());
+  EXPECT_EQ(to_come(), *parse_time(at));
+  EXPECT_TRUE(streams(0));
+  ASSERT_TRUE(stream->resume("ap").ok());
+  EXPECT_TRUE(eventually([&] { return to_come() == WallTime{}; }, 300));
+  ASSERT_TRUE(stream->forward("ap", "pause", "").ok());
+  EXPECT_EQ(leg(0).state, State::paused);
 }
 
 TEST_F(SourceStreamTest, NothingIsCopiedBesideALogThatTheTargetLacksAPartOf) {

@@ -12,6 +12,7 @@ namespace {
 constexpr Duration kSettleWait =
     30s;  // for what was received to become durable before we say what we hold
 constexpr Duration kSkipMax = 15s;
+constexpr Duration kPauseShownWait = 2s;
 constexpr Duration kVerbAnswerWait = 5s;  // for the verb on its channel, and to answer it
 
 }  // namespace
@@ -300,6 +301,7 @@ void TargetLeg::fill(Ack& ack) {
   ack.remedy = shown_remedy(leg);
   os::Lock lock(mutex_);
   ack.resumes = resumes_;
+  if (file_ && file_->pause_at) ack.pause_at = *file_->pause_at;
   if (!running || running->loop == nullptr) return;
   const ApplyStats applied = running->loop.load()->stats();
   ack.applied = applied.applied;
@@ -381,7 +383,10 @@ Result<void> TargetLeg::pause(std::optional<WallTime> at) {
     file.pause_at = at;
     file.paused = !at;
   }));
-  running->loop.load()->pause(at);
+  ApplyLoop& loop = *running->loop.load();
+  loop.pause(at);
+  // So that who asks next hears of it. Where it takes longer, it is under way.
+  if (!at) loop.wait_shown(world_.after(kPauseShownWait));
   return {};
 }
 

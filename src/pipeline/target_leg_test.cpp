@@ -66,6 +66,17 @@ TEST_F(TargetLegTest, APauseOutlivesTheAgentUntilItIsResumed) {
   EXPECT_FALSE(kept_as_paused());
 }
 
+TEST_F(TargetLegTest, APauseIsShownWhenItsVerbEnds) {
+  ASSERT_TRUE(leg.resume().ok());
+  start();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(shows(State::streaming));
+    ASSERT_TRUE(leg.pause(std::nullopt).ok());
+    EXPECT_EQ(leg.status().leg.state, State::paused);
+    ASSERT_TRUE(leg.resume().ok());
+  }
+}
+
 TEST_F(TargetLegTest, AResumeBeforeItHasBegunHolds) {
   ASSERT_TRUE(leg.resume().ok());
   start();

@@ -77,6 +77,7 @@ class DelayTest(LabTest):
         source, target, far = deployment.source, deployment.target, deployment.regions[1]
         now = datetime.datetime.now(datetime.timezone.utc)
         at = (now + datetime.timedelta(seconds=4)).isoformat(timespec="seconds")
+        self.expect_told_where_it_was_given(deployment)
         deployment.farshore("stream", "pause", "app", "--at", at.replace("+00:00", "Z"))
         source.sql("INSERT INTO public.orders VALUES (%s, 'before')", (ROWS + 1,))
         self.wait(lambda: self.rows(deployment) == ROWS + 1, 3, "paused too early")
@@ -90,6 +91,11 @@ class DelayTest(LabTest):
         place = re.search(r"next is transaction \d+ at (\S+), (\d+) changes", leg["reason"])
         self.assertEqual(int(place[2]), ROWS + 1)
         deployment.farshore("stream", "skip", "app", place[1], "--yes", region=far)
+        self.wait(
+            lambda: re.search(r"next is transaction \S+ at \S+, 1 ch", self.reason(deployment)),
+            5,
+            lambda: self.reason(deployment),
+        )
         deployment.farshore("stream", "resume", "app", region=far)
         self.wait(lambda: self.rows(deployment) == ROWS + 2, 20, "it does not go on")
         self.assertEqual(
@@ -98,6 +104,27 @@ class DelayTest(LabTest):
         events = deployment.farshore("events", region=far)
         self.assertIn("skipped", events)
         self.wait_applied(deployment)
+
+    def reason(self, deployment):
+        return deployment.leg(region=deployment.regions[0])["reason"]
+
+    def expect_told_where_it_was_given(self, deployment):
+        """By the source's agent, as soon as the verb has ended."""
+        near = deployment.regions[0]
+        for when in ["--at", "2036-11-24T16:00:00Z"], []:
+            deployment.farshore("stream", "pause", "app", *when, region=near)
+            leg = deployment.leg(region=near)
+            self.assertEqual(leg["state"], "streaming" if when else "paused")
+            self.assertEqual(leg["paused_until"], "2036-11-24T16:00:00.000Z" if when else None)
+            said = deployment.farshore("stream", "resume", "app", region=near)
+            self.assertIn("resume is under way", said)
+            deployment.wait_for_state("streaming", 10)
+        self.wait(
+            lambda: "was not paused, and nothing had failed"
+            in deployment.farshore("stream", "resume", "app", region=near),
+            10,
+            "it still says that it is paused",
+        )
 
     def refused(self, deployment, place):
         far = deployment.regions[1]
