@@ -235,8 +235,8 @@ class FarTest(FullTest):
         self.wait_applied(deployment)
         large = self.open_transaction(source, 16)
         leg = deployment.wait_for_state("degraded", 30)
-        self.assertIn("raise journal.max", leg["remedy"])
-        open_one = re.compile(r"transaction \d+ of the source .* is still open")
+        self.assertIn("raise streams.app.journal.max", leg["remedy"])
+        open_one = re.compile(r"transaction \d+ of the source .* its end has not")
         for region in deployment.regions:
             self.wait(
                 lambda region=region: open_one.search(deployment.leg(region=region)["reason"]),
