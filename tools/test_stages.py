@@ -61,12 +61,12 @@ def stages(preset):
     tests = ROOT / "tests"
     return [
         Stage("lint", 0.75, ["tools/lint.py", "--tidy-seconds", "60"]),
-        Stage("build", 10.75, ["tools/dev/build", preset]),
+        Stage("build", 10.25, ["tools/dev/build", preset]),
         ctest("unit", 3, preset, "test", parallel=jobs),
         ctest("fuzz", 0.25, preset, "fuzz", parallel=jobs, needs=tests / "fuzz"),
         ctest("tools", 0.5, preset, "tools", parallel=jobs),
         ctest("scenario", 1.25, preset, "scenario", parallel=jobs, needs=tests / "scenario"),
-        ctest("servers", 4.5, preset, "pgtest", parallel=jobs),
+        ctest("servers", 5, preset, "pgtest", parallel=jobs),
         ctest("sim", 4, preset, "sim", parallel=jobs, needs=tests / "sim"),
         ctest("integration", 9.5, preset, "integration", parallel=jobs),
         ctest("crash", 2.5, preset, "crash", needs=tests / "crash"),

@@ -251,7 +251,7 @@ TEST_P(CopySinkOn, WhatEmptiesATableBearsItsOriginAlsoWhereItIsStreamed) {
     pair.on_target("SELECT pg_create_logical_replication_slot('back', 'pgoutput')");
     what();
     pair.on_target("SET logical_decoding_work_mem = '64kB'");
-    const std::string seen = pair.target_text(
+    std::string seen = pair.target_text(
         "SELECT (count(*) FILTER (WHERE get_byte(data, 0) = ascii('S')) > 1) || ',' || "
         "(count(*) FILTER (WHERE get_byte(data, 0) = ascii('O')) > 0) "
         "FROM pg_logical_slot_get_binary_changes('back', NULL, NULL, 'proto_version', '2',"
