@@ -220,7 +220,7 @@ TEST_F(JournalInspect, ShowsATransactionThatWasSkipped) {
     ByteWriter(content).string32(encoded);
   }
   const std::string path = "/skipped/1-7.records";
-  const auto shown = [&](Bytes bytes, InspectOptions how) {
+  const auto shown = [&](const Bytes& bytes, InspectOptions how) {
     EXPECT_TRUE(os::replace_file(world.disk, path, bytes).ok());
     return inspect_file(world.disk, path, how)->text;
   };
