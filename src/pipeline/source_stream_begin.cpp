@@ -60,6 +60,7 @@ Result<StreamFile> SourceStream::identify(const journal::Journal& journal, std::
 Result<std::vector<Held>> SourceStream::ask_targets(std::stop_token stop) {
   std::vector<Held> held;
   std::vector<const Target*> open;
+  open.reserve(options_.targets.size());
   for (const Target& target : options_.targets) open.push_back(&target);
   const MonotonicTime began = world_.now();
   for (;;) {
