@@ -15,8 +15,8 @@ constexpr const char* kOneDefinition =
     "the source's region decides: write what it says (after `->`, and with `+`) into the file of "
     "the "
     "target's region, and reload its agent (SIGHUP)";
-constexpr Duration kWantAgain = 30s;  // for a list of tables that has what is waited for
-constexpr Duration kRepairLook = 1s;  // for what the other region repairs
+constexpr Duration kWantAgain = 10min;  // for a list of tables that has what is waited for
+constexpr Duration kRepairLook = 1s;    // for what the other region repairs
 constexpr std::size_t kUndurableMax =
     4096;  // restart places kept; beyond it the newest ones are merged
 

@@ -6,6 +6,7 @@
 #include "change/remedy.h"
 #include "link/long_message.h"
 #include "pipeline/bounded_cursor.h"
+#include "pipeline/stopper.h"
 
 namespace farshore::pipeline {
 namespace {
@@ -15,7 +16,9 @@ constexpr Duration kChannelWait = 5min;  // of silence within a copy
 constexpr Duration kCopyAnswerWait = 30s;
 constexpr Duration kIdleWait = 5s;
 constexpr Duration kRefuseWait = 5s;
-constexpr Duration kAsideWait = 500ms;       // how long a stop may take
+constexpr Duration kAsideWait = 500ms;  // how long a stop may take
+constexpr Duration kBehindWait = 10s;
+constexpr Duration kBehindLook = 50ms;
 constexpr std::uint64_t kJoinRecords = 500;  // so near the leg is held for the rest
 const std::string kConsumer = "aside";
 
@@ -103,9 +106,9 @@ Result<void> CopyReceiver::answer(link::Channel& channel, const CopyAsk& questio
 }
 
 Result<void> CopyReceiver::prepare(link::Channel& channel, const Prepare& prepare, const Leg& leg) {
+  FARSHORE_TRY(end_claims());
   FARSHORE_TRY(hold(leg));
   if (!leg.copied) board_.set(State::copying, ApplyLoop::kHeldForCopy);
-  FARSHORE_TRY(end_claims());
   std::optional<Epoch> aside;
   if (leg.copied) {
     FARSHORE_TRY(keep_from_here(leg));
@@ -204,8 +207,8 @@ Result<void> CopyReceiver::begin_anew() {
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
-  FARSHORE_TRY(hold(leg));  // until all is copied
   FARSHORE_TRY(end_claims());
+  FARSHORE_TRY(hold(leg));  // until all is copied
   FARSHORE_TRY(callbacks_.copied(false));
   FARSHORE_TRY(copy_sink_.begin_anew(leg.stream));
   FARSHORE_TRY(keep_no_longer(leg));
@@ -220,8 +223,8 @@ Result<void> CopyReceiver::resnapshot(const std::string& table) {
   FARSHORE_TRY_ASSIGN(const Leg leg, callbacks_.leg());
   FARSHORE_TRY(wait_idle());
   os::Lock one(turn_);
+  FARSHORE_TRY(end_claims());
   Result<void> done = hold(leg);
-  if (done.ok()) done = end_claims();
   if (done.ok())
     done = leg.copied ? set_aside(leg, table) : copy_sink_.reset(leg.stream, std::nullopt, table);
   if (leg.copied) leg.loop->hold_for_copy(false, Deadline::passed());
@@ -274,6 +277,11 @@ Result<std::optional<Sequence>> CopyReceiver::follow(const Leg& leg, std::stop_t
   BoundedCursor cursor(std::move(journaled));
   for (bool held = false;;) {
     const Sequence last = leg.loop->stats().applied;
+    if (last < through) {
+      if (std::exchange(held, false)) leg.loop->hold_for_copy(false, Deadline::passed());
+      FARSHORE_TRY(wait_for_leg(leg, through, stop));
+      continue;
+    }
     cursor.move_on(last);
     while (through < last) {
       if (stop.stop_requested()) return permanent(ErrorKind::closed, "the leg was stopped");
@@ -286,6 +294,24 @@ Result<std::optional<Sequence>> CopyReceiver::follow(const Leg& leg, std::stop_t
     FARSHORE_TRY(hold(leg));
     held = true;
   }
+}
+
+// Of what the leg passed over for these tables it keeps no place: a new session of it comes to
+// where they are once more.
+Result<void> CopyReceiver::wait_for_leg(const Leg& leg, Sequence through, std::stop_token stop) {
+  const Deadline deadline = world_.after(kBehindWait);
+  Stopper stopper(world_);
+  while (leg.loop->stats().applied < through) {
+    if (stop.stop_requested()) return permanent(ErrorKind::closed, "the leg was stopped");
+    if (deadline.reached(world_.now()))
+      return transient(
+          ErrorKind::conflict,
+          "copied tables hold everything through {} and join the others once these do, "
+          "which a pause delays",
+          through);
+    stopper.wait(stop, kBehindLook);
+  }
+  return {};
 }
 
 Result<void> CopyReceiver::expect_kept(const Leg& leg) {

@@ -175,6 +175,14 @@ TEST_F(CopyReceiverTest, EachPassOverTheJournalBeginsWhereTheOneBeforeEnded) {
   EXPECT_FALSE(kept());
 }
 
+// A new session of the leg passes over once more what they hold.
+TEST_F(CopyReceiverTest, TheyWaitForALegThatIsBehindThem) {
+  aside.through = Sequence(loop->stats().applied.value() + 1000);
+  copy_nothing_but_prepare(
+      [&] { os::Thread("later", [&](std::stop_token) { commit_many(1000); }).join(); });
+  EXPECT_GE(copies.joined, aside.through);
+}
+
 TEST_F(CopyReceiverTest, WhereNothingIsSetAsideNothingIsWaitedFor) {
   aside.refuses = permanent(ErrorKind::not_found, "nothing is set aside");
   copy_nothing_but_prepare();

@@ -539,7 +539,10 @@ Result<void> PostgresCopySink::join(const Uuid& stream, Epoch epoch, Sequence th
   FARSHORE_TRY_ASSIGN(
       const Rows moved,
       connection->query("UPDATE farshore.progress SET sequence = $3::bigint WHERE stream = $1::uuid"
-                        " AND epoch = $2::bigint AND sequence <= $3::bigint",
+                        " AND epoch = $2::bigint AND sequence <= $3::bigint"
+                        " AND NOT EXISTS (SELECT FROM farshore.table_state t WHERE t.stream ="
+                        "  $1::uuid AND t.aside_from > $3::bigint"
+                        "  AND t.state IN ('copied', 'streaming'))",
                         {stream.text(), of, at}, soon()));
   if (moved.affected() != 1)
     return transient(ErrorKind::conflict,

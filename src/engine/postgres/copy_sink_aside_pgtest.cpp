@@ -485,6 +485,53 @@ TEST_P(TablesSetAside, WhatTheSourceNoLongerListsIsNotWaitedFor) {
   EXPECT_EQ(pair.on_both("SELECT string_agg(t::text, ',' ORDER BY id) FROM t"), "");
 }
 
+// What the stream's sink passes over for them it keeps no place of: after a restart it is behind.
+TEST_P(TablesSetAside, TheyDoNotJoinAtAPlaceBehindWhatTheyHold) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied();
+  set_aside();
+  copy_all();
+  const Sequence before = pair.log.last();
+  pair.on_source("INSERT INTO t VALUES (1)");
+  pair.captured_and_applied();
+  ASSERT_TRUE(pair.apply_all({.aside = true}).ok());
+  EXPECT_EQ(copies->join(pair.stream, Epoch(1), before).error().retry, Retry::yes);
+  catch_up_and_join();
+  pair.on_source("INSERT INTO t VALUES (2)");
+  pair.captured_and_applied();
+  pair.expect_same_tables();
+}
+
+TEST_P(TablesSetAside, WhatIsSkippedWhileTheirSinkIsOpenIsNotAppliedToThem) {
+  pair.on_source("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
+  publish("t");
+  copy_all();
+  pair.captured_and_applied();
+  set_aside();
+  copy_all();
+  const auto aside_sink = pair.sink({.aside = true});
+  ASSERT_TRUE(aside_sink->open(pair.stream, pair.log.epoch).ok());
+  pair.on_source("DELETE FROM t");
+  pair.capture();
+  {
+    const auto sink = pair.sink();
+    const auto through = sink->open(pair.stream, pair.log.epoch);
+    ASSERT_TRUE(through.ok());
+    TestCursor cursor(pair.log);
+    std::optional<CursorItem> item;
+    while (!item || item->kind != RecordKind::data || item->place.sequence <= *through) {
+      item = *cursor.next(pair.world->after(20s));
+      ASSERT_TRUE(item);
+    }
+    ASSERT_TRUE(sink->skip(*item).ok());
+  }
+  TestCursor cursor(pair.log);
+  while (aside_sink->apply(cursor, pair.world->after(1s))->through < pair.log.last()) continue;
+  EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "1");
+}
+
 TEST_P(TablesSetAside, WhatAnOperatorSkippedIsNotAppliedToThemEither) {
   pair.on_source("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
   publish("t");

@@ -54,7 +54,7 @@ Result<Sequence> PostgresSink::open(const Uuid& stream, Epoch epoch) {
   return through_;
 }
 
-// The sink of what is set aside comes by later, and must pass over them, too.
+// The sink of what is set aside comes by later, and must pass over them, too. Nothing is in flight.
 Result<void> PostgresSink::load_skipped() {
   skipped_.clear();
   FARSHORE_TRY_ASSIGN(
@@ -88,6 +88,8 @@ void PostgresSink::interrupt() {
 
 Result<Applied> PostgresSink::apply(TransactionCursor& cursor, Deadline deadline) {
   FARSHORE_CHECK(session_, "apply before open");
+  // The stream's sink may skip one while this one is on its way to it.
+  if (options_.aside) FARSHORE_TRY(load_skipped());
   Applied applied;
   FARSHORE_TRY(apply_until(cursor, deadline, applied));
   FARSHORE_TRY(ask_durable());
