@@ -76,7 +76,7 @@ class CopyTest(LabTest):
         stopping = threading.Event()
         thread = self.churn(source, stopping)
         writer = workload.MixedWriter(source).start()
-        deployment = self.deploy(source, target, rate="60Mbit", wait=False)
+        deployment = self.deploy(source, target, rate="20Mbit", wait=False)
         deployment.wait_for_state("copying", 30)
         self.wait(
             lambda: self.times_copied(deployment, "public.few"), 30, "a small table is not copied"
