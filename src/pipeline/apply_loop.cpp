@@ -13,8 +13,7 @@ constexpr Duration kLookAhead = 1s;     // for the next transaction, while pause
 constexpr Duration kSkipWait = 5s;      // for the transaction that an operator names
 constexpr const char* kOneDefinition =
     "the source's region decides: write what it says (after `->`, and with `+`) into the file of "
-    "the "
-    "target's region, and reload its agent (SIGHUP)";
+    "the target's region, and reload its agent (SIGHUP)";
 constexpr Duration kWantAgain = 10min;  // for a list of tables that has what is waited for
 constexpr Duration kRepairLook = 1s;    // for what the other region repairs
 constexpr std::size_t kUndurableMax =

@@ -45,11 +45,11 @@ struct ConnectOptions {
   std::vector<Setting> settings;
 };
 
-// What the server said of a statement that it refused.
 // libpq breaks and indents its messages, and begins a line for what it adds, without a mark before
 // it.
 std::string on_one_line(std::string_view text);
 
+// What the server said of a statement that it refused.
 struct ServerError {
   std::string sqlstate, message, detail, hint, schema, table, column, constraint;
   bool in_function = false;  // a trigger's or another function's words

@@ -74,8 +74,7 @@ Error cascades(const TargetRelation& table) {
       ErrorKind::rejected,
       "a changed row of table {} can only be deleted and inserted anew, since a column outside its "
       "key is GENERATED ALWAYS AS IDENTITY; ON DELETE of foreign keys that refer to it would "
-      "change "
-      "other rows{}",
+      "change other rows{}",
       table.quoted,
       to_do(fmt::format("GRANT SET ON PARAMETER session_replication_role TO {}; -- PostgreSQL 15 "
                         "and later",

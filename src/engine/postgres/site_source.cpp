@@ -192,12 +192,12 @@ void check_privileges(SiteQuestions& ask, const Judged& judged) {
            "SELECT n.nspname, c.relname, has_table_privilege(c.oid, 'SELECT'), "
            "pg_has_role(c.relowner, 'USAGE'), quote_ident(o.rolname), o.rolsuper, "
            "row_security_active(c.oid), has_schema_privilege(n.oid, 'USAGE'), "
-           "quote_ident(n.nspname), EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname "
-           "= " +
-           quote_literal(slot_name(ask.options().stream)) +
-           " AND p.schemaname = n.nspname AND p.tablename = c.relname) "
+           "quote_ident(n.nspname), p.tablename IS NOT NULL "
            "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-           "JOIN pg_roles o ON o.oid = c.relowner WHERE c.relkind IN ('r', 'p') ORDER BY 1, 2")) {
+           "LEFT JOIN pg_publication_tables p ON p.schemaname = n.nspname AND p.tablename = "
+           "c.relname AND p.pubname = " +
+           quote_literal(slot_name(ask.options().stream)) +
+           " JOIN pg_roles o ON o.oid = c.relowner WHERE c.relkind IN ('r', 'p') ORDER BY 1, 2")) {
     const TableName table{row[0], row[1]};
     if (captured.contains(table))
       check_table_privileges(ask, who, table.quoted(), judged.listed(table), row);
