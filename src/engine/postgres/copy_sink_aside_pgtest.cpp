@@ -16,6 +16,19 @@ class TablesSetAside : public CopyBetweenServers {
     ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), table).ok());
     aside = Epoch(1);
   }
+  // An operator skips the next transaction of the stream's sink.
+  void skip_next() {
+    const auto sink = pair.sink();
+    const auto through = sink->open(pair.stream, pair.log.epoch);
+    ASSERT_TRUE(through.ok());
+    TestCursor cursor(pair.log);
+    std::optional<CursorItem> item;
+    while (!item || item->kind != RecordKind::data || item->place.sequence <= *through) {
+      item = *cursor.next(pair.world->after(20s));
+      ASSERT_TRUE(item);
+    }
+    ASSERT_TRUE(sink->skip(*item).ok());
+  }
   // The sink of what is set aside comes to the end of the log, and these tables back to the stream.
   void catch_up_and_join() {
     const auto applied = pair.apply_all({.aside = true});
@@ -515,18 +528,7 @@ TEST_P(TablesSetAside, WhatIsSkippedWhileTheirSinkIsOpenIsNotAppliedToThem) {
   ASSERT_TRUE(aside_sink->open(pair.stream, pair.log.epoch).ok());
   pair.on_source("DELETE FROM t");
   pair.capture();
-  {
-    const auto sink = pair.sink();
-    const auto through = sink->open(pair.stream, pair.log.epoch);
-    ASSERT_TRUE(through.ok());
-    TestCursor cursor(pair.log);
-    std::optional<CursorItem> item;
-    while (!item || item->kind != RecordKind::data || item->place.sequence <= *through) {
-      item = *cursor.next(pair.world->after(20s));
-      ASSERT_TRUE(item);
-    }
-    ASSERT_TRUE(sink->skip(*item).ok());
-  }
+  skip_next();
   TestCursor cursor(pair.log);
   while (aside_sink->apply(cursor, pair.world->after(1s))->through < pair.log.last()) continue;
   EXPECT_EQ(pair.target_text("SELECT count(*) FROM t"), "1");
@@ -541,18 +543,7 @@ TEST_P(TablesSetAside, WhatAnOperatorSkippedIsNotAppliedToThemEither) {
   copy_all();
   pair.on_source("DELETE FROM t");
   pair.capture();
-  {
-    const auto sink = pair.sink();
-    const auto through = sink->open(pair.stream, pair.log.epoch);
-    ASSERT_TRUE(through.ok());
-    TestCursor cursor(pair.log);
-    std::optional<CursorItem> item;
-    while (!item || item->kind != RecordKind::data || item->place.sequence <= *through) {
-      item = *cursor.next(pair.world->after(20s));
-      ASSERT_TRUE(item);
-    }
-    ASSERT_TRUE(sink->skip(*item).ok());
-  }
+  skip_next();
   pair.on_source("INSERT INTO t VALUES (2)");
   pair.captured_and_applied();
   catch_up_and_join();
