@@ -164,12 +164,14 @@ Result<std::vector<Uuid>> idle_streams(Connection& connection, const std::string
 Result<void> drop_slot(Connection& connection, const Uuid& stream, Deadline deadline) {
   const std::string name = quote_literal(slot_name(stream));
   const std::string from = " FROM pg_replication_slots WHERE slot_name = " + name;
-  FARSHORE_TRY(connection.query(
-      "SELECT pg_terminate_backend(active_pid)" + from + " AND active_pid IS NOT NULL", deadline));
   for (;;) {
+    // A walsender takes a moment to go, and one whose farewell finds no room, since nobody reads,
+    // goes only when it is told again.
+    FARSHORE_TRY(connection.query(
+        "SELECT pg_terminate_backend(active_pid)" + from + " AND active_pid IS NOT NULL",
+        deadline));
     auto dropped = connection.query("SELECT pg_drop_replication_slot(slot_name)" + from, deadline);
     if (dropped.ok()) return {};
-    // The walsender takes a moment to go.
     if (connection.server_error().sqlstate != "55006") return std::move(dropped).error();
     FARSHORE_TRY(connection.query("SELECT pg_sleep(0.05)", deadline));
   }

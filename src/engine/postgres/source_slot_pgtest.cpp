@@ -163,6 +163,21 @@ TEST_P(SourceSlot, TheSlotIsDroppedAlsoWhileNoSessionIsOpen) {
   EXPECT_EQ(of_slot(stream, "count(*)"), "0");
 }
 
+TEST_P(SourceSlot, ASlotIsDroppedWhileNobodyReadsWhatItsSenderSends) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  TestStream stream(database_);
+  stream.options.connect_wait = 5s;  // less than a sender takes by itself
+  stream.start();
+  database_.run("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i");
+  ASSERT_TRUE(eventually([&] {
+    return database_.value("SELECT wait_event FROM pg_stat_activity WHERE pid = " +
+                           of_slot(stream, "COALESCE(max(active_pid), 0)")) == "WalSenderWriteData";
+  }));
+  const auto removed = remove_source(test_world(), stream.options);
+  EXPECT_TRUE(removed.ok()) << removed.error().what;
+  EXPECT_EQ(of_slot(stream, "count(*)"), "0");
+}
+
 TEST_P(SourceSlot, WhatPiledUpBetweenTheSessionsOfOneAgentCounts) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
   TestStream stream(database_);
