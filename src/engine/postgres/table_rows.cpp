@@ -179,23 +179,22 @@ void PostgresTableRows::watch(const SourceOptions& options, std::stop_token stop
   while (!stop.stop_requested()) {
     os::poll_fd(-1, false, false, world_.after(kWatchEvery), &watcher_waker_);
     if (stop.stop_requested()) return;
-    const auto gave_way = look(options, earlier(again_by, world_.after(kWatchWait)));
-    if (gave_way.ok() && *gave_way) return;
-    if (gave_way.ok()) {
+    const auto looked = look(options, earlier(again_by, world_.after(kWatchWait)));
+    if (looked.ok()) {
       again_by = Deadline::never();
       continue;
     }
     watching_.reset();
     if (again_by.reached(world_.now())) {
       os::Lock lock(mutex_);
-      unwatched_ = gave_way.error().what;
+      unwatched_ = looked.error().what;
       return;
     }
     again_by = earlier(again_by, world_.after(options.unwatched_max));
   }
 }
 
-Result<bool> PostgresTableRows::look(const SourceOptions& options, Deadline deadline) {
+Result<void> PostgresTableRows::look(const SourceOptions& options, Deadline deadline) {
   if (!watching_) {
     FARSHORE_TRY_ASSIGN(watching_, open_watching(options, deadline));
   }
@@ -212,8 +211,9 @@ Result<void> PostgresTableRows::held() const {
 }
 
 // Only ACCESS EXCLUSIVE is kept waiting by the lock of a copy; who asks for less waits for others.
-// Our backend may be stuck in writing to us, where only its end is heard, not a cancel.
-Result<bool> PostgresTableRows::give_way(Connection& watcher, Deadline deadline) {
+// Our backend may be stuck in writing to us, where only its end is heard, not a cancel; it is
+// told again for as long as somebody waits.
+Result<void> PostgresTableRows::give_way(Connection& watcher, Deadline deadline) {
   const std::string pid = std::to_string(connection_->backend_pid());
   FARSHORE_TRY_ASSIGN(
       const Rows rows,
@@ -223,13 +223,13 @@ Result<bool> PostgresTableRows::give_way(Connection& watcher, Deadline deadline)
                         "WHERE w.locktype = 'relation' AND NOT w.granted "
                         "AND w.mode = 'AccessExclusiveLock' LIMIT 1",
                     deadline));
-  if (rows.count() == 0) return false;
+  if (rows.count() == 0) return {};
   {
     os::Lock lock(mutex_);
     gave_way_to_ = fmt::format("pid {} ({})", rows.text(0, 0), rows.text(0, 1));
   }
   FARSHORE_TRY(watcher.query("SELECT pg_terminate_backend(" + pid + ")", deadline));
-  return true;
+  return {};
 }
 
 }  // namespace farshore::postgres

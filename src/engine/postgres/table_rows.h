@@ -48,8 +48,8 @@ class PostgresTableRows final : public TableRows {
   Result<std::unique_ptr<Connection>> open_watching(const SourceOptions& options,
                                                     Deadline deadline);
   void watch(const SourceOptions& options, std::stop_token stop);
-  Result<bool> look(const SourceOptions& options, Deadline deadline);
-  Result<bool> give_way(Connection& watcher, Deadline deadline);
+  Result<void> look(const SourceOptions& options, Deadline deadline);
+  Result<void> give_way(Connection& watcher, Deadline deadline);
 
   os::World& world_;
   const std::unique_ptr<Connection> connection_;
