@@ -175,8 +175,8 @@ void Session::end(Error error, const std::string& words) {
   }
   error.kind = ErrorKind::unavailable;  // to a channel, whatever ended its session
   error.retry = Retry::yes;
+  mailroom_->outbox.end(words, error);  // first: who is told of the end sends nothing more
   mailroom_->inbox.end(error);
-  mailroom_->outbox.end(words, error);
   changed_();
 }
 

@@ -80,6 +80,8 @@ class PostgresSource final : public Source {
   Result<void> upkeep_once(std::unique_ptr<Connection>& sql, CaptureSession& session,
                            MonotonicTime& refresh_at);
   Result<bool> look(Connection& sql, CaptureSession& session);
+  Result<void> bound(Connection& sql, const Uuid& stream, Deadline deadline);
+  Result<void> bound_others(Connection& sql, Deadline deadline);
   std::optional<Error> beyond_wal_max(const Connection& sql, const Uuid& stream,
                                       const ServerState& server);
   void tell_pinned(Connection& sql, const ServerState& server);
@@ -374,7 +376,7 @@ Result<void> PostgresSource::upkeep_once(std::unique_ptr<Connection>& sql, Captu
   if (!lost && world_.now() < refresh_at) return {};
   FARSHORE_TRY(publication_.refresh(*sql, world_.after(kUpkeepWait)));
   refresh_at = world_.now() + options_.refresh_every;
-  return {};
+  return bound_others(*sql, world_.after(kUpkeepWait));
 }
 
 // Whether our slot is there: where it is not, perhaps at another server, no publication is made.
@@ -419,12 +421,14 @@ std::optional<Error> PostgresSource::beyond_wal_max(const Connection& sql, const
     if (held <= options_.wal_max) piled_up = 0;
     if (options_.wal_max == 0 || held <= options_.wal_max + piled_up) return std::nullopt;
   }
+  const bool left = !options_.stream.is_nil() && stream != options_.stream;
   return permanent(
       ErrorKind::overtaken,
-      "{}: slot {} held back {} of log, more than source.wal_max ({}): it was dropped before the "
+      "{}: slot {}{} held back {} of log, more than source.wal_max ({}): it was dropped before the "
       "disk fills{}",
-      sql.server(), slot, format_bytes(held), format_bytes(options_.wal_max),
-      resnapshot("make room, then "));
+      sql.server(), slot, left ? ", which an earlier stream of this name left behind," : "",
+      format_bytes(held), format_bytes(options_.wal_max),
+      left ? "" : resnapshot("make room, then "));
 }
 
 // What lies before what we released is kept for a transaction, if it stays while we release more.
@@ -463,17 +467,25 @@ Result<void> PostgresSource::bound_log() {
   const Deadline soon = world_.after(options_.connect_wait);
   FARSHORE_TRY_ASSIGN(
       auto sql, Connection::open(world_, connect_options(options_, "bound"), soon, &bound_waker_));
-  std::vector<Uuid> streams{options_.stream};
-  if (options_.stream.is_nil()) {
-    FARSHORE_TRY_ASSIGN(streams, idle_streams(*sql, options_.name, soon));
+  if (!options_.stream.is_nil()) {
+    FARSHORE_TRY(bound(*sql, options_.stream, soon));
   }
-  for (const Uuid& stream : streams) {
-    FARSHORE_TRY_ASSIGN(const ServerState server, read_server(*sql, stream, soon));
-    if (!server.slot) continue;
-    if (const auto error = beyond_wal_max(*sql, stream, server)) {
-      FARSHORE_TRY(give_up(stream, *error));
-    }
-  }
+  return bound_others(*sql, soon);
+}
+
+Result<void> PostgresSource::bound(Connection& sql, const Uuid& stream, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(const ServerState server, read_server(sql, stream, deadline));
+  if (!server.slot) return {};
+  const auto error = beyond_wal_max(sql, stream, server);
+  return error ? give_up(stream, *error) : Result<void>();
+}
+
+// Slots of our name that nobody reads: while our stream is not known its own is among them, later
+// one of a stream that nobody knew any more when ours began.
+Result<void> PostgresSource::bound_others(Connection& sql, Deadline deadline) {
+  FARSHORE_TRY_ASSIGN(const std::vector<Uuid> idle, idle_streams(sql, options_.name, deadline));
+  for (const Uuid& stream : idle)
+    if (stream != options_.stream) FARSHORE_TRY(bound(sql, stream, deadline));
   return {};
 }
 

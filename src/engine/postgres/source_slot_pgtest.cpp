@@ -163,6 +163,30 @@ TEST_P(SourceSlot, TheSlotIsDroppedAlsoWhileNoSessionIsOpen) {
   EXPECT_EQ(of_slot(stream, "count(*)"), "0");
 }
 
+TEST_P(SourceSlot, ASlotOfTheSameNameThatNobodyReadsIsDroppedBesideOurs) {
+  database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
+  TestStream lost(database_), stream(database_);
+  lost.start();
+  lost.source.reset();
+  stream.options.wal_max = 4_MiB;
+  stream.start();
+  ASSERT_TRUE(eventually([&] { return of_slot(lost, "active") == "f"; }));
+  (void)stream.read_for(1s);
+  EXPECT_FALSE(stream.told("source.slot_dropped"));
+  for (int i = 0; i < 10; ++i) {
+    const std::string from = std::to_string(i * 500);
+    database_.run("INSERT INTO t SELECT " + from + " + i, repeat('x', 1000) " +
+                  "FROM generate_series(1, 500) i");
+    stream.acknowledge_all(stream.read_transactions(1));
+  }
+  EXPECT_TRUE(eventually([&] {
+    return (void)stream.read_for(50ms),
+           stream.told("source.slot_dropped", slot_name(lost.options.stream));
+  }));
+  EXPECT_EQ(of_slot(lost, "count(*)"), "0");
+  EXPECT_EQ(of_slot(stream, "count(*)"), "1");
+}
+
 TEST_P(SourceSlot, ASlotIsDroppedWhileNobodyReadsWhatItsSenderSends) {
   database_.run("CREATE TABLE t (id int PRIMARY KEY, v text)");
   TestStream stream(database_);
