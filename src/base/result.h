@@ -88,7 +88,10 @@ class [[nodiscard]] Result {
     FARSHORE_CHECK(!ok(), "error of a Result that holds a value");
     return std::get<1>(state_);
   }
-  Error error() && { return std::get<1>(std::move(state_)); }
+  Error error() && {
+    FARSHORE_CHECK(!ok(), "error of a Result that holds a value");
+    return std::get<1>(std::move(state_));
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -106,7 +109,10 @@ class [[nodiscard]] Result<void> {
     FARSHORE_CHECK(!ok(), "error of a Result that holds no error");
     return *error_;
   }
-  Error error() && { return std::move(*error_); }
+  Error error() && {
+    FARSHORE_CHECK(!ok(), "error of a Result that holds no error");
+    return std::move(*error_);
+  }
 
  private:
   std::optional<Error> error_;
