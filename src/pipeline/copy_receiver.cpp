@@ -270,6 +270,7 @@ Result<std::optional<Sequence>> CopyReceiver::follow(const Leg& leg, std::stop_t
   if (!opened.ok() && opened.error().kind == ErrorKind::not_found) return std::optional<Sequence>();
   FARSHORE_TRY_ASSIGN(Sequence through, std::move(opened));
   const auto places = leg.journal->consumer(kConsumer);
+  if (places && through < places->applied) return lose_aside(leg);
   const Sequence first = leg.journal->status().first.sequence;
   const Sequence from = places && places->restart >= first ? places->restart : Sequence(0);
   const Sequence whole_after = from == Sequence(0) ? through : Sequence(0);
@@ -294,6 +295,15 @@ Result<std::optional<Sequence>> CopyReceiver::follow(const Leg& leg, std::stop_t
     FARSHORE_TRY(hold(leg));
     held = true;
   }
+}
+
+// The target was set back to a backup in which other tables were set aside than the journal is kept
+// for.
+Result<std::optional<Sequence>> CopyReceiver::lose_aside(const Leg& leg) {
+  aside_.close();
+  FARSHORE_TRY(copy_sink_.lose_aside(leg.stream));
+  callbacks_.copy_wanted();
+  return std::optional<Sequence>();
 }
 
 // Of what the leg passed over for these tables it keeps no place: a new session of it comes to

@@ -69,6 +69,7 @@ class CopyReceiver {
   Result<void> keep_no_longer(const Leg& leg);
   Result<void> catch_up(const Leg& leg, std::stop_token stop);
   Result<std::optional<Sequence>> follow(const Leg& leg, std::stop_token stop);
+  Result<std::optional<Sequence>> lose_aside(const Leg& leg);
   Result<void> wait_for_leg(const Leg& leg, Sequence through, std::stop_token stop);
   Result<void> expect_kept(const Leg& leg);
   Result<void> wait_idle();

@@ -213,6 +213,21 @@ TEST_F(CopyReceiverTest, WhatWasSetAsideBeforeTheJournalIsKeptIsLost) {
   EXPECT_EQ(copies.lost, 2);
 }
 
+// In the backup it came from, other tables were being copied than are now.
+TEST_F(CopyReceiverTest, WhatATargetThatWasSetBackHasSetAsideEarlierIsLost) {
+  ASSERT_TRUE(eventually(
+      [&] { return journal->consumer(ApplyLoop::kConsumer)->applied > Sequence(1); }, 300));
+  copy_nothing_but_prepare([&] {
+    EXPECT_TRUE(kept());
+    copies.lost = 0;
+    aside.through = Sequence(1);
+  });
+  EXPECT_EQ(copies.lost, 1);
+  EXPECT_EQ(copies.joined, Sequence(0));
+  EXPECT_EQ(wanted, 1);
+  EXPECT_FALSE(kept());
+}
+
 TEST_F(CopyReceiverTest, ATableOfARunBeforeThatIsHeardLateIsNotCopied) {
   auto [ours, theirs] = link::PairedChannel::make();
   ListenedChannel listened(std::move(theirs));
