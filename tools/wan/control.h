@@ -1,12 +1,16 @@
 // The control protocol: a line of text in, a line out. `ok`, `ok {…}` or `error: …`.
+// clang-format off
 //
-//   cut        closes every connection and refuses new ones, until heal
-//   drop       every packet is lost, new and old connections hang; after heal they go on
-//   heal       ends cut and drop
-//   swallow    a middlebox forgets the open connections: they stay open and nothing arrives any
-//   more half-open  the connecting ends of all connections are reset, the other ends are told
-//   nothing rtt 80ms   delay: half of it each way rate 100Mbit|off      each way, all connections
-//   together stats      one JSON object
+//   cut                closes every connection and refuses new ones, until heal
+//   drop               every packet is lost, new and old connections hang; after heal they go on
+//   heal               ends cut and drop
+//   swallow            a middlebox forgets the open connections: they stay open, nothing arrives
+//   half-open          the connecting ends of all connections are reset, the others hear nothing
+//   rtt 80ms           delay: half of it each way
+//   rate 100Mbit|off   each way, all connections together
+//   stats              one JSON object
+//
+// clang-format on
 #pragma once
 
 #include <string>
