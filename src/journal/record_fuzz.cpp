@@ -6,6 +6,7 @@
 #include "change/record_codec.h"
 #include "journal/consumers.h"
 #include "journal/epoch_history.h"
+#include "journal/scrub_place.h"
 #include "journal/segment_format.h"
 #include "journal/segment_index.h"
 
@@ -35,5 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto history = decode_history(bytes)) require(encode_history(*history) == bytes);
   if (const auto index = decode_segment_index(bytes)) (void)encode_segment_index(*index);
   if (const auto consumers = decode_consumers(bytes)) (void)encode_consumers(*consumers);
+  if (const auto scrubbed = decode_scrub_place(bytes))
+    require(encode_scrub_place(*scrubbed) == bytes);
   return 0;
 }

@@ -10,7 +10,7 @@ constexpr std::uint16_t kFileVersion = 1;
 
 }  // namespace
 
-Result<void> save_stream_file(os::Files& files, const std::string& path, const StreamFile& file) {
+Bytes encode_stream_file(const StreamFile& file) {
   Bytes out;
   ByteWriter(out)
       .raw(kFileMagic)
@@ -25,14 +25,10 @@ Result<void> save_stream_file(os::Files& files, const std::string& path, const S
       .number(file.pause_at ? static_cast<std::int64_t>(file.pause_at->time_since_epoch().count())
                             : 0);
   ByteWriter(out).number(crc32c(out));
-  return replace_file(files, path, out);
+  return out;
 }
 
-Result<std::optional<StreamFile>> load_stream_file(os::Files& files, const std::string& path) {
-  auto bytes = read_file(files, path);
-  if (!bytes.ok() && bytes.error().kind == ErrorKind::not_found) return std::optional<StreamFile>();
-  if (!bytes.ok()) return std::move(bytes).error();
-  const ByteView all = *bytes;
+Result<StreamFile> decode_stream_file(ByteView all, const std::string& path) {
   const Error damaged = permanent(ErrorKind::corrupt,
                                   "{} is damaged: move it away, and its stream is found again "
                                   "from the other region",
@@ -56,6 +52,18 @@ Result<std::optional<StreamFile>> load_stream_file(os::Files& files, const std::
   file.paused = in.number<std::uint8_t>() != 0;
   if (const auto at = in.number<std::int64_t>(); at != 0) file.pause_at = WallTime(Duration(at));
   if (!in.finished()) return damaged;
+  return file;
+}
+
+Result<void> save_stream_file(os::Files& files, const std::string& path, const StreamFile& file) {
+  return replace_file(files, path, encode_stream_file(file));
+}
+
+Result<std::optional<StreamFile>> load_stream_file(os::Files& files, const std::string& path) {
+  auto bytes = read_file(files, path);
+  if (!bytes.ok() && bytes.error().kind == ErrorKind::not_found) return std::optional<StreamFile>();
+  if (!bytes.ok()) return std::move(bytes).error();
+  FARSHORE_TRY_ASSIGN(StreamFile file, decode_stream_file(*bytes, path));
   return std::optional<StreamFile>(std::move(file));
 }
 

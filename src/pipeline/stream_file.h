@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "base/bytes.h"
+#include "base/result.h"
 #include "base/units.h"
 #include "base/uuid.h"
 #include "change/place.h"
@@ -22,6 +24,10 @@ struct StreamFile {
   bool paused = false;               // target's end: by an operator
   std::optional<WallTime> pause_at;  // target's end: `pause --at`
 };
+
+Bytes encode_stream_file(const StreamFile& file);
+// corrupt: names `path`.
+Result<StreamFile> decode_stream_file(ByteView bytes, const std::string& path);
 
 // nullopt: there is none. corrupt: names the file.
 Result<std::optional<StreamFile>> load_stream_file(os::Files& files, const std::string& path);
