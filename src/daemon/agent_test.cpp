@@ -2,8 +2,11 @@
 // whose peer are not there.
 #include "daemon/agent.h"
 
+#include <gmock/gmock.h>
+
 #include "api/agent_contract.h"
 #include "identity/certificate.h"
+#include "identity/issue.h"
 #include "os/real/real_world.h"
 #include "os/real/test_folder.h"
 
@@ -42,6 +45,24 @@ class LoneAgent final : public api::AgentUnderTest {
     }
     return Agent::start(*world_, std::move(parsed.config), own, "0.1.0", log);
   }
+  // From now on the region's certificate is one that ends so soon.
+  void certificate_ends_in(Duration left, const std::string& region) {
+    const auto text = [&](const char* name) {
+      return *os::read_file(world_->files(), fmt::format("{}/tls/{}", folder_.path(), name));
+    };
+    const auto authority = identity::certificate_from(text("ca.crt"), "ca.crt");
+    const auto authority_key = identity::key_from(text("ca.key"), "ca.key");
+    const auto key = identity::key_from(text((region + ".key").c_str()), region + ".key");
+    const WallTime now = world_->clock().wall();
+    const auto made =
+        identity::issue_region(key->get(), region, authority->get(), authority_key->get(),
+                               {.from = now - identity::kClockTolerance, .until = now + left});
+    ASSERT_TRUE(made.ok()) << made.error().what;
+    ASSERT_TRUE(os::replace_file(world_->files(),
+                                 fmt::format("{}/tls/{}.crt", folder_.path(), region),
+                                 identity::pem_of(made->get()))
+                    .ok());
+  }
   api::Agent& agent() override { return *agent_; }
   Deadline soon(Duration d) override { return world_->after(d); }
   const Agent& started() const { return *agent_; }
@@ -72,6 +93,23 @@ TEST(AgentStart, AnAddressThatIsTakenIsNamedBeforeAnythingBegins) {
   const std::string api = other.started().api_address(), link = other.started().link_address();
   EXPECT_EQ(refusal(any, api), expected("api", api));
   EXPECT_EQ(refusal(link, any), expected("listen", link));
+}
+
+TEST(AgentStart, ACertificateThatEndsSoonIsAnEventWithTheCommandThatRenewsIt) {
+  LoneAgent other;
+  other.certificate_ends_in(10 * 24h + 1h, "us-east-1");
+  os::Mutex mutex;
+  std::vector<std::string> said;
+  const auto agent =
+      other.start("us-east-1", "127.0.0.1:0", "127.0.0.1:0", [&](const Event& event) {
+        const os::Lock lock(mutex);
+        if (event.name == "certificate.expires") said.push_back(event.message);
+      });
+  ASSERT_TRUE(agent.ok()) << agent.error().what;
+  const os::Lock lock(mutex);
+  ASSERT_EQ(said.size(), 1U);  // that of the CA lasts for years
+  EXPECT_THAT(said[0], testing::HasSubstr("certificate 'us-east-1' expires in 10 days"));
+  EXPECT_THAT(said[0], testing::HasSubstr("farshore cert renew --region us-east-1"));
 }
 
 }  // namespace

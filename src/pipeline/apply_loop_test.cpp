@@ -55,6 +55,15 @@ class PickySink final : public Sink {
     os::Lock lock(mutex_);
     without_effect_ = xid;
   }
+  // As after a restore from a backup: its next session begins there.
+  void restore(Sequence through) {
+    os::Lock lock(mutex_);
+    recorded_ = through;
+  }
+  Sequence recorded() const {
+    os::Lock lock(mutex_);
+    return recorded_;
+  }
   void shut(bool shut) {  // open() waits
     os::Lock lock(mutex_);
     shut_ = shut;
@@ -313,6 +322,22 @@ TEST_F(SkipTest, AStreamedTransactionWithoutEffectIsPassedOverAgainByTheNextSess
   ASSERT_TRUE(shows(State::paused));
   loop->resume();
   EXPECT_TRUE(applied(transaction())) << board.get().reason;
+}
+
+TEST_F(SkipTest, ATargetThatWasRestoredIsSaidAndGetsWhatItLacksAgain) {
+  const Place kept = transaction(), lost = transaction();
+  ASSERT_TRUE(applied(lost));
+  sink_of_target.refuse(3);
+  transaction();
+  ASSERT_TRUE(shows(State::failed));
+  sink_of_target.restore(kept.sequence);
+  sink_of_target.refuse(0);
+  loop->resume();
+  EXPECT_TRUE(eventually([&] { return sink_of_target.recorded() > lost.sequence; }, 300));
+  EXPECT_EQ(count_events("stream.target_went_back"), 1U);
+  EXPECT_THAT(event_text("stream.target_went_back"),
+              HasSubstr(fmt::format("held everything through {} and holds it through {} now",
+                                    lost.sequence, kept.sequence)));
 }
 
 // As each time the source connects, when it asks what is missing and nothing is.
