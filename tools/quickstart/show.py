@@ -314,6 +314,8 @@ class Show:
 
 
 def run(options):
+    # In a script's background it is ignored, by us and by all that we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     STATE.mkdir(exist_ok=True)
     if end_earlier_run():
         say("the run before was still there: ended")
