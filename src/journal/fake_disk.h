@@ -1,8 +1,11 @@
 // MemoryDisk: os::Files in memory for tests, with what real disks do: what was not synced may be
 // lost or torn by a crash, in blocks and in any order; after a failed sync the kernel calls the
-// pages clean although they are not on disk.
+// pages clean although they are not on disk. It passes files_contract (disk_contract_test.cpp).
+// Beyond those rules it is laxer than a disk: a file may be opened in a folder that nobody made, an
+// open mode forbids nothing, a lock leaves no file, and a folder never goes by a crash.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -107,12 +110,21 @@ class MemoryDisk : public os::Files {
   }
   Result<std::vector<std::string>> list(const std::string& folder) override {
     const os::Lock lock(mutex_);
-    std::vector<std::string> names;
+    std::set<std::string> names;
     for (const auto& [path, inode] : current_)
-      if (folder_of(path) == folder) names.push_back(path.substr(folder.size() + 1));
-    return names;
+      if (folder_of(path) == folder) names.insert(path.substr(folder.size() + 1));
+    for (const std::string& path : folders_)
+      if (folder_of(path) == folder) names.insert(path.substr(folder.size() + 1));
+    if (names.empty() && !folders_.contains(folder))
+      return permanent(ErrorKind::not_found, "'{}' does not exist", folder);
+    return std::vector<std::string>(names.begin(), names.end());
   }
-  Result<void> create_folder(const std::string&) override { return {}; }
+  Result<void> create_folder(const std::string& path) override {
+    const os::Lock lock(mutex_);
+    for (std::string folder = path; !folder.empty(); folder = folder_of(folder))
+      folders_.insert(folder);
+    return {};
+  }
   Result<void> rename(const std::string& from, const std::string& to) override {
     show("rename", to);
     const os::Lock lock(mutex_);
@@ -126,8 +138,15 @@ class MemoryDisk : public os::Files {
   Result<void> remove(const std::string& path) override {
     show("remove", path);
     const os::Lock lock(mutex_);
-    if (current_.erase(path) == 0)
+    if (current_.erase(path) > 0) return {};
+    if (!folders_.contains(path))
       return permanent(ErrorKind::not_found, "'{}' does not exist", path);
+    const auto within = [&](const std::string& other) { return other.starts_with(path + "/"); };
+    if (std::any_of(folders_.begin(), folders_.end(), within) ||
+        std::any_of(current_.begin(), current_.end(),
+                    [&](const auto& f) { return within(f.first); }))
+      return permanent(ErrorKind::io, "'{}' is not empty", path);
+    folders_.erase(path);
     return {};
   }
   Result<void> sync_folder(const std::string& folder) override {
@@ -142,9 +161,11 @@ class MemoryDisk : public os::Files {
     const std::uint64_t used = used_bytes();
     return used >= faults_.capacity ? 0 : faults_.capacity - used;
   }
-  Result<std::unique_ptr<os::FileLock>> lock(const std::string& path, const std::string&) override {
+  Result<std::unique_ptr<os::FileLock>> lock(const std::string& path,
+                                             const std::string& holder) override {
     const os::Lock lock(mutex_);
-    if (!locked_.insert(path).second) return permanent(ErrorKind::conflict, "'{}' is held", path);
+    const auto [held, taken] = locked_.try_emplace(path, holder);
+    if (!taken) return permanent(ErrorKind::conflict, "'{}' is held by {}", path, held->second);
     return std::unique_ptr<os::FileLock>(std::make_unique<MemoryLock>(*this, path));
   }
 
@@ -267,7 +288,10 @@ class MemoryDisk : public os::Files {
     const std::string path_;
   };
 
-  static std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+  static std::string folder_of(const std::string& path) {
+    const std::size_t at = path.rfind('/');
+    return at == std::string::npos ? std::string() : path.substr(0, at);
+  }
   static void copy_block(const Inode& inode, Bytes& into, std::size_t block) {
     const std::size_t at = block * kBlock;
     const std::size_t end = std::min({at + kBlock, inode.content.size(), into.size()});
@@ -303,7 +327,8 @@ class MemoryDisk : public os::Files {
 
   os::Mutex mutex_;
   std::map<std::string, InodePtr> current_, durable_;
-  std::set<std::string> locked_;
+  std::set<std::string> folders_;
+  std::map<std::string, std::string> locked_;  // holders by path
   Faults faults_;
   Counts counts_;
 };

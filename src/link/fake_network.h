@@ -1,6 +1,8 @@
 // FakeNetwork: an in-memory Network for tests of the link: many worlds on one wire that delays,
 // limits the rate, cuts, swallows and refuses on command. Real time, so the waits of a test are
-// real.
+// real. It passes network_contract (network_contract_test.cpp). What that says nothing of it does
+// not have: an address is any text and no port is chosen for it, and there are no figures of the
+// transport.
 #pragma once
 
 #include <algorithm>
@@ -68,6 +70,7 @@ class FakeWire {
     std::string name;
   };
   struct Listening {
+    std::string name;
     std::deque<Pending> pending;
     bool closed = false;
   };
@@ -166,13 +169,9 @@ class FakeConnection : public os::Connection {
 
 class FakeListener : public os::Listener {
  public:
-  FakeListener(std::shared_ptr<FakeWire> wire, std::string address)
-      : wire_(std::move(wire)),
-        address_(std::move(address)),
-        listening_(std::make_shared<FakeWire::Listening>()) {
-    os::Lock lock(wire_->mutex_);
-    wire_->listeners_[address_] = listening_;
-  }
+  FakeListener(std::shared_ptr<FakeWire> wire, std::string address,
+               std::shared_ptr<FakeWire::Listening> listening)
+      : wire_(std::move(wire)), address_(std::move(address)), listening_(std::move(listening)) {}
   ~FakeListener() override { FakeListener::close(); }
   Result<std::unique_ptr<os::Connection>> accept(Deadline deadline) override {
     os::Lock lock(wire_->mutex_);
@@ -207,7 +206,12 @@ class FakeNetwork : public os::Network {
       : wire_(std::move(wire)), name_(std::move(name)) {}
 
   Result<std::unique_ptr<os::Listener>> listen(const std::string& address) override {
-    return std::unique_ptr<os::Listener>(std::make_unique<FakeListener>(wire_, address));
+    const auto listening = std::make_shared<FakeWire::Listening>();
+    listening->name = name_;
+    os::Lock lock(wire_->mutex_);
+    if (!wire_->listeners_.try_emplace(address, listening).second)
+      return permanent(ErrorKind::unavailable, "'{}' is taken", address);
+    return std::unique_ptr<os::Listener>(std::make_unique<FakeListener>(wire_, address, listening));
   }
   Result<std::unique_ptr<os::Connection>> connect(const std::string& address, Deadline deadline,
                                                   std::stop_token stop) override {
@@ -232,7 +236,7 @@ class FakeNetwork : public os::Network {
     at->second->pending.push_back({to_server, to_client, name_});
     wire_->changed_.notify_all();
     return std::unique_ptr<os::Connection>(
-        std::make_unique<FakeConnection>(wire_, to_client, to_server, 0, std::string()));
+        std::make_unique<FakeConnection>(wire_, to_client, to_server, 0, at->second->name));
   }
 
  private:

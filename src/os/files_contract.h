@@ -1,6 +1,6 @@
-// What every Files must do, be it the machine's or a simulated disk: rules that
-// os/contracts_test.cpp runs against both. A rule gets a world and an empty folder; MUST names what
-// does not hold.
+// What every Files must do, be it the machine's, a simulated disk (os/contracts_test.cpp runs the
+// rules against both) or one in memory (journal/disk_contract_test.cpp). A rule gets a world and an
+// empty folder; MUST names what does not hold.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,6 @@
-// What every Network must do, be it TLS over TCP or simulated wires: rules that
-// os/contracts_test.cpp runs against both. A rule gets the worlds of two machines, each known by
-// its name; MUST names what does not hold.
+// What every Network must do, be it TLS over TCP, simulated wires (os/contracts_test.cpp runs the
+// rules against both) or a wire in memory (link/network_contract_test.cpp). A rule gets the worlds
+// of two machines, each known by its name; MUST names what does not hold.
 #pragma once
 
 #include <vector>
