@@ -25,6 +25,7 @@ struct CopyUnderTest : Port {
   virtual void insert(const std::string& table, const std::vector<int>& numbers) = 0;
   virtual void make_at_target(const std::string& table, const std::vector<int>& numbers) = 0;
   virtual std::vector<int> at_target(const std::string& table) = 0;  // sorted
+  virtual Sequence held() = 0;  // by the stream's sink, opened in epoch 1 and closed again
 };
 
 struct CopySetup {
@@ -43,7 +44,7 @@ class CopyContract : public testing::TestWithParam<CopySetup> {
     EXPECT_TRUE(found.ok()) << (found.ok() ? "" : found.error().what);
     tables_ = *std::move(found);
     FARSHORE_TRY_ASSIGN(const Bytes shared, pair_->snapshots().shared_definitions());
-    return pair_->copies().prepare(pair_->stream(), std::nullopt, shared, tables_, existing);
+    return pair_->copies().prepare(pair_->stream(), aside_, shared, tables_, existing);
   }
   void prepare_must_work(ExistingRows existing = ExistingRows::refuse) {
     auto prepared = prepare(existing);
@@ -84,7 +85,34 @@ class CopyContract : public testing::TestWithParam<CopySetup> {
     ASSERT_TRUE(written.ok()) << written.error().what;
   }
 
+  void copied_and_completed(const std::vector<std::string>& tables) {
+    for (const std::string& table : tables) {
+      pair_->make(table);
+      pair_->insert(table, {1});
+    }
+    prepare_must_work();
+    for (const std::string& table : tables) copy(table);
+    ASSERT_TRUE(pair_->copies().complete(pair_->stream()).ok());
+  }
+  // At what the stream's sink holds, as once the first copy is complete.
+  void set_aside(const std::string& table) {
+    ASSERT_EQ(pair_->held(), Sequence(0));
+    aside_ = Epoch(1);
+    const auto reset = pair_->copies().reset(pair_->stream(), aside_, pair_->full_name(table));
+    ASSERT_TRUE(reset.ok()) << reset.error().what;
+    prepare_must_work();
+  }
+  std::vector<std::string> missing() {
+    auto names = pair_->copies().missing(pair_->stream(), tables_);
+    EXPECT_TRUE(names.ok()) << (names.ok() ? "" : names.error().what);
+    return names.ok() ? *std::move(names) : std::vector<std::string>();
+  }
+  Result<void> join(Sequence through) {
+    return pair_->copies().join(pair_->stream(), Epoch(1), through);
+  }
+
   std::unique_ptr<CopyUnderTest> pair_ = GetParam().make();
+  std::optional<Epoch> aside_;  // of prepare
   std::vector<SourceTable> tables_;
 };
 
@@ -170,6 +198,84 @@ TEST_P(CopyContract, WhatIsNotCopiedIsMissing) {
   EXPECT_EQ(state_of("a"), TableState::copied);
   copy("c");
   EXPECT_EQ(pair_->copies().missing(pair_->stream(), tables_)->size(), 1U);
+}
+
+TEST_P(CopyContract, ATableThatIsResetIsCopiedAgainAndItsRowsAreReplaced) {
+  copied_and_completed({"a", "b"});
+  pair_->insert("a", {2});
+  CopySink& copies = pair_->copies();
+  EXPECT_EQ(copies.reset(pair_->stream(), std::nullopt, pair_->full_name("none")).error().kind,
+            ErrorKind::not_found);
+  ASSERT_TRUE(copies.reset(pair_->stream(), std::nullopt, pair_->full_name("a")).ok());
+  EXPECT_EQ(missing(), std::vector<std::string>{pair_->full_name("a")});
+  EXPECT_EQ(state_of("a"), TableState::pending);
+  EXPECT_EQ(pair_->at_target("a"), std::vector<int>{1});
+  copy("a");
+  EXPECT_EQ(pair_->at_target("a"), (std::vector<int>{1, 2}));
+  EXPECT_EQ(missing(), std::vector<std::string>());
+}
+
+TEST_P(CopyContract, ATableThatIsSetAsideIsMissingUntilItIsJoined) {
+  copied_and_completed({"a", "b"});
+  set_aside("a");
+  ASSERT_TRUE(join(Sequence(4)).ok());  // it is not copied
+  EXPECT_EQ(missing(), std::vector<std::string>{pair_->full_name("a")});
+  copy("a");
+  EXPECT_EQ(missing(), std::vector<std::string>{pair_->full_name("a")});
+  const auto behind = join(Sequence(3));
+  ASSERT_FALSE(behind.ok());
+  EXPECT_EQ(behind.error().kind, ErrorKind::conflict);
+  EXPECT_EQ(behind.error().retry, Retry::yes);
+  ASSERT_TRUE(join(Sequence(5)).ok());
+  EXPECT_EQ(missing(), std::vector<std::string>());
+  EXPECT_EQ(pair_->held(), Sequence(5));
+}
+
+TEST_P(CopyContract, WhatIsCopiedButNotJoinedIsCopiedAgainWhereTheJournalLostIt) {
+  copied_and_completed({"a", "b"});
+  set_aside("a");
+  copy("a");
+  ASSERT_TRUE(pair_->copies().lose_aside(pair_->stream()).ok());
+  EXPECT_EQ(state_of("a"), TableState::pending);
+  EXPECT_EQ(state_of("b"), TableState::copied);
+  copy("a");
+  EXPECT_EQ(pair_->at_target("a"), std::vector<int>{1});
+}
+
+TEST_P(CopyContract, BegunAnewAllIsToBeCopiedAndNothingCountsAsApplied) {
+  copied_and_completed({"a", "b"});
+  set_aside("a");
+  copy("a");
+  ASSERT_TRUE(join(Sequence(5)).ok());
+  pair_->insert("b", {2});
+  ASSERT_TRUE(pair_->copies().begin_anew(pair_->stream()).ok());
+  EXPECT_EQ(pair_->held(), Sequence(0));
+  EXPECT_EQ(missing().size(), 2U);
+  aside_.reset();
+  prepare_must_work();
+  copy("a");
+  copy("b");
+  EXPECT_EQ(pair_->at_target("b"), (std::vector<int>{1, 2}));
+  EXPECT_EQ(missing(), std::vector<std::string>());  // none is aside any more
+}
+
+TEST_P(CopyContract, OnceInterruptedEverythingEndsClosed) {
+  pair_->make("a");
+  pair_->insert("a", {1});
+  prepare_must_work();
+  auto rows = open("a");
+  auto writer = pair_->copies().begin(pair_->stream(), listed("a"));
+  ASSERT_TRUE(writer.ok()) << writer.error().what;
+  ASSERT_TRUE((*writer)->write(*rows->next(pair_->soon(20s))).ok());
+  CopySink& copies = pair_->copies();
+  copies.interrupt();
+  EXPECT_EQ((*writer)->finish(rows->mark()).error().kind, ErrorKind::closed);
+  EXPECT_EQ(prepare().error().kind, ErrorKind::closed);
+  EXPECT_EQ(copies.missing(pair_->stream(), tables_).error().kind, ErrorKind::closed);
+  EXPECT_EQ(copies.begin(pair_->stream(), listed("a")).error().kind, ErrorKind::closed);
+  EXPECT_EQ(copies.complete(pair_->stream()).error().kind, ErrorKind::closed);
+  writer->reset();
+  EXPECT_EQ(pair_->at_target("a"), std::vector<int>());
 }
 
 }  // namespace farshore

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sink/sink.h"
@@ -26,6 +28,7 @@ struct SinkUnderTest : Port {
   virtual void commit(const std::vector<int>& numbers, const std::vector<int>& aborted) = 0;
   virtual std::vector<int> visible() = 0;  // in the target, sorted
   virtual void end_sessions() = 0;         // the target's end of each session is gone
+  virtual void await_copy() = 0;  // what changes the numbers waits for a copy of them from now on
 };
 
 struct SinkSetup {
@@ -36,6 +39,27 @@ struct SinkSetup {
 inline std::string sink_setup_name(const testing::TestParamInfo<SinkSetup>& info) {
   return info.param.name;
 }
+
+// Interrupts the sink that pulls from it, at its second item.
+class InterruptingCursor final : public TransactionCursor {
+ public:
+  InterruptingCursor(std::unique_ptr<TransactionCursor> cursor, Sink& sink)
+      : cursor_(std::move(cursor)), sink_(sink) {}
+
+  Result<std::optional<CursorItem>> next(Deadline deadline) override {
+    if (++pulled == 2) sink_.interrupt();
+    return cursor_->next(deadline);
+  }
+  Result<std::optional<PlacedRecord>> next_record() override { return cursor_->next_record(); }
+  Result<void> rewind_item() override { return cursor_->rewind_item(); }
+  Sequence restart() const override { return cursor_->restart(); }
+
+  int pulled = 0;
+
+ private:
+  const std::unique_ptr<TransactionCursor> cursor_;
+  Sink& sink_;
+};
 
 class SinkContract : public testing::TestWithParam<SinkSetup> {
  protected:
@@ -172,6 +196,43 @@ TEST_P(SinkContract, AfterItsSessionEndedItGoesOnExactlyOnce) {
   sink->close();
   restart();
   expect_all_visible();
+}
+
+TEST_P(SinkContract, InterruptedItPullsNoMoreAndGoesOnExactlyOnce) {
+  commit_many(30);
+  auto sink = target_->sink();
+  InterruptingCursor cursor(target_->cursor(), *sink);
+  ASSERT_TRUE(open(*sink).ok());
+  const auto applied = sink->apply(cursor, target_->soon(20s));
+  EXPECT_TRUE(applied.ok() || applied.error().retry == Retry::yes);
+  EXPECT_EQ(cursor.pulled, 2);
+  sink->close();
+  restart();
+  expect_all_visible();
+}
+
+TEST_P(SinkContract, WhatNoCopyWillBringIsPassedOverUpToWhereItIsKnown) {
+  auto sink = target_->sink();
+  const auto apply_anew = [&]() -> Result<Applied> {
+    sink->close();
+    FARSHORE_TRY(open(*sink));
+    return apply(*sink, *target_->cursor());
+  };
+  ASSERT_TRUE(open(*sink).ok());
+  target_->await_copy();
+  target_->commit({1}, {});
+  auto waits = apply_anew();
+  ASSERT_FALSE(waits.ok());
+  EXPECT_EQ(waits.error().retry, Retry::yes) << waits.error().what;
+  sink->listed({.epoch = target_->epoch(), .through = target_->last(), .tables = {}});
+  const auto passed = apply_anew();
+  ASSERT_TRUE(passed.ok()) << passed.error().what;
+  EXPECT_EQ(passed->through, target_->last());
+  target_->commit({2}, {});
+  waits = apply_anew();
+  ASSERT_FALSE(waits.ok());
+  EXPECT_EQ(waits.error().retry, Retry::yes) << waits.error().what;
+  expect_all_visible();  // which is none
 }
 
 }  // namespace farshore

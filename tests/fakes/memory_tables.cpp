@@ -24,16 +24,23 @@ class MemoryTableRows final : public TableRows {
   std::size_t read_ = 0;
 };
 
+Error stopped() {
+  return permanent(ErrorKind::closed, "copying was stopped");
+}
+
 class MemoryTableWriter final : public TableWriter {
  public:
-  explicit MemoryTableWriter(CopiedTable& table) : table_(table) {
+  MemoryTableWriter(CopiedTable& table, const std::atomic<bool>& interrupted)
+      : table_(table), interrupted_(interrupted) {
     table_.state = TableState::copying;
   }
   Result<void> write(ByteView chunk) override {
+    if (interrupted_) return stopped();
     bytes_ += chunk;
     return {};
   }
   Result<void> finish(ByteView mark) override {
+    if (interrupted_) return stopped();
     if (table_.replace) table_.rows.clear();
     for (ByteReader in(bytes_); in.left() > 0;) table_.rows.emplace_back(in.string32());
     table_.state = TableState::copied;
@@ -44,11 +51,17 @@ class MemoryTableWriter final : public TableWriter {
 
  private:
   CopiedTable& table_;
+  const std::atomic<bool>& interrupted_;
   Bytes bytes_;
 };
 
 bool has_its_rows(const CopiedTable& table) {
   return table.state == TableState::copied || table.state == TableState::streaming;
+}
+
+void copy_again(CopiedTable& table) {
+  table.state = TableState::pending;
+  table.replace = true;
 }
 
 }  // namespace
@@ -70,16 +83,19 @@ Result<std::unique_ptr<TableRows>> MemorySnapshotSource::open(const SourceTable&
 
 Result<std::vector<std::string>> MemoryCopySink::missing(const Uuid&,
                                                          const std::vector<SourceTable>& wanted) {
+  FARSHORE_TRY(go_on());
   std::vector<std::string> names;
   for (const SourceTable& table : wanted)
-    if (!has_its_rows(tables[table.name])) names.push_back(table.name);
+    if (!has_its_rows(tables[table.name]) || tables[table.name].aside_from)
+      names.push_back(table.name);
   return names;
 }
 
-Result<std::vector<TargetTable>> MemoryCopySink::prepare(const Uuid&, std::optional<Epoch>,
+Result<std::vector<TargetTable>> MemoryCopySink::prepare(const Uuid&, std::optional<Epoch> aside,
                                                          ByteView,
                                                          const std::vector<SourceTable>& wanted,
                                                          ExistingRows existing) {
+  FARSHORE_TRY(go_on());
   for (const SourceTable& table : wanted) {
     const CopiedTable& here = tables[table.name];
     if (existing == ExistingRows::refuse && !here.rows.empty() && !has_its_rows(here) &&
@@ -93,29 +109,74 @@ Result<std::vector<TargetTable>> MemoryCopySink::prepare(const Uuid&, std::optio
       const bool kept = existing == ExistingRows::keep && !here.rows.empty();
       here.state = kept ? TableState::streaming : TableState::pending;
       here.replace = !kept && !here.rows.empty();
+      if (aside) here.aside_from = progress.value_or(Sequence(0));
     }
+    if (!aside && !has_its_rows(here)) here.aside_from.reset();
     states.push_back({.name = table.name, .state = here.state, .rows_copied = here.rows.size()});
   }
   return states;
 }
 
 Result<std::unique_ptr<TableWriter>> MemoryCopySink::begin(const Uuid&, const SourceTable& table) {
+  FARSHORE_TRY(go_on());
   const auto found = tables.find(table.name);
   if (found == tables.end() || has_its_rows(found->second))
     return permanent(ErrorKind::conflict, "table {} does not wait for a copy", table.name);
-  return std::unique_ptr<TableWriter>(std::make_unique<MemoryTableWriter>(found->second));
+  return std::unique_ptr<TableWriter>(
+      std::make_unique<MemoryTableWriter>(found->second, interrupted_));
 }
 
-Result<void> MemoryCopySink::reset(const Uuid&, std::optional<Epoch>, const std::string& table) {
+Result<void> MemoryCopySink::reset(const Uuid&, std::optional<Epoch> aside,
+                                   const std::string& table) {
+  FARSHORE_TRY(go_on());
   bool found = table.empty();
   for (auto& [name, here] : tables) {
     if (!table.empty() && name != table) continue;
     found = true;
-    here.state = TableState::pending;
-    here.replace = true;
+    copy_again(here);
+    if (!aside)
+      here.aside_from.reset();
+    else if (!here.aside_from)
+      here.aside_from = progress.value_or(Sequence(0));
   }
   if (found) return {};
   return permanent(ErrorKind::not_found, "no table {} was copied", table);
+}
+
+Result<void> MemoryCopySink::complete(const Uuid&) {
+  return go_on();
+}
+
+Result<void> MemoryCopySink::lose_aside(const Uuid&) {
+  FARSHORE_TRY(go_on());
+  for (auto& [name, here] : tables)
+    if (here.aside_from && has_its_rows(here)) copy_again(here);
+  return {};
+}
+
+Result<void> MemoryCopySink::begin_anew(const Uuid& stream) {
+  FARSHORE_TRY(reset(stream, std::nullopt, ""));
+  if (progress) progress = Sequence(0);
+  return {};
+}
+
+Result<void> MemoryCopySink::join(const Uuid&, Epoch, Sequence through) {
+  FARSHORE_TRY(go_on());
+  bool beyond = !progress || *progress > through;
+  for (const auto& [name, here] : tables)
+    if (here.aside_from && has_its_rows(here) && *here.aside_from > through) beyond = true;
+  if (beyond)
+    return transient(ErrorKind::conflict, "the stream's sink has not come to {}, or is beyond",
+                     through);
+  progress = through;
+  for (auto& [name, here] : tables)
+    if (has_its_rows(here)) here.aside_from.reset();
+  return {};
+}
+
+Result<void> MemoryCopySink::go_on() const {
+  if (interrupted_) return stopped();
+  return {};
 }
 
 }  // namespace farshore::fakes

@@ -17,6 +17,10 @@ void MemoryTarget::crash() {
   ++generation_;
 }
 
+void MemoryTarget::await_copy(char table) {
+  awaited_.insert(table);
+}
+
 void MemoryTarget::restore(std::size_t count) {
   durable_count_ = std::min(count, durable_count_);
   durable_ = durable_count_ == 0 ? Sequence() : applied_[durable_count_ - 1].sequence;
@@ -34,6 +38,8 @@ std::vector<std::string> MemoryTarget::violations() const {
 Result<Sequence> MemorySink::open(const Uuid&, Epoch) {
   generation_ = target_.generation_;
   known_.clear();
+  listed_ = next_listed_;
+  interrupted_ = false;
   return target_.through_;
 }
 
@@ -62,9 +68,18 @@ Result<AppliedTransaction> MemorySink::read(TransactionCursor& cursor, const Cur
                          "transaction {} at {} changes table {}, of which the stream has said "
                          "nothing",
                          item.xid, item.place, table_of(change));
+      if (target_.awaited_.contains(table_of(change))) {
+        if (is_gone(table_of(change), item.place)) continue;
+        return transient(ErrorKind::unavailable, "table {} waits for its copy", table_of(change));
+      }
       transaction.changes.push_back(std::move(change));
     }
   }
+}
+
+bool MemorySink::is_gone(char table, Place at) const {
+  return at.epoch == listed_.epoch && at.sequence <= listed_.through &&
+         !listed_.tables.contains(std::string(1, table));
 }
 
 Result<void> MemorySink::learn(TransactionCursor& cursor) {
@@ -82,7 +97,7 @@ Result<void> MemorySink::learn(TransactionCursor& cursor) {
 Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) {
   std::vector<AppliedTransaction> group;
   Applied applied;
-  for (std::size_t pulled = 0; pulled < kGroupMax; ++pulled) {
+  for (std::size_t pulled = 0; pulled < kGroupMax && !interrupted_; ++pulled) {
     FARSHORE_TRY_ASSIGN(auto item,
                         cursor.next(group.empty() && pulled == 0 ? deadline : Deadline::passed()));
     if (!item) break;
@@ -97,6 +112,7 @@ Result<Applied> MemorySink::apply(TransactionCursor& cursor, Deadline deadline) 
     FARSHORE_TRY_ASSIGN(AppliedTransaction transaction, read(cursor, *item));
     group.push_back(std::move(transaction));
   }
+  interrupted_ = false;
   if (generation_ != target_.generation_)
     return transient(ErrorKind::unavailable, "the target was restarted");
   for (AppliedTransaction& transaction : group) {

@@ -1,10 +1,13 @@
 // MemoryTarget: a target database in memory, and MemorySink over it. Progress and changes are one
 // atomic step; a crash of the database loses what was applied but not yet durable, as asynchronous
-// commit does. For the simulator, as memory_database.h.
+// commit does. For the simulator, as memory_database.h. MemorySink passes the sinks' contract; of
+// epochs and of tables set aside it knows nothing.
 #pragma once
 
+#include <atomic>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "os/world.h"
@@ -23,6 +26,7 @@ struct AppliedTransaction {
 class MemoryTarget {
  public:
   void crash();                     // back to what was durable
+  void await_copy(char table);      // its changes are not taken before one, and none comes
   void restore(std::size_t count);  // from a backup: as it was when it held so many transactions
   std::vector<AppliedTransaction> applied() const;
   std::vector<std::string> violations()
@@ -33,6 +37,7 @@ class MemoryTarget {
   friend class MemorySink;
   std::vector<AppliedTransaction> applied_;
   std::vector<std::string> violations_;
+  std::set<char> awaited_;
   Sequence through_, durable_;
   std::size_t durable_count_ = 0;
   std::uint64_t generation_ = 0;  // raised by a crash: sessions of before end
@@ -45,8 +50,8 @@ class MemorySink final : public Sink {
   Result<Sequence> open(const Uuid& stream, Epoch epoch) override;
   Result<Applied> apply(TransactionCursor& cursor, Deadline deadline) override;
   Result<void> skip(const CursorItem& item) override;
-  void listed(TablesListed) override {}
-  void interrupt() override {}
+  void listed(TablesListed tables) override { next_listed_ = std::move(tables); }
+  void interrupt() override { interrupted_ = true; }
   void close() override {}
 
   bool apply_twice = false;  // a planted fault: shows that the checks see it
@@ -54,11 +59,14 @@ class MemorySink final : public Sink {
  private:
   Result<AppliedTransaction> read(TransactionCursor& cursor, const CursorItem& item);
   Result<void> learn(TransactionCursor& cursor);
+  bool is_gone(char table, Place at) const;
 
   os::World& world_;
   MemoryTarget& target_;
   std::uint64_t generation_ = 0;
   std::set<char> known_;  // tables that the stream has defined
+  TablesListed next_listed_, listed_;
+  std::atomic<bool> interrupted_ = false;
 };
 
 }  // namespace farshore::fakes

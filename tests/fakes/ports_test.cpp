@@ -87,6 +87,9 @@ class MemoryTargetUnderTest final : public SinkUnderTest {
     return numbers;
   }
   void end_sessions() override { target_.crash(); }
+  void await_copy() override {
+    for (const char table : std::string("123456789")) target_.await_copy(table);
+  }
 
  private:
   std::unique_ptr<os::World> world_ = os::make_real_world(std::nullopt);
@@ -119,6 +122,10 @@ class MemoryTablesUnderTest final : public CopyUnderTest {
     for (const std::string& row : sink_.tables[table].rows) numbers.push_back(std::stoi(row));
     std::sort(numbers.begin(), numbers.end());
     return numbers;
+  }
+  Sequence held() override {
+    if (!sink_.progress) sink_.progress = Sequence(0);
+    return *sink_.progress;
   }
 
  private:

@@ -43,6 +43,11 @@ class ServersUnderTest final : public CopyUnderTest {
         pair_.target_text("SELECT string_agg(id::text, ' ' ORDER BY id) FROM " + table));
     return {std::istream_iterator<int>(in), {}};
   }
+  Sequence held() override {
+    const auto held = pair_.sink()->open(pair_.stream, Epoch(1));
+    EXPECT_TRUE(held.ok()) << (held.ok() ? "" : held.error().what);
+    return held.ok() ? *held : Sequence(~std::uint64_t{0});
+  }
 
  private:
   static std::string create(const std::string& table) {

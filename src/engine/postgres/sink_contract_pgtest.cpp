@@ -37,6 +37,10 @@ class ServerTarget final : public SinkUnderTest {
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = "
         "'farshore_test' AND datname = current_database() AND pid <> pg_backend_pid()");
   }
+  void await_copy() override {
+    pair_.on_target("INSERT INTO farshore.table_state (stream, table_name, state) VALUES ('" +
+                    pair_.stream.text() + "', 'public.t', 'pending')");
+  }
 
  private:
   static std::string insert(const std::vector<int>& numbers) {
