@@ -86,7 +86,9 @@ class Postgres:
         self.templates = templates
         self.settings = {"fsync": "off", **(settings or {})}
         words = [self.bin / "postgres", "-D", self.data]
-        self.process = Process(words, self.log, user=server_user(), cwd="/")
+        self.process = Process(
+            words, self.log, user=server_user(), cwd="/", after_kill=self._remove_shared_memory
+        )
 
     def create(self):
         self.templates.copy(self.version, self.data)
@@ -137,6 +139,17 @@ class Postgres:
                 os.kill(pid, 9)
             except ProcessLookupError:
                 continue
+
+    def _remove_shared_memory(self):
+        """What a killed server leaves in the kernel, which holds 4,096 of them; it goes once the
+        server's children are gone. postmaster.pid names it in its seventh line: key and id."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return
+        if len(lines) > 6:
+            identity = lines[6].split()[-1]
+            subprocess.run(["ipcrm", "-m", identity], stderr=subprocess.DEVNULL, check=False)
 
     def dsn(self, user=SUPERUSER, database=DATABASE):
         return f"host=127.0.0.1 port={self.port} dbname={database} user={user}"

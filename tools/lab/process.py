@@ -44,11 +44,12 @@ def wait_until(condition, seconds, what, every=0.1):
 class Process:
     """One program. Its output is appended to `log`, so that restarts keep what was said before."""
 
-    def __init__(self, arguments, log, user=None, cwd=None, environment=None):
+    def __init__(self, arguments, log, user=None, cwd=None, environment=None, after_kill=None):
         self.arguments = as_user(user) + [str(word) for word in arguments]
         self.log = pathlib.Path(log)
         self.cwd = cwd
         self.environment = environment
+        self.after_kill = after_kill
         self.child = None
 
     def start(self):
@@ -88,6 +89,8 @@ class Process:
         self.send(signal.SIGKILL)
         if self.child is not None:
             self.child.wait()
+            if self.after_kill:
+                self.after_kill()
 
     def stop(self, seconds=20, number=signal.SIGTERM):
         """Asks it to end and returns its exit status; kills it when it does not."""
