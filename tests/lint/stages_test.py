@@ -87,9 +87,10 @@ class StagesTest(unittest.TestCase):
     def runs(pid):
         """Not when it is dead and nobody has asked for its status yet."""
         try:
-            return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
         except OSError:
             return False
+        return stat.rpartition(")")[2].split()[0] != "Z"
 
     def report(self, *outcomes):
         out = io.StringIO()
