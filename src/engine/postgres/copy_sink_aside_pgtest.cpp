@@ -16,6 +16,14 @@ class TablesSetAside : public CopyBetweenServers {
     ASSERT_TRUE(copies->reset(pair.stream, Epoch(1), table).ok());
     aside = Epoch(1);
   }
+  // It is in the stream, and then set aside and copied once more, but not joined.
+  void copy_again_beside(const std::string& table) {
+    publish(table);
+    copy_all();
+    pair.captured_and_applied();
+    set_aside();
+    copy_all();
+  }
   // An operator skips the next transaction of the stream's sink.
   void skip_next() {
     const auto sink = pair.sink();
@@ -80,11 +88,7 @@ TEST_P(TablesSetAside, ATableThatIsCopiedAgainIsSetAsideAndTheOthersGoOn) {
 // stay behind them.
 TEST_P(TablesSetAside, ChangesOfATableSetAsideAreNotAppliedAgainAfterTheJoin) {
   pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
-  publish("t");
-  copy_all();
-  pair.captured_and_applied();
-  set_aside();
-  copy_all();
+  copy_again_beside("t");
   pair.on_source("INSERT INTO t VALUES (1)");
   pair.captured_and_applied();
   catch_up_and_join();
@@ -97,11 +101,7 @@ TEST_P(TablesSetAside, ChangesOfATableSetAsideAreNotAppliedAgainAfterTheJoin) {
 // would take back what the sink that comes next has called durable.
 TEST_P(TablesSetAside, WhatTheSinkFindsAtOpenIsDurableBeforeItIsBelieved) {
   pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
-  publish("t");
-  copy_all();
-  pair.captured_and_applied();
-  set_aside();
-  copy_all();
+  copy_again_beside("t");
   pair.on_source("INSERT INTO t VALUES (1)");
   pair.captured_and_applied();
   pair.on_target("ALTER SYSTEM SET wal_writer_delay = '10s'");
@@ -319,11 +319,7 @@ TEST_P(TablesSetAside, ATableThatHadAnotherNameForAWhileLosesNothing) {
 // Its journal was lost with the far disk, or the target was set back: nobody has its changes.
 TEST_P(TablesSetAside, WhatIsCopiedButNotJoinedIsCopiedAgainWhereItsChangesAreLost) {
   pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
-  publish("t");
-  copy_all();
-  pair.captured_and_applied();
-  set_aside();
-  copy_all();
+  copy_again_beside("t");
   pair.on_source("INSERT INTO t VALUES (1)");
   pair.captured_and_applied();  // passed over
   ASSERT_TRUE(copies->lose_aside(pair.stream).ok());
@@ -501,11 +497,7 @@ TEST_P(TablesSetAside, WhatTheSourceNoLongerListsIsNotWaitedFor) {
 // What the stream's sink passes over for them it keeps no place of: after a restart it is behind.
 TEST_P(TablesSetAside, TheyDoNotJoinAtAPlaceBehindWhatTheyHold) {
   pair.on_source("CREATE TABLE t (id int PRIMARY KEY)");
-  publish("t");
-  copy_all();
-  pair.captured_and_applied();
-  set_aside();
-  copy_all();
+  copy_again_beside("t");
   const Sequence before = pair.log.last();
   pair.on_source("INSERT INTO t VALUES (1)");
   pair.captured_and_applied();
@@ -519,11 +511,7 @@ TEST_P(TablesSetAside, TheyDoNotJoinAtAPlaceBehindWhatTheyHold) {
 
 TEST_P(TablesSetAside, WhatIsSkippedWhileTheirSinkIsOpenIsNotAppliedToThem) {
   pair.on_source("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)");
-  publish("t");
-  copy_all();
-  pair.captured_and_applied();
-  set_aside();
-  copy_all();
+  copy_again_beside("t");
   const auto aside_sink = pair.sink({.aside = true});
   ASSERT_TRUE(aside_sink->open(pair.stream, pair.log.epoch).ok());
   pair.on_source("DELETE FROM t");
