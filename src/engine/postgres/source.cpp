@@ -483,6 +483,7 @@ Result<void> PostgresSource::bound(Connection& sql, const Uuid& stream, Deadline
 // Slots of our name that nobody reads: while our stream is not known its own is among them, later
 // one of a stream that nobody knew any more when ours began.
 Result<void> PostgresSource::bound_others(Connection& sql, Deadline deadline) {
+  if (options_.wal_max == 0) return {};
   FARSHORE_TRY_ASSIGN(const std::vector<Uuid> idle, idle_streams(sql, options_.name, deadline));
   for (const Uuid& stream : idle)
     if (stream != options_.stream) FARSHORE_TRY(bound(sql, stream, deadline));
